@@ -1,0 +1,116 @@
+"""Every setting of the engine, typed, in one object; the sole reader of the environment.
+
+Floor: common. A setting `foo` is given, from weakest to strongest, by its default here, by the variable `RAY_foo`
+of the process that starts the node, and by `_system_config={"foo": …}` of the head, which every node and worker
+of the cluster then receives (`Config.overrides`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Names are Ray's where Ray has the setting. Times end in `_ms` or `_s`, sizes in bytes."""
+
+    # Objects
+    max_direct_call_object_size: int = 100 * 1024
+    """Values up to this size live with their owner and travel inline; larger ones live in the arena."""
+    slab_size: int = 8 * 1024 * 1024
+    """What a process asks of the arena at a time; objects above half of it get an extent of their own."""
+    fetch_chunk_size: int = 4 * 1024 * 1024
+    fetch_fail_timeout_milliseconds: int = 600_000
+    max_lineage_bytes: int = 1_000_000_000
+
+    # Leases and workers
+    lease_linger_ms: int = 250
+    """How long an owner keeps a lease without work, unless the raylet revokes it for somebody who waits."""
+    pipeline_target_ms: float = 2.0
+    """A worker's queue is filled with about this much work, as the durations seen so far predict."""
+    pipeline_max_depth: int = 256
+    blocked_grace_ms: float = 1.0
+    """A `get` that ends sooner tells nobody that its worker is blocked."""
+    num_workers_soft_limit: int = -1
+    """Idle workers kept; -1: as many as the node has CPUs."""
+    idle_worker_killing_time_threshold_ms: int = 1000
+    worker_register_timeout_seconds: int = 60
+    enable_worker_prestart: bool = True
+    preload_modules: str = ""
+    """Comma-separated modules which the zygote imports once for all workers."""
+
+    # Scheduling
+    scheduler_spread_threshold: float = 0.5
+    scheduler_top_k_fraction: float = 0.2
+    scheduler_top_k_absolute: int = 1
+    scheduler_avoid_gpu_nodes: bool = True
+    resource_report_interval_ms: int = 100
+    infeasible_warning_s: float = 5.0
+
+    # Health, reconnection, shutdown
+    health_check_period_ms: int = 3000
+    health_check_timeout_ms: int = 10_000
+    health_check_initial_delay_ms: int = 5000
+    health_check_failure_threshold: int = 5
+    gcs_server_request_timeout_seconds: int = 60
+    gcs_rpc_server_reconnect_timeout_s: int = 60
+    graceful_shutdown_timeout_s: float = 5.0
+    start_timeout_s: float = 30.0
+
+    # Retries
+    task_retry_delay_ms: int = 0
+    actor_restart_delay_ms: int = 0
+
+    # Security
+    enable_token_auth: bool = True
+
+    def encode(self) -> str:
+        """JSON of the settings that differ from the defaults, as handed to child processes."""
+        default = Config()
+        changed = {n: v for n in Config.__struct_fields__ if (v := getattr(self, n)) != getattr(default, n)}
+        return msgspec.json.encode(changed).decode()
+
+
+def load(overrides: Mapping[str, Any] | str = "", environ: Mapping[str, str] = os.environ) -> Config:
+    """The settings of this process.
+
+    Args:
+        overrides: `_system_config`: a mapping, or its JSON.
+        environ: where `RAY_<name>` is looked up.
+    Raises:
+        ValueError: an unknown name in `overrides`, or a value that is not of the setting's type; the text names
+            setting, value and source.
+    """
+    if isinstance(overrides, str):
+        overrides = msgspec.json.decode(overrides or "{}")
+        assert isinstance(overrides, dict)
+    types = Config.__annotations__
+    unknown = sorted(set(overrides) - set(types))
+    if unknown:
+        raise ValueError(
+            f"_system_config has no setting {', '.join(unknown)}. Known settings: {', '.join(sorted(types))}."
+        )
+    values: dict[str, Any] = {}
+    for name, type_name in types.items():
+        if name in overrides:
+            values[name] = _parse(name, overrides[name], type_name, "_system_config")
+        elif (text := environ.get(f"RAY_{name}")) is not None:
+            values[name] = _parse(name, text, type_name, f"the variable RAY_{name}")
+    return Config(**values)
+
+
+def _parse(name: str, value: Any, type_name: str, source: str) -> Any:
+    try:
+        if type_name == "bool" and not isinstance(value, bool):
+            lowered = str(value).lower()
+            if lowered not in _TRUE | _FALSE:
+                raise ValueError(lowered)
+            return lowered in _TRUE
+        return {"int": int, "float": float, "str": str, "bool": bool}[type_name](value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}={value!r} from {source} is not of type {type_name}.") from None

@@ -1,0 +1,1064 @@
+"""THE schema: every message that crosses from one process to another.
+
+Floor: common, pure. A message is a msgspec Struct, encoded as a msgpack array whose first item is the message's tag.
+A frame holds one message and, where the class says so, a raw payload behind it (see `wire.codec`).
+
+Kinds of message, told by the base class:
+* `Request`: carries `rid`, a number that its sender chose; answered by exactly one `Reply` with the same `rid`, or
+  by `Failed`. A connection that closes fails all its open requests.
+* `Reply`: answers a request.
+* `Message`: one way. Its docstring says why losing it with its connection does no harm.
+
+Bytes named `args`, `blob`, `spec_blob` … are the user's, opaque to gcs_server and raylet, which never unpickle.
+Direction is written as sender > receiver. C: core worker (driver or worker), G: gcs_server, R: raylet, A: agent,
+Z: zygote. Adding a field: at the end, with a default.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+PROTOCOL = 1
+"""Raised with each incompatible change of this file; peers with another number are refused at the handshake."""
+
+
+class Part(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A piece of messages, never sent alone."""
+
+
+class Message(msgspec.Struct, array_like=True, gc=False):
+    """One way; nothing answers."""
+
+
+class Request(msgspec.Struct, array_like=True, gc=False, kw_only=True):
+    rid: int = 0
+
+
+class Reply(msgspec.Struct, array_like=True, gc=False, kw_only=True):
+    rid: int = 0
+
+
+# ------------------------------------------------------------------ pieces
+
+
+class Address(Part):
+    """Where a core worker listens: by `path` (Unix socket) from its own node, by `host` and `port` from others."""
+
+    node_id: bytes
+    worker_id: bytes
+    host: str
+    port: int
+    path: str
+
+
+class StoreLocation(Part):
+    """Where a large object lies: `size` bytes at `offset` in the arena of one node."""
+
+    node_id: bytes
+    offset: int
+    size: int
+
+
+class ContainedRef(Part):
+    """A ref found inside a serialized value."""
+
+    object_id: bytes
+    owner: Address
+
+
+class Value(Part):
+    """An object's value on its way: either `blob` (serialized) or `location`, and the refs inside it."""
+
+    blob: bytes | None = None
+    location: StoreLocation | None = None
+    is_error: bool = False
+    contained: list[ContainedRef] = []
+
+
+class Dep(Part):
+    """A top-level ref argument: put the value in place `slot` (position, or keyword) before the call."""
+
+    slot: int | str
+    object_id: bytes
+    owner: Address
+    value: Value
+
+
+class Strategy(Part):
+    """Where a task or actor may run. kind: DEFAULT, SPREAD, NODE_AFFINITY, NODE_LABEL, PLACEMENT_GROUP."""
+
+    kind: str = "DEFAULT"
+    node_id: bytes = b""
+    soft: bool = False
+    spill_on_unavailable: bool = False
+    fail_on_unavailable: bool = False
+    placement_group_id: bytes = b""
+    bundle_index: int = -1
+    capture_child_tasks: bool = False
+    labels_hard: dict[str, str] = {}
+    labels_soft: dict[str, str] = {}
+
+
+class SchedulingClass(Part):
+    """What a lease must offer; tasks of one class share leases. `resources` is fixed point (see resources.py).
+
+    `runtime_env` is the normalized JSON of the runtime environment ("" for none). `label_selector` has the
+    selector values of core.md 9.4. `resources` names are the user's (CPU, …): a raylet translates them for a
+    placement group.
+    """
+
+    resources: dict[str, int]
+    strategy: Strategy = Strategy()
+    runtime_env: str = ""
+    label_selector: dict[str, str] = {}
+    job_id: bytes = b""
+
+
+class NodeInfo(Part):
+    """A node as the GCS lists it. `state`: ALIVE or DEAD. Amounts in fixed point."""
+
+    node_id: bytes
+    host: str
+    raylet_port: int
+    raylet_path: str
+    hostname: str
+    name: str
+    is_head: bool
+    arena_path: str
+    session_dir: str
+    total: dict[str, int]
+    labels: dict[str, str] = {}
+    state: str = "ALIVE"
+    death_reason: str = ""
+    death_message: str = ""
+    start_time_ms: int = 0
+    end_time_ms: int = 0
+    pid: int = 0
+    metrics_port: int = 0
+    agent_port: int = 0
+    version: str = ""
+    python: str = ""
+
+
+class Demand(Part):
+    """`count` lease requests of one shape that a raylet cannot serve, and why."""
+
+    resources: dict[str, int]
+    count: int
+    reason: str
+    job_id: bytes = b""
+    infeasible: bool = False
+
+
+class ActorSpec(Part):
+    """All that is needed to create an actor, as often as it restarts."""
+
+    actor_id: bytes
+    job_id: bytes
+    name: str
+    namespace: str
+    class_name: str
+    owner: Address
+    detached: bool
+    max_restarts: int
+    placement: SchedulingClass
+    """Resources needed to place it (a default actor: 1 CPU)."""
+    held: dict[str, int]
+    """Resources held while it lives (a default actor: none)."""
+    class_key: str
+    """Where the pickled class is in the key-value table (namespace "fun")."""
+    spec_blob: bytes
+    """What only the core worker reads: constructor arguments, method options, concurrency (see worker.actors)."""
+    creation_task_id: bytes = b""
+    parent_task_id: bytes = b""
+
+
+class ActorInfo(Part):
+    """An actor as the GCS publishes it.
+
+    `state`: DEPENDENCIES_UNREADY, PENDING_CREATION, ALIVE, RESTARTING, DEAD. `incarnation` counts up with each
+    start. `error`: pickled exception of a failed constructor. `death_cause`: text for ActorDiedError.
+    `handle_blob`: what a process needs to make a handle (methods and their options).
+    """
+
+    actor_id: bytes
+    job_id: bytes
+    name: str
+    namespace: str
+    class_name: str
+    state: str
+    incarnation: int
+    num_restarts: int
+    max_restarts: int
+    address: Address | None = None
+    node_id: bytes = b""
+    pid: int = 0
+    detached: bool = False
+    death_kind: str = ""
+    death_cause: str = ""
+    error: bytes | None = None
+    handle_blob: bytes = b""
+    repr_name: str = ""
+    required: dict[str, int] = {}
+    start_time_ms: int = 0
+    end_time_ms: int = 0
+    preempted: bool = False
+
+
+class JobInfo(Part):
+    job_id: bytes
+    namespace: str
+    driver: Address | None
+    driver_pid: int
+    driver_host: str
+    entrypoint: str
+    config: bytes
+    start_time_ms: int
+    end_time_ms: int = 0
+    is_dead: bool = False
+    runtime_env: str = ""
+    metadata: dict[str, str] = {}
+
+
+class BundleSpec(Part):
+    index: int
+    resources: dict[str, int]
+    label_selector: dict[str, str] = {}
+
+
+class PlacementGroupInfo(Part):
+    """`state`: PENDING, PREPARED, CREATED, RESCHEDULING, REMOVED. `nodes`: node id by bundle, b"" where none yet."""
+
+    group_id: bytes
+    job_id: bytes
+    name: str
+    namespace: str
+    strategy: str
+    bundles: list[BundleSpec]
+    detached: bool
+    creator_actor: bytes
+    state: str
+    nodes: list[bytes]
+    created_at_ms: int = 0
+    ready_at_ms: int = 0
+    attempts: int = 0
+    soft_target_node_id: bytes = b""
+
+
+class LogLine(Part):
+    """Lines that one worker printed to one stream."""
+
+    job_id: bytes
+    node_ip: str
+    pid: int
+    name: str
+    is_err: bool
+    lines: list[str]
+
+
+# ------------------------------------------------------------------ every connection
+
+
+class Hello(Message, tag=1):
+    """First message of whoever connected. role: driver, worker, raylet, agent, cli. Loss: the connection is gone too."""
+
+    protocol: int
+    role: str
+    node_id: bytes = b""
+    worker_id: bytes = b""
+    job_id: bytes = b""
+    address: Address | None = None
+    pid: int = 0
+    version: str = ""
+    python: str = ""
+
+
+class Failed(Reply, tag=2):
+    """A request was refused or failed. kind: a short name the requester can act on (see `errors.py` of each room)."""
+
+    kind: str
+    message: str
+    detail: bytes = b""
+
+
+class Done(Reply, tag=3):
+    """A request succeeded and there is nothing more to say."""
+
+
+class Ping(Request, tag=4):
+    """G > R, CLI > any: are you there?"""
+
+
+# ------------------------------------------------------------------ G: nodes, resources
+
+
+class RegisterNode(Request, tag=10):
+    """R > G. Answer: NodeRegistered. Repeating it (a reconnect) replaces the entry."""
+
+    info: NodeInfo
+
+
+class NodeRegistered(Reply, tag=11):
+    session_name: str
+    config: str
+    """JSON of the cluster's `_system_config` (Config.encode)."""
+    nodes: list[NodeInfo]
+
+
+class UnregisterNode(Request, tag=12):
+    """R or CLI > G: the node leaves. Answer: Done."""
+
+    node_id: bytes
+    reason: str
+    message: str
+
+
+class ListNodes(Request, tag=13):
+    """any > G. Answer: NodeList."""
+
+
+class NodeList(Reply, tag=14):
+    nodes: list[NodeInfo]
+
+
+class ReportResources(Message, tag=15):
+    """R > G, at a change, at most each `resource_report_interval_ms`. Loss: the next report is complete in itself."""
+
+    node_id: bytes
+    version: int
+    available: dict[str, int]
+    total: dict[str, int]
+    demands: list[Demand]
+    num_workers: int = 0
+    idle_ms: int = 0
+
+
+class NodeView(Part):
+    """What schedulers know of a node; up to one report interval old."""
+
+    node_id: bytes
+    host: str
+    raylet_port: int
+    raylet_path: str
+    total: dict[str, int]
+    available: dict[str, int]
+    labels: dict[str, str]
+    version: int
+    alive: bool = True
+    draining: bool = False
+    is_head: bool = False
+
+
+class ResourceViews(Message, tag=16):
+    """G > R subscribers of channel "resources": views that changed. Loss: sent whole at (re)subscription."""
+
+    views: list[NodeView]
+
+
+class GetClusterResources(Request, tag=17):
+    """any > G. Answer: ClusterResources."""
+
+
+class ClusterResources(Reply, tag=18):
+    views: list[NodeView]
+    demands: list[Demand]
+    pending_groups: list[PlacementGroupInfo]
+
+
+class DrainNode(Request, tag=19):
+    """CLI > G > R. Answer: Done, or Failed(kind="busy")."""
+
+    node_id: bytes
+    reason: str
+    message: str
+    deadline_ms: int = 0
+
+
+class SetDraining(Request, tag=20):
+    """G > R: place nothing new here. Answer: Done."""
+
+    draining: bool
+
+
+# ------------------------------------------------------------------ G: pub/sub
+
+
+class Subscribe(Request, tag=30):
+    """any > G. Answer: Done, after which the current state of the channel follows as publications.
+
+    Channels: "node" (NodeChanged), "actor" with key actor_id (ActorChanged), "job" (JobChanged),
+    "resources" (ResourceViews), "log" with key job_id (LogLines), "error" with key job_id (ErrorEvent),
+    "group" with key group_id (GroupChanged). The key b"" means all.
+    """
+
+    channel: str
+    key: bytes = b""
+
+
+class Unsubscribe(Message, tag=31):
+    channel: str
+    key: bytes = b""
+
+
+class NodeChanged(Message, tag=32):
+    info: NodeInfo
+
+
+class ActorChanged(Message, tag=33):
+    info: ActorInfo
+
+
+class JobChanged(Message, tag=34):
+    info: JobInfo
+
+
+class GroupChanged(Message, tag=35):
+    info: PlacementGroupInfo
+
+
+class LogLines(Message, tag=36):
+    """A > G > driver of the job. Loss: lines stay in the log files."""
+
+    batch: list[LogLine]
+
+
+class ErrorEvent(Message, tag=37):
+    """R or G > G > driver of the job: a warning to show once (infeasible demand, out of memory, node death)."""
+
+    job_id: bytes
+    kind: str
+    message: str
+    source: str = "raylet"
+
+
+# ------------------------------------------------------------------ G: jobs, key-value
+
+
+class RegisterJob(Request, tag=40):
+    """driver > G. Answer: JobRegistered. The job ends with this connection, or by FinishJob."""
+
+    namespace: str
+    driver_pid: int
+    driver_host: str
+    entrypoint: str
+    config: bytes
+    runtime_env: str = ""
+    metadata: dict[str, str] = {}
+
+
+class JobRegistered(Reply, tag=41):
+    job_id: bytes
+    session_name: str
+    config: str
+
+
+class FinishJob(Request, tag=42):
+    job_id: bytes
+
+
+class ListJobs(Request, tag=43):
+    pass
+
+
+class JobList(Reply, tag=44):
+    jobs: list[JobInfo]
+
+
+class KvPut(Request, tag=45):
+    """Answer: KvCount: 1 when the key is new."""
+
+    namespace: str
+    key: bytes
+    value: bytes
+    overwrite: bool = True
+
+
+class KvGet(Request, tag=46):
+    namespace: str
+    key: bytes
+    wait: bool = False
+    """Answer only once the key exists."""
+
+
+class KvValue(Reply, tag=47):
+    value: bytes | None
+
+
+class KvDel(Request, tag=48):
+    """Answer: KvCount: how many keys went."""
+
+    namespace: str
+    key: bytes
+    by_prefix: bool = False
+
+
+class KvExists(Request, tag=49):
+    namespace: str
+    key: bytes
+
+
+class KvKeys(Request, tag=50):
+    namespace: str
+    prefix: bytes = b""
+
+
+class KvKeyList(Reply, tag=51):
+    keys: list[bytes]
+
+
+class KvCount(Reply, tag=52):
+    count: int
+
+
+class SetDriverAddress(Message, tag=53):
+    """driver > G, right after registration, once it listens."""
+
+    job_id: bytes
+    address: Address
+
+
+# ------------------------------------------------------------------ G: actors
+
+
+class RegisterActor(Request, tag=60):
+    """C > G. Answer: ActorRegistered; or Failed(kind="name_taken").
+
+    With `get_if_exists`, a living actor of that name is answered and nothing is created. Repeating the request
+    with the same actor id creates nothing twice.
+    """
+
+    spec: ActorSpec
+    handle_blob: bytes
+    get_if_exists: bool = False
+
+
+class ActorRegistered(Reply, tag=61):
+    info: ActorInfo
+
+
+class GetActor(Request, tag=62):
+    """By id, or by name and namespace when `actor_id` is empty. Answer: ActorReply."""
+
+    actor_id: bytes = b""
+    name: str = ""
+    namespace: str = ""
+
+
+class ActorReply(Reply, tag=63):
+    info: ActorInfo | None
+
+
+class ListActors(Request, tag=64):
+    """Answer: ActorList. With `named_only`, living named actors of `namespace` ("" for all)."""
+
+    named_only: bool = False
+    namespace: str = ""
+
+
+class ActorList(Reply, tag=65):
+    actors: list[ActorInfo]
+
+
+class KillActor(Request, tag=66):
+    """C or CLI > G. Answer: Done (also when it is dead already)."""
+
+    actor_id: bytes
+    no_restart: bool
+    cause: str
+    kind: str = "KILLED"
+    force: bool = True
+
+
+class ActorOutOfScope(Message, tag=67):
+    """owner > G: the last handle is gone. The actor finishes what it has been sent and ends. Loss: resent at reconnect."""
+
+    actor_id: bytes
+
+
+class CreateActor(Request, tag=68):
+    """G > R > worker. R finds resources and a worker. Answer: ActorCreated, or Failed.
+
+    Failed kinds: "spill" (no room here now: place it anew), "init_failed" (detail: the pickled error),
+    "worker_died", "runtime_env", "unschedulable".
+    """
+
+    spec: ActorSpec
+    incarnation: int
+    num_restarts: int
+
+
+class ActorCreated(Reply, tag=69):
+    address: Address
+    pid: int
+    repr_name: str = ""
+
+
+class DestroyActor(Request, tag=70):
+    """G > R: end this actor's worker; graceful: after what it was sent. Answer: Done."""
+
+    actor_id: bytes
+    graceful: bool
+    cause: str
+
+
+class ActorDied(Message, tag=71):
+    """R > G: an actor's worker process has ended. Loss: the node's death or re-registration says the same."""
+
+    actor_id: bytes
+    incarnation: int
+    kind: str
+    """WORKER_DIED, INTENDED_USER_EXIT, OUT_OF_SCOPE, OUT_OF_MEMORY, KILLED."""
+    cause: str
+    worker_id: bytes = b""
+
+
+# ------------------------------------------------------------------ G and R: placement groups
+
+
+class CreateGroup(Request, tag=80):
+    """C > G. Answer: Done at once; the state follows by channel "group"."""
+
+    info: PlacementGroupInfo
+
+
+class RemoveGroup(Request, tag=81):
+    group_id: bytes
+
+
+class GetGroup(Request, tag=82):
+    """By id, or by name and namespace. With `wait`, answered once the group is CREATED or REMOVED."""
+
+    group_id: bytes = b""
+    name: str = ""
+    namespace: str = ""
+    wait: bool = False
+
+
+class GroupReply(Reply, tag=83):
+    info: PlacementGroupInfo | None
+
+
+class ListGroups(Request, tag=84):
+    pass
+
+
+class GroupList(Reply, tag=85):
+    groups: list[PlacementGroupInfo]
+
+
+class PrepareBundles(Request, tag=86):
+    """G > R, first phase. Answer: Done (reserved), or Failed(kind="busy") and nothing reserved."""
+
+    group_id: bytes
+    bundles: list[BundleSpec]
+
+
+class CommitBundles(Request, tag=87):
+    """G > R, second phase. Answer: Done."""
+
+    group_id: bytes
+    indexes: list[int]
+
+
+class ReturnBundles(Request, tag=88):
+    """G > R: give these bundles back, ending what runs in them. Answer: Done."""
+
+    group_id: bytes
+    indexes: list[int]
+
+
+# ------------------------------------------------------------------ R: registration, leases
+
+
+class RegisterWorker(Request, tag=100):
+    """C > R, right after Hello, over the node's Unix socket. Answer: WorkerRegistered."""
+
+    address: Address
+    pid: int
+    is_driver: bool
+
+
+class WorkerRegistered(Reply, tag=101):
+    node: NodeInfo
+    gcs_host: str
+    gcs_port: int
+    session_name: str
+    config: str
+    arena_size: int
+
+
+class RequestLease(Request, tag=102):
+    """C > R. Answer: LeaseGranted, LeaseSpilled, or Failed ("unschedulable", "runtime_env", "cancelled")."""
+
+    scheduling: SchedulingClass
+    backlog: int
+    hops: int = 0
+    """How many raylets have sent it on already; a request is not sent on again without better knowledge."""
+    prefer_nodes: list[bytes] = []
+    """Nodes with most argument bytes, best first."""
+    name: str = ""
+    priority: int = 0
+
+
+class LeaseGranted(Reply, tag=103):
+    lease_id: int
+    worker: Address
+    pid: int
+    resource_ids: dict[str, list[str]] = {}
+    """Instance ids by accelerator name, as `get_gpu_ids` tells."""
+
+
+class LeaseSpilled(Reply, tag=104):
+    """Ask that raylet instead."""
+
+    node_id: bytes
+    host: str
+    port: int
+    path: str
+
+
+class CancelLease(Message, tag=105):
+    """C > R: the open request `request_rid` is no longer wanted; answered by Failed("cancelled"), or too late."""
+
+    request_rid: int
+
+
+class ReturnLease(Message, tag=106):
+    """C > R. Loss: a broken owner connection returns all its leases."""
+
+    lease_id: int
+    worker_broken: bool = False
+
+
+class RevokeLease(Message, tag=107):
+    """R > C: others wait; return this lease as soon as its unstarted tasks are back or done."""
+
+    lease_id: int
+
+
+class UpdateBacklog(Message, tag=108):
+    """C > R: how many tasks wait behind an open request; for prestart and `ray status`."""
+
+    request_rid: int
+    backlog: int
+
+
+class WorkerExited(Message, tag=109):
+    """R > C which leases the worker: the process has ended, and why. kind as in ActorDied."""
+
+    worker_id: bytes
+    kind: str
+    cause: str
+
+
+class SetBlocked(Message, tag=110):
+    """worker > R: its task waits in get/wait (release the CPU), or goes on (take it again, even beyond the total)."""
+
+    blocked: bool
+
+
+class ExitWorker(Message, tag=111):
+    """R > worker: end. graceful: finish what runs and was received, run atexit; else at once."""
+
+    graceful: bool
+    reason: str
+
+
+class WorkerExiting(Message, tag=112):
+    """worker > R: I end by intent: `exit_actor`, max_calls, out of scope. Loss: the exit then counts as a crash."""
+
+    kind: str
+    cause: str
+
+
+class AssignWorker(Message, tag=113):
+    """R > worker at a lease or an actor: whose it is now; env has what must be set before user code runs."""
+
+    job_id: bytes
+    env: dict[str, str]
+    assigned: dict[str, int]
+    resource_ids: dict[str, list[str]]
+    placement_group_id: bytes = b""
+    runtime_env: str = ""
+    capture_child_tasks: bool = False
+
+
+class KillWorker(Message, tag=114):
+    """C > R: SIGKILL the process that holds this lease (cancel by force)."""
+
+    worker_id: bytes
+    cause: str
+
+
+class NodeStats(Request, tag=115):
+    """CLI > R. Answer: NodeStatsReply: JSON of what the raylet knows of itself."""
+
+
+class NodeStatsReply(Reply, tag=116):
+    stats: str
+
+
+# ------------------------------------------------------------------ R: objects
+
+
+class AllocateSlab(Request, tag=130):
+    """C > R. Answer: SlabGranted, or Failed("full")."""
+
+    size: int
+
+
+class SlabGranted(Reply, tag=131):
+    offset: int
+    size: int
+
+
+class ReleaseSlab(Message, tag=132):
+    """C > R: nothing is left in the slab at `offset`."""
+
+    offset: int
+
+
+class ObjectsSealed(Message, tag=133):
+    """C > R, batched: objects now readable in this node's arena. Loss: the connection's loss reclaims the slabs."""
+
+    objects: list[tuple[bytes, int, int]]
+    """(object id, offset, size)."""
+
+
+class FreeObjects(Message, tag=134):
+    """owner > R of a node with a copy, batched. Repeating or losing it (node gone) does no harm."""
+
+    object_ids: list[bytes]
+
+
+class SlabSpaceFreed(Message, tag=135):
+    """R > C which holds the slab: these offsets are free again."""
+
+    offsets: list[int]
+
+
+class PullObject(Request, tag=136):
+    """C > R: bring a copy here. Answer: ObjectLocal, or Failed("lost", "full")."""
+
+    object_id: bytes
+    locations: list[StoreLocation]
+    owner: Address
+
+
+class ObjectLocal(Reply, tag=137):
+    offset: int
+    size: int
+
+
+class FetchChunk(Request, tag=138):
+    """R > R. Answer: Chunk with payload, or Failed("lost")."""
+
+    object_id: bytes
+    start: int
+    length: int
+
+
+class Chunk(Reply, tag=139):
+    """Payload: the bytes."""
+
+    start: int
+
+
+# ------------------------------------------------------------------ C > C: tasks
+
+
+class TaskTemplate(Message, tag=150):
+    """owner > worker, once per connection: what calls of one function, or of one actor method, have in common."""
+
+    template_id: int
+    function_key: str
+    """In the key-value table (namespace "fun"); "" for an actor method."""
+    function_blob: bytes
+    """The pickled function, inline, so that nobody asks the GCS; b"" for a method, or if it is known to the worker."""
+    name: str
+    function_name: str
+    """"module.qualname", as errors and the runtime context show it."""
+    method: str
+    num_returns: int
+    """-1: streaming generator, -2: dynamic generator."""
+    job_id: bytes
+    concurrency_group: str = ""
+    max_calls: int = 0
+    retry_exceptions: bytes | None = None
+    """None: never; b"": any Exception; else the pickled tuple of classes."""
+    backpressure: int = -1
+    placement_group_id: bytes = b""
+    capture_child_tasks: bool = False
+    runtime_env: str = ""
+    namespace: str = ""
+    resources: dict[str, int] = {}
+    allow_out_of_order: bool = False
+
+
+class PushTask(Message, tag=151):
+    """owner > worker. Loss: the connection's loss fails or retries every task pushed on it.
+
+    Tasks of one connection start in the order in which they came (unless the actor runs concurrently).
+    """
+
+    task_id: bytes
+    template_id: int
+    args: bytes
+    deps: list[Dep] = []
+    attempt: int = 0
+    contained: int = 0
+    """How many refs are inside args; 0 spares the worker the book-keeping."""
+    trace: bytes = b""
+
+
+class TaskDone(Message, tag=152):
+    """worker > owner: the results, in order of their indexes, and which borrowed refs the worker still holds."""
+
+    task_id: bytes
+    results: list[Value]
+    borrowed: list[bytes] = []
+    failed: bool = False
+    """The task raised (each result then is the error); the owner may retry if `retryable`."""
+    retryable: bool = False
+    duration_us: int = 0
+    num_items: int = -1
+    """For generators: how many items there were."""
+
+
+class RecallTasks(Message, tag=153):
+    """owner > worker: give back up to `count` tasks not started (newest first); answered by TasksReturned."""
+
+    count: int
+
+
+class TasksReturned(Message, tag=154):
+    """worker > owner: these were not started and will not be. Also unasked, when the worker blocks or is slow."""
+
+    task_ids: list[bytes]
+    blocked: bool = False
+    """The worker waits in get/wait or its task runs long: push nothing before its next TaskDone."""
+
+
+class CancelTask(Message, tag=155):
+    """owner > worker. Queued: dropped, answered by TaskDone with TaskCancelledError. Running: interrupted."""
+
+    task_id: bytes
+    force: bool
+    recursive: bool
+
+
+class GeneratorItem(Message, tag=156):
+    """worker > owner: item `index` (from 1) of a streaming task."""
+
+    task_id: bytes
+    index: int
+    value: Value
+
+
+class GeneratorConsumed(Message, tag=157):
+    """owner > worker: the consumer has taken `count` items in all; lets a producer under backpressure go on."""
+
+    task_id: bytes
+    count: int
+
+
+class CancelRemoteTask(Message, tag=158):
+    """holder of a borrowed ref > its owner: cancel the task that makes it."""
+
+    object_id: bytes
+    force: bool
+    recursive: bool
+
+
+# ------------------------------------------------------------------ C > C: objects
+
+
+class GetObjects(Request, tag=170):
+    """borrower > owner. Answer: ObjectValues for each id, when ready (one Reply holds those ready together)."""
+
+    object_ids: list[bytes]
+    want_value: bool = True
+    """False: only tell that it is ready (wait with fetch_local=False)."""
+
+
+class ObjectValues(Message, tag=171):
+    """owner > borrower: values of objects asked for by GetObjects; unknown ones come as an error value."""
+
+    object_ids: list[bytes]
+    values: list[Value]
+
+
+class AddBorrower(Request, tag=172):
+    """borrower > owner: I hold these. Answer: Done. Repeating it does no harm."""
+
+    object_ids: list[bytes]
+    borrower: Address
+
+
+class RemoveBorrower(Message, tag=173):
+    """borrower > owner. Loss: a borrower whose connection is gone for good holds nothing."""
+
+    object_ids: list[bytes]
+    borrower_id: bytes
+
+
+class AddLocation(Message, tag=174):
+    """C > owner: its node has a copy too now. Loss: a copy more than the owner knows, freed with its node's raylet."""
+
+    object_id: bytes
+    location: StoreLocation
+
+
+class ObjectLost(Message, tag=175):
+    """C or R > owner: the copy at `node_id` is gone; the owner drops the location and rebuilds if it was the last."""
+
+    object_id: bytes
+    node_id: bytes
+
+
+# ------------------------------------------------------------------ R > Z
+
+
+class Fork(Request, tag=190):
+    """Answer: Forked. The child gets `env`, its output goes to files, and it runs the worker's main."""
+
+    worker_id: bytes
+    job_id: bytes
+    env: dict[str, str]
+    cwd: str
+    sys_path: list[str]
+    out_path: str
+    err_path: str
+
+
+class Forked(Reply, tag=191):
+    pid: int
+
+
+class ChildExited(Message, tag=192):
+    """Z > R: a forked worker has ended; `status` as waitpid tells it."""
+
+    pid: int
+    status: int
+
+
+def _all_messages() -> tuple[type, ...]:
+    found: list[type] = []
+
+    def collect(base: type) -> None:
+        for cls in base.__subclasses__():
+            found.append(cls)
+            collect(cls)
+
+    for base in (Message, Request, Reply):
+        collect(base)
+    return tuple(sorted(found, key=lambda cls: cls.__struct_config__.tag))  # type: ignore[attr-defined]
+
+
+ALL: tuple[type, ...] = _all_messages()
+"""Every message class, by tag."""
+
+AnyMessage = Any
+"""What a decoder returns: one of `ALL`."""

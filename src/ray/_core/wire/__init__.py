@@ -1,0 +1,1 @@
+"""Frames, the handshake, and connections. `aio` serves asyncio processes, `reactor` the core worker."""

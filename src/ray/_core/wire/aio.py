@@ -1,0 +1,297 @@
+"""Connections and servers of the asyncio processes (gcs_server, raylet, agent).
+
+Floor: wire, shell. A `Connection` sends messages, answers requests, and hands what comes in to one handler.
+Messages sent within one turn of the loop leave in one system call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import socket
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray._core.common.messages import Done, Failed, Reply, Request
+from ray._core.wire import auth, codec
+
+logger = logging.getLogger(__name__)
+HANDSHAKE_TIMEOUT_S = 10.0
+"""A stranger who connects and says nothing is dropped after this."""
+
+
+class RequestFailed(Exception):
+    """The peer answered `Failed`. `kind` is a short name to act on."""
+
+    def __init__(self, kind: str, message: str, detail: bytes = b"") -> None:
+        super().__init__(message)
+        self.kind, self.message, self.detail = kind, message, detail
+
+
+class ConnectionLost(ConnectionError):
+    """The connection closed before the answer came; the request may or may not have been carried out."""
+
+
+class Handler(Protocol):
+    """What a server does with connections. All three are called on the loop and must not block."""
+
+    def connected(self, connection: Connection) -> None: ...
+
+    def received(self, connection: Connection, message: Any, payload: bytes) -> None:
+        """One message; replies to own requests do not come here. An exception closes the connection."""
+
+    def closed(self, connection: Connection) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """One end of a connection.
+
+    `peer` is free for the handler: it puts there what it knows of the other side.
+    """
+
+    def __init__(self, handler: Handler, token: bytes | None = None, is_server: bool = False) -> None:
+        self.peer: Any = None
+        self.is_closed = False
+        self.close_reason = ""
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done once the handshake has succeeded; fails with AuthenticationFailed."""
+        self._handler = handler
+        self._token = token  # None: a Unix socket, no handshake
+        self._server = auth.ServerHandshake(token) if token is not None and is_server else None
+        self._client = auth.ClientHandshake(token) if token is not None and not is_server else None
+        self._is_server = is_server
+        self._hello = bytearray()
+        self._challenged = False
+        self._decoder = codec.FrameDecoder()
+        self._transport: asyncio.Transport | None = None
+        self._out: list[codec.Buffer] = []
+        self._replies: dict[int, asyncio.Future[Any]] = {}
+        self._rids = itertools.count(1)
+        self._timeout: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Event = asyncio.Event()
+        self._drained.set()
+
+    def __repr__(self) -> str:
+        return f"<Connection peer={self.peer!r} closed={self.is_closed} open_requests={len(self._replies)}>"
+
+    # ---------------------------------------------------------- sending
+
+    def send(self, message: Any, payload: codec.Buffer = b"") -> None:
+        """Send one message; on a closed connection it is dropped (its request, if any, has failed already)."""
+        if self.is_closed:
+            return
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        if payload:
+            self._out.append(codec.encode_with_payload(message, len(payload)))
+            self._out.append(payload)
+        else:
+            self._out.append(codec.encode(message))
+
+    def request(self, message: Request) -> asyncio.Future[Any]:
+        """Send a request; the future gives the reply.
+
+        Raises (through the future):
+            RequestFailed: the peer answered `Failed`.
+            ConnectionLost: the connection closed first.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self.is_closed:
+            future.set_exception(ConnectionLost(f"Not connected: {self.close_reason}"))
+            return future
+        message.rid = next(self._rids)
+        self._replies[message.rid] = future
+        self.send(message)
+        return future
+
+    def reply(self, request: Request, message: Reply | None = None) -> None:
+        """Answer `request`; without a message, by `Done`."""
+        message = Done() if message is None else message
+        message.rid = request.rid
+        self.send(message)
+
+    def fail(self, request: Request, kind: str, message: str, detail: bytes = b"") -> None:
+        self.send(Failed(kind=kind, message=message, detail=detail, rid=request.rid))
+
+    async def drain(self) -> None:
+        """Wait until the transport's buffer is short again; for senders of bulk data."""
+        await self._drained.wait()
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self._transport is not None and out:
+            self._transport.writelines(out)
+
+    def close(self, reason: str = "closed here") -> None:
+        """Send what is buffered and close."""
+        if not self.is_closed and self._transport is not None:
+            self.close_reason = self.close_reason or reason
+            self._flush()
+            self._transport.close()
+
+    # ---------------------------------------------------------- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        sock = transport.get_extra_info("socket")
+        if self._token is None:
+            try:
+                if self._is_server:
+                    auth.check_unix_peer(sock)
+            except auth.AuthenticationFailed as error:
+                self._refuse(error)
+                return
+            self._open()
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._timeout = asyncio.get_running_loop().call_later(
+            HANDSHAKE_TIMEOUT_S, self._refuse, auth.AuthenticationFailed("The peer did not finish the handshake.")
+        )
+        if self._client is not None:
+            transport.write(self._client.hello)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.ready.done():
+            try:
+                data = self._shake(data)
+            except auth.AuthenticationFailed as error:
+                self._refuse(error)
+                return
+        if not data:
+            return
+        try:
+            for message, payload in self._decoder.feed(data):
+                self._dispatch(message, payload)
+        except codec.ProtocolError as error:
+            logger.warning("Connection %r closed: %s", self.peer, error)
+            self.close_reason = str(error)
+            self._abort()
+        except Exception:
+            logger.exception("Connection %r closed: a message from it could not be handled.", self.peer)
+            self.close_reason = "a message could not be handled; see this process's log"
+            self._abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        was_open = self.ready.done() and self.ready.exception() is None
+        self.is_closed = True
+        self._drained.set()
+        self.close_reason = self.close_reason or (str(exc) if exc else "closed by the peer")
+        if not self.ready.done():
+            self.ready.set_exception(auth.AuthenticationFailed("The connection closed during the handshake."))
+            self.ready.exception()  # seen: whoever awaits `ready` still gets it
+        replies, self._replies = self._replies, {}
+        for future in replies.values():
+            if not future.done():
+                future.set_exception(ConnectionLost(f"The connection closed before the answer: {self.close_reason}"))
+                future.exception()
+        if was_open:
+            self._handler.closed(self)
+
+    def pause_writing(self) -> None:
+        self._drained.clear()
+
+    def resume_writing(self) -> None:
+        self._drained.set()
+
+    # ---------------------------------------------------------- inside
+
+    def _shake(self, data: bytes) -> bytes:
+        """Advance the handshake by `data`; returns what is left behind it."""
+        self._hello += data
+        if self._client is not None:
+            if len(self._hello) < auth.SERVER_HELLO_SIZE:
+                return b""
+            proof = self._client.answer(bytes(self._hello[: auth.SERVER_HELLO_SIZE]))
+            assert self._transport is not None
+            self._transport.write(proof)
+            rest = bytes(self._hello[auth.SERVER_HELLO_SIZE :])
+        else:
+            assert self._server is not None and self._transport is not None
+            if not self._challenged:
+                if len(self._hello) < auth.CLIENT_HELLO_SIZE:
+                    if not auth.MAGIC.startswith(bytes(self._hello[: len(auth.MAGIC)])):
+                        raise auth.AuthenticationFailed("The peer does not speak pure-ray's protocol.")
+                    return b""
+                self._transport.write(self._server.challenge(bytes(self._hello[: auth.CLIENT_HELLO_SIZE])))
+                del self._hello[: auth.CLIENT_HELLO_SIZE]
+                self._challenged = True
+            if len(self._hello) < auth.PROOF_SIZE:
+                return b""
+            self._server.verify(bytes(self._hello[: auth.PROOF_SIZE]))
+            rest = bytes(self._hello[auth.PROOF_SIZE :])
+        self._hello.clear()
+        self._open()
+        return rest
+
+    def _open(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+        self.ready.set_result(None)
+        self._handler.connected(self)
+
+    def _refuse(self, error: auth.AuthenticationFailed) -> None:
+        if self._is_server:
+            logger.warning("Connection refused: %s", error)
+        self.close_reason = str(error)
+        if not self.ready.done():
+            self.ready.set_exception(error)
+            self.ready.exception()
+        self._abort()
+
+    def _abort(self) -> None:
+        self._out.clear()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _dispatch(self, message: Any, payload: bytes) -> None:
+        if isinstance(message, Reply):
+            future = self._replies.pop(message.rid, None)
+            if future is None or future.done():
+                return  # whoever asked has given up
+            if isinstance(message, Failed):
+                future.set_exception(RequestFailed(message.kind, message.message, message.detail))
+            else:
+                future.set_result((message, payload) if payload else message)
+            return
+        self._handler.received(self, message, payload)
+
+
+async def serve_tcp(handler: Handler, host: str, port: int, token: bytes) -> tuple[asyncio.Server, int]:
+    """Listen; returns the server and its port (chosen by the system for port 0)."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(handler, token, is_server=True), host, port, backlog=1024)
+    return server, server.sockets[0].getsockname()[1]
+
+
+async def serve_unix(handler: Handler, path: str | Path) -> asyncio.AbstractServer:
+    """Listen on a Unix socket; its directory has mode 0700 (see node.session)."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_unix_server(lambda: Connection(handler, is_server=True), str(path), backlog=1024)
+
+
+async def connect_tcp(handler: Handler, host: str, port: int, token: bytes) -> Connection:
+    """Connect and prove the token.
+
+    Raises:
+        OSError: nobody listens there.
+        AuthenticationFailed: the handshake failed.
+    """
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(handler, token), host, port)
+    await connection.ready
+    return connection
+
+
+async def connect_unix(handler: Handler, path: str | Path) -> Connection:
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_unix_connection(lambda: Connection(handler), str(path))
+    return connection
+
+
+async def connect_socket(handler: Handler, sock: socket.socket) -> Connection:
+    """Speak over a socket that exists already, such as one half of a socketpair with a child process."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(handler), sock=sock)
+    return connection
