@@ -1,0 +1,1 @@
+"""Values as bytes (`serialization`), and the shared memory in which large ones lie (`arena`)."""

@@ -1,0 +1,129 @@
+"""This process's window on its node's shared memory, and the slabs it allocates objects in.
+
+Floor: store. `SlabAllocator` is pure; `Arena` maps the file. The raylet owns the file and hands out extents of it
+(slabs); inside its slabs a process allocates by itself, with no message.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from ray._core.store.serialization import align
+
+
+class Slab:
+    """One extent of the arena, cut from its front; space freed inside it is reused last-in first-out.
+
+    `free_space` lists holes as (offset, size), offsets absolute. A slab with nothing in it starts over.
+    """
+
+    __slots__ = ("holes", "live", "offset", "size", "top")
+
+    def __init__(self, offset: int, size: int) -> None:
+        self.offset = offset
+        self.size = size
+        self.top = offset
+        self.live: dict[int, int] = {}
+        self.holes: list[tuple[int, int]] = []
+
+    def allocate(self, size: int) -> int | None:
+        """The offset of `size` bytes (a multiple of 64), or None when no hole is large enough."""
+        for number in range(len(self.holes) - 1, -1, -1):
+            start, hole = self.holes[number]
+            if hole >= size:
+                if hole == size:
+                    del self.holes[number]
+                else:
+                    self.holes[number] = (start + size, hole - size)
+                self.live[start] = size
+                return start
+        if self.top + size > self.offset + self.size:
+            return None
+        start = self.top
+        self.top += size
+        self.live[start] = size
+        return start
+
+    def free(self, offset: int) -> None:
+        size = self.live.pop(offset)
+        if not self.live:
+            self.top, self.holes = self.offset, []
+        elif offset + size == self.top:
+            self.top = offset
+        else:
+            self.holes.append((offset, size))
+
+
+class SlabAllocator:
+    """Objects of one process in its slabs."""
+
+    def __init__(self, slab_size: int) -> None:
+        self.slab_size = slab_size
+        self._slabs: dict[int, Slab] = {}
+        self._slab_of: dict[int, Slab] = {}
+        self._current: list[Slab] = []
+
+    def __repr__(self) -> str:
+        return f"<SlabAllocator slabs={len(self._slabs)} objects={len(self._slab_of)}>"
+
+    def allocate(self, size: int) -> int | None:
+        """Room for `size` bytes in a slab held already; None: ask the raylet for `slab_for(size)` bytes first."""
+        size = align(size)
+        for slab in reversed(self._current):
+            offset = slab.allocate(size)
+            if offset is not None:
+                self._slab_of[offset] = slab
+                return offset
+        return None
+
+    def slab_for(self, size: int) -> int:
+        """How large a slab to ask for: an extent of its own for an object above half a slab."""
+        size = align(size)
+        return size if size > self.slab_size // 2 else self.slab_size
+
+    def add_slab(self, offset: int, size: int) -> None:
+        slab = Slab(offset, size)
+        self._slabs[offset] = slab
+        self._current.append(slab)
+
+    def free(self, offset: int) -> int | None:
+        """Free the object at `offset`; the offset of its slab when that is empty now and should be given back.
+
+        One empty ordinary slab is kept, so that a process which puts and frees in a loop asks once.
+        """
+        slab = self._slab_of.pop(offset, None)
+        if slab is None:
+            return None
+        slab.free(offset)
+        if slab.live:
+            return None
+        if slab.size == self.slab_size and sum(not s.live and s.size == self.slab_size for s in self._current) <= 1:
+            return None
+        del self._slabs[slab.offset]
+        self._current.remove(slab)
+        return slab.offset
+
+
+class Arena:
+    """The node's shared-memory file, mapped whole. Pages that nobody touched cost nothing."""
+
+    def __init__(self, path: str, size: int) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self.map = mmap.mmap(descriptor, size)
+        finally:
+            os.close(descriptor)
+        self.size = size
+        self._view = memoryview(self.map)
+
+    def window(self, offset: int, size: int) -> memoryview:
+        """Writable bytes, for whoever allocated them."""
+        return self._view[offset : offset + size]
+
+    def close(self) -> None:
+        """Unmap; with views still alive the mapping stays until they go (or the process ends)."""
+        self._view.release()
+        try:
+            self.map.close()
+        except BufferError:  # user values still lie on it: their views keep the mapping, as they must
+            pass

@@ -1,0 +1,232 @@
+"""User values to bytes and back: pickle 5 with out-of-band buffers, cloudpickle for code.
+
+Floor: store. One layout serves inline values, results and objects in the arena:
+
+    u8 kind | ...
+    RAW      the bytes of a `bytes` object
+    PICKLE   the pickle
+    BUFFERS  u24 0 | u32 n | u64 pickle size | n x (u64 offset, u64 size) | pickle | buffers, each 64-byte aligned
+    ERROR    the pickle of an exception: whoever gets the object raises it
+
+The plain C pickler is tried first; it is 5 times as fast as cloudpickle (0.7 against 4 µs for a small tuple). It
+pickles classes and functions by reference, which is wrong for those of `__main__`: their pickles contain that
+name, and anything that does, or that the C pickler refuses, goes through cloudpickle.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import ctypes
+import pickle
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+RAW, PICKLE, BUFFERS, ERROR = 0, 1, 2, 3
+ALIGNMENT = 64
+_HEAD = struct.Struct("<B3xIQ")
+_SPAN = struct.Struct("<QQ")
+
+
+def align(size: int) -> int:
+    return (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1)
+
+
+class _Capture(threading.local):
+    refs: list[Any] | None = None
+    """Refs and handles met while this thread pickles a value; None outside (`ObjectRef.__reduce__` looks here)."""
+
+
+capture = _Capture()
+
+
+class Serialized:
+    """A value ready to be written: into a message (`to_blob`) or into the arena (`write_into`)."""
+
+    __slots__ = ("buffers", "inband", "kind", "refs", "size")
+
+    def __init__(self, kind: int, inband: bytes, buffers: list[memoryview], refs: list[Any]) -> None:
+        self.kind = kind
+        self.inband = inband
+        self.buffers = buffers
+        self.refs = refs
+        if kind != BUFFERS:
+            self.size = 1 + len(inband)
+        else:
+            size = _HEAD.size + _SPAN.size * len(buffers) + len(inband)
+            for buffer in buffers:
+                size = align(size) + buffer.nbytes
+            self.size = size
+
+    def to_blob(self) -> bytes:
+        if self.kind != BUFFERS:
+            return bytes((self.kind,)) + self.inband
+        target = bytearray(self.size)
+        self.write_into(memoryview(target))
+        return bytes(target)
+
+    def write_into(self, target: memoryview) -> None:
+        """Write all `size` bytes; large buffers are copied once, here."""
+        if self.kind != BUFFERS:
+            target[0] = self.kind
+            target[1 : self.size] = self.inband
+            return
+        _HEAD.pack_into(target, 0, BUFFERS, len(self.buffers), len(self.inband))
+        position = _HEAD.size + _SPAN.size * len(self.buffers)
+        target[position : position + len(self.inband)] = self.inband
+        position += len(self.inband)
+        for number, buffer in enumerate(self.buffers):
+            position = align(position)
+            _SPAN.pack_into(target, _HEAD.size + _SPAN.size * number, position, buffer.nbytes)
+            target[position : position + buffer.nbytes] = buffer
+            position += buffer.nbytes
+
+
+def serialize(value: Any) -> Serialized:
+    """Pickle `value`, collecting the refs inside it.
+
+    Raises:
+        Exception: whatever the pickler raises for what cannot be pickled.
+    """
+    if type(value) is bytes:
+        return Serialized(RAW, value, [], [])
+    buffers: list[pickle.PickleBuffer] = []
+    outer, capture.refs = capture.refs, []
+    try:
+        inband = _dump(value, buffers)
+        refs = capture.refs
+    finally:
+        capture.refs = outer
+    if not buffers:
+        return Serialized(PICKLE, inband, [], refs)
+    return Serialized(BUFFERS, inband, [_flat(buffer) for buffer in buffers], refs)
+
+
+def serialize_error(error: BaseException) -> Serialized:
+    """An exception as a value that raises. The caller has made sure that it can be pickled."""
+    outer, capture.refs = capture.refs, []
+    try:
+        inband = _dump(error, None)
+        return Serialized(ERROR, inband, [], capture.refs)
+    finally:
+        capture.refs = outer
+
+
+def _dump(value: Any, buffers: list[pickle.PickleBuffer] | None) -> bytes:
+    callback = buffers.append if buffers is not None else None
+    try:
+        inband = pickle.dumps(value, 5, buffer_callback=callback)
+        if b"__main__" not in inband and not _by_value_modules():
+            return inband
+    except Exception:  # noqa: S110 - cloudpickle knows more; what it raises is what the user sees
+        pass
+    if buffers is not None:
+        buffers.clear()
+    if capture.refs is not None:
+        capture.refs.clear()
+    import cloudpickle  # late: a process that moves only plain data never pays for it
+
+    return bytes(cloudpickle.dumps(value, 5, buffer_callback=callback))
+
+
+def dump_code(value: Any) -> bytes:
+    """A function or class by cloudpickle: by value when it lives in `__main__`, by reference when importable."""
+    import cloudpickle
+
+    return bytes(cloudpickle.dumps(value, 5))
+
+
+def _by_value_modules() -> bool:
+    """Whether the user asked cloudpickle to pickle some modules by value."""
+    module: Any = sys.modules.get("cloudpickle.cloudpickle")
+    return bool(module is not None and module.list_registry_pickle_by_value())
+
+
+def _flat(buffer: pickle.PickleBuffer) -> memoryview:
+    return buffer.raw()
+
+
+def pinned_view(base: Any, offset: int, size: int, pin: object) -> memoryview:
+    """A read-only view of `size` bytes of a writable buffer, which keeps `pin` alive as long as any view does.
+
+    memoryview(array).obj is the ctypes array, numpy keeps the memoryview, and the array carries the pin.
+    """
+    array = (ctypes.c_char * size).from_buffer(base, offset)
+    array.pin = pin  # type: ignore[attr-defined]
+    return memoryview(array).cast("B").toreadonly()
+
+
+class ErrorValue:
+    """What deserializing an ERROR gives: the exception to raise."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def deserialize(data: bytes | memoryview) -> Any:
+    """The value; for an ERROR, an `ErrorValue`. Buffers of the value are read-only views of `data`."""
+    kind = data[0]
+    if kind == PICKLE:
+        return pickle.loads(memoryview(data)[1:])
+    if kind == RAW:
+        return bytes(data[1:])
+    if kind == BUFFERS:
+        view = memoryview(data)
+        _, count, inband_size = _HEAD.unpack_from(view, 0)
+        spans = [_SPAN.unpack_from(view, _HEAD.size + _SPAN.size * number) for number in range(count)]
+        start = _HEAD.size + _SPAN.size * count
+        buffers = [view[offset : offset + size] for offset, size in spans]
+        return pickle.loads(view[start : start + inband_size], buffers=buffers)
+    if kind == ERROR:
+        return ErrorValue(_load_error(memoryview(data)[1:]))
+    raise ValueError(f"An object begins with kind {kind}, which is none that this version knows.")
+
+
+def _load_error(data: memoryview) -> BaseException:
+    try:
+        error = pickle.loads(data)
+    except Exception as problem:
+        from ray._core.common.errors import UnserializableException
+
+        return UnserializableException(f"The error could not be unpickled here: {problem!r}")
+    if not isinstance(error, BaseException):
+        from ray._core.common.errors import UnserializableException
+
+        return UnserializableException(f"The error arrived as {type(error).__name__}: {error!r}")
+    return error
+
+
+# ------------------------------------------------------------------ custom serializers
+
+_custom: dict[str, Callable[[Any], Any]] = {}
+
+
+def _class_key(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _restore_custom(key: str, state: Any) -> Any:
+    deserializer = _custom.get(key)
+    if deserializer is None:
+        raise TypeError(
+            f"An object of class {key} was written by a custom serializer that is not registered in this process. "
+            "Call ray.util.register_serializer there too (for example at the start of the task)."
+        )
+    return deserializer(state)
+
+
+def register(cls: type, serializer: Callable[[Any], Any], deserializer: Callable[[Any], Any]) -> None:
+    """Use these for instances of exactly `cls` in this process (not for subclasses)."""
+    key = _class_key(cls)
+    _custom[key] = deserializer
+    copyreg.pickle(cls, lambda instance: (_restore_custom, (key, serializer(instance))))  # type: ignore[arg-type]
+
+
+def deregister(cls: type) -> None:
+    """Undo `register`; a class that is not registered is left as it is."""
+    if _custom.pop(_class_key(cls), None) is not None:
+        copyreg.dispatch_table.pop(cls, None)

@@ -1,0 +1,619 @@
+"""The core worker's own event loop: whoever waits, works.
+
+Floor: wire, shell. The core worker lives inside the user's program, so it must not own the thread that computes. A
+thread that blocks (in `get`, `wait`, or for its next task) leads: it polls the sockets and handles what comes, until
+what it waits for is there. So a synchronous call costs no thread switch on either side (measured on 2 cores:
+13,000-24,000 calls/s, against 9,000-14,000 through a reader thread). When user code computes and nobody leads, a
+follower thread takes over after a millisecond, so progress never stops.
+
+Rules:
+* One leader at a time. Only it reads sockets and calls handlers, and it holds `lock` while it calls them.
+* `lock` guards all state of the core worker. Every method here that says "locked" wants it held.
+* Anybody with the lock may send; frames gather in `Connection.out` and leave by `flush`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from _thread import LockType, allocate_lock
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from ray._core.common.messages import Failed, Reply, Request
+from ray._core.wire import auth, codec
+
+logger = logging.getLogger(__name__)
+
+FOLLOWER_DELAY_S = 0.001
+"""How long nobody leads before the follower does: short enough for progress, long enough that a loop of quick calls
+never meets it."""
+FLUSH_BYTES = 64 * 1024
+FLUSH_FRAMES = 32
+"""Frames to a busy peer gather up to this many (or FLUSH_BYTES) before they leave; a waiting thread flushes anyway."""
+_RECV_SIZE = 256 * 1024
+_MAX_IOVECS = 512
+
+
+class Waiter:
+    """What a thread waits for. `finish` (locked) ends the wait."""
+
+    __slots__ = ("_gate", "done", "reactor", "remaining")
+
+    def __init__(self, reactor: Reactor, remaining: int = 1) -> None:
+        self.done = False
+        self.remaining = remaining
+        """Counted down by `arrived`; 0 finishes."""
+        self.reactor = reactor
+        self._gate: LockType | None = None  # held while the thread is parked behind another leader
+
+    def arrived(self) -> None:
+        """One of the things waited for is there. Locked."""
+        self.remaining -= 1
+        if self.remaining <= 0:
+            self.finish()
+
+    def finish(self) -> None:
+        """Locked; repeating it does no harm."""
+        if not self.done:
+            self.done = True
+            self.reactor._finished(self)
+
+
+class Handler(Protocol):
+    """What becomes of a connection's messages. All are called by the leader with `lock` held."""
+
+    def received(self, connection: Connection, message: Any, payload: bytes) -> None: ...
+
+    def closed(self, connection: Connection, reason: str) -> None: ...
+
+
+class Connection:
+    """One end of a connection, with frames on their way in and out.
+
+    `peer` is free for the handler. TCP connections shake hands first; what is sent meanwhile waits.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_client",
+        "_decoder",
+        "_hello",
+        "_replies",
+        "_rids",
+        "_server",
+        "_state",
+        "_want_write",
+        "fd",
+        "handler",
+        "is_closed",
+        "out",
+        "out_bytes",
+        "peer",
+        "reactor",
+        "sock",
+    )
+
+    def __init__(
+        self, reactor: Reactor, sock: socket.socket, handler: Handler, token: bytes | None, is_server: bool
+    ) -> None:
+        self.reactor = reactor
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.handler = handler
+        self.peer: Any = None
+        self.out: list[codec.Buffer] = []
+        self.out_bytes = 0
+        self.is_closed = False
+        self._decoder = codec.FrameDecoder()
+        self._replies: dict[int, Callable[[Any], None]] = {}
+        self._rids = itertools.count(1)
+        self._want_write = False
+        self._hello = bytearray()
+        self._server = auth.ServerHandshake(token) if token is not None and is_server else None
+        self._client = auth.ClientHandshake(token) if token is not None and not is_server else None
+        self._state = "open" if token is None else "shaking" if is_server else "connecting"
+
+    def __repr__(self) -> str:
+        return f"<Connection fd={self.fd} peer={self.peer!r} {'closed' if self.is_closed else self._state}>"
+
+    # ---------------------------------------------------------- sending (locked)
+
+    def send(self, message: Any) -> None:
+        """Buffer one message; it leaves at the next flush."""
+        if self.is_closed:
+            return
+        if not self.out:
+            self.reactor._dirty.append(self)
+        frame = codec.encode(message)
+        self.out.append(frame)
+        self.out_bytes += len(frame)
+
+    def request(self, message: Request, on_reply: Callable[[Any], None]) -> int:
+        """Send; `on_reply` gets the reply, `Failed` included, by the leader with the lock held. Returns the rid.
+
+        A connection that closes first gives `Failed(kind="connection_lost")`.
+        """
+        rid = next(self._rids)
+        if self.is_closed:
+            on_reply(Failed(kind="connection_lost", message="The connection is closed."))
+            return rid
+        message.rid = rid
+        self._replies[rid] = on_reply
+        self.send(message)
+        return rid
+
+    def reply(self, request: Request, message: Reply) -> None:
+        message.rid = request.rid
+        self.send(message)
+
+    def flush(self) -> None:
+        """Hand all buffered frames to the system, or as many as it takes now."""
+        if self._state != "open" or self.is_closed:
+            return
+        out = self.out
+        try:
+            while out:
+                sent = self.sock.send(out[0]) if len(out) == 1 else self.sock.sendmsg(out[:_MAX_IOVECS])
+                self.out_bytes -= sent
+                self._drop_sent(sent)
+        except BlockingIOError:
+            self._set_want_write(True)
+            return
+        except OSError as error:
+            self.reactor._lost(self, str(error))
+            return
+        if self._want_write:
+            self._set_want_write(False)
+
+    def _drop_sent(self, sent: int) -> None:
+        out, whole = self.out, 0
+        for frame in out:
+            if len(frame) > sent:
+                break
+            sent -= len(frame)
+            whole += 1
+        del out[:whole]
+        if sent:
+            out[0] = memoryview(out[0])[sent:]
+
+    def _set_want_write(self, wanted: bool) -> None:
+        self._want_write = wanted
+        mask = select.EPOLLIN | (select.EPOLLOUT if wanted else 0)
+        with contextlib.suppress(FileNotFoundError, ValueError):  # closed meanwhile
+            self.reactor._poll.modify(self.fd, mask)
+
+    def close(self, reason: str = "closed here") -> None:
+        """Flush what the system takes and close; `handler.closed` is called. Locked."""
+        if not self.is_closed:
+            self.flush()
+            self.reactor._lost(self, reason)
+
+    # ---------------------------------------------------------- receiving (the leader)
+
+    def _readable(self) -> None:
+        """Read once and handle the messages that are whole now."""
+        try:
+            data = self.sock.recv(_RECV_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            data, reason = b"", str(error)
+        else:
+            reason = "closed by the peer"
+        if self.is_closed:
+            return
+        if not data:
+            self.reactor._lost(self, reason)
+            return
+        try:
+            if self._state != "open":
+                data = self._shake(data)
+                if not data:
+                    return
+            found = self._decoder.feed(data)
+        except ConnectionError as error:
+            if not isinstance(error, auth.AuthenticationFailed) or self._client is None:
+                logger.warning("Connection %r closed: %s", self, error)
+            self.reactor._lost(self, str(error))
+            return
+        received, replies = self.handler.received, self._replies
+        for message, payload in found:
+            if isinstance(message, Reply):
+                on_reply = replies.pop(message.rid, None)
+                if on_reply is not None:
+                    on_reply(message)
+            else:
+                received(self, message, payload)
+
+    def _writable(self) -> None:
+        if self._state == "connecting":
+            error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                self.reactor._lost(self, os.strerror(error))
+                return
+            assert self._client is not None
+            self._state = "shaking"
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.sock.send(self._client.hello)  # 41 bytes into an empty buffer: never partial
+            self._set_want_write(False)
+        else:
+            self.flush()
+
+    def _shake(self, data: bytes) -> bytes:
+        self._hello += data
+        if self._client is not None:
+            if len(self._hello) < auth.SERVER_HELLO_SIZE:
+                return b""
+            self.sock.send(self._client.answer(bytes(self._hello[: auth.SERVER_HELLO_SIZE])))
+            return self._opened(auth.SERVER_HELLO_SIZE)
+        assert self._server is not None
+        if self._state == "shaking":
+            if len(self._hello) < auth.CLIENT_HELLO_SIZE:
+                return b""
+            self.sock.send(self._server.challenge(bytes(self._hello[: auth.CLIENT_HELLO_SIZE])))
+            del self._hello[: auth.CLIENT_HELLO_SIZE]
+            self._state = "challenged"
+        if len(self._hello) < auth.PROOF_SIZE:
+            return b""
+        self._server.verify(bytes(self._hello[: auth.PROOF_SIZE]))
+        return self._opened(auth.PROOF_SIZE)
+
+    def _opened(self, consumed: int) -> bytes:
+        self._state = "open"
+        rest = bytes(self._hello[consumed:])
+        self._hello.clear()
+        self.flush()
+        return rest
+
+
+_FOLLOWER = object()
+_OUTSIDE = object()
+
+
+class Reactor:
+    """Sockets, timers and the leadership among threads."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.ticks = 0
+        self.on_takeover: Callable[[], None] | None = None
+        """Called (locked) whenever the follower begins to lead: user code has computed for a millisecond or more."""
+        self._poll = select.epoll()
+        self._by_fd: dict[int, Connection | Callable[[], None]] = {}
+        self._dirty: list[Connection] = []
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_ids = itertools.count()
+        self._mutex = allocate_lock()  # guards the leadership: _leader, _parked, _yielding
+        self._leader: object = None
+        self._leading_thread = 0
+        self._parked: list[Waiter] = []
+        self._yielding = False
+        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll.register(self._wake_r, select.EPOLLIN)
+        self._closing = False
+        self._follower: threading.Thread | None = None
+        self._follower_gate = threading.Event()
+        self._stopped = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"<Reactor connections={len(self._by_fd)} leader={self._leader!r} parked={len(self._parked)}>"
+
+    @property
+    def fd(self) -> int:
+        """Readable whenever there is something to do; for a loop that hosts this reactor (see `poll_once`)."""
+        return self._poll.fileno()
+
+    def start(self) -> None:
+        self._follower = threading.Thread(target=self._follow, name="ray-reactor", daemon=True)
+        self._follower.start()
+        self._follower_gate.set()
+
+    def close(self) -> None:
+        """Close every connection (handlers are told) and end the follower. Not to be called by a handler."""
+        with self.lock:
+            self._closing = True
+            for entry in list(self._by_fd.values()):
+                if isinstance(entry, Connection):
+                    entry.close("this process is shutting down")
+        self._follower_gate.set()
+        self._stopped.set()
+        with self._mutex:
+            self._yielding = True
+        self._wake()
+        if self._follower is not None and self._follower is not threading.current_thread():
+            self._follower.join(2.0)
+        self._poll.close()
+        os.close(self._wake_r)
+        os.close(self._wake_w)
+
+    # ---------------------------------------------------------- connections (locked)
+
+    def add(self, sock: socket.socket, handler: Handler, token: bytes | None, is_server: bool) -> Connection:
+        """Take a connected (or connecting) socket over. `token` None: a Unix socket, no handshake."""
+        sock.setblocking(False)
+        connection = Connection(self, sock, handler, token, is_server)
+        self._by_fd[connection.fd] = connection
+        mask = select.EPOLLIN | (select.EPOLLOUT if connection._state == "connecting" else 0)
+        connection._want_write = bool(mask & select.EPOLLOUT)
+        self._poll.register(connection.fd, mask)
+        return connection
+
+    def connect_unix(self, path: str, handler: Handler) -> Connection:
+        """Raises OSError when nobody listens there (the peer's process has ended)."""
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return self.add(sock, handler, None, is_server=False)
+
+    def connect_tcp(self, host: str, port: int, handler: Handler, token: bytes) -> Connection:
+        """Begin to connect; a failure comes as `handler.closed`."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family)
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect((host, port))
+        return self.add(sock, handler, token, is_server=False)
+
+    def listen(self, sock: socket.socket, handler: Handler, token: bytes | None) -> None:
+        """Accept connections of a listening socket; `handler` gets their messages."""
+        sock.setblocking(False)
+
+        def accept() -> None:
+            try:
+                peer, _ = sock.accept()
+            except OSError:  # the peer has gone again, or descriptors are short: it will try again
+                return
+            try:
+                if token is None:
+                    auth.check_unix_peer(peer)
+            except auth.AuthenticationFailed as error:
+                logger.warning("Connection refused: %s", error)
+                peer.close()
+                return
+            self.add(peer, handler, token, is_server=True)
+
+        self._by_fd[sock.fileno()] = accept
+        self._poll.register(sock.fileno(), select.EPOLLIN)
+
+    def _lost(self, connection: Connection, reason: str) -> None:
+        if connection.is_closed:
+            return
+        connection.is_closed = True
+        del self._by_fd[connection.fd]
+        with contextlib.suppress(OSError, ValueError):
+            self._poll.unregister(connection.fd)
+        connection.sock.close()
+        connection.out.clear()
+        replies, connection._replies = connection._replies, {}
+        for on_reply in replies.values():
+            on_reply(Failed(kind="connection_lost", message=f"The connection was lost: {reason}"))
+        connection.handler.closed(connection, reason)
+
+    def flush(self) -> None:
+        """Send everything that is buffered. Locked."""
+        while self._dirty:
+            dirty, self._dirty = self._dirty, []
+            for connection in dirty:
+                connection.flush()
+
+    def soon_flushed(self) -> None:
+        """Something is buffered and nobody may be about to wait: the follower will send it within a millisecond."""
+        if not self._follower_gate.is_set():
+            self._follower_gate.set()
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        """Call `callback` (locked, by the leader) after `delay_s`. There is no way to take it back: check state."""
+        at_s = time.monotonic() + delay_s
+        is_first = not self._timers or at_s < self._timers[0][0]
+        heapq.heappush(self._timers, (at_s, next(self._timer_ids), callback))
+        if is_first and self._leader is not None and self._leading_thread != threading.get_ident():
+            self._wake()
+        else:
+            self.soon_flushed()
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Have the leader call `callback` (locked), from whatever thread this is."""
+        with self.lock:
+            self.call_later(0.0, callback)
+
+    # ---------------------------------------------------------- waiting (not locked)
+
+    def wait(self, waiter: Waiter, timeout_s: float | None = None) -> bool:
+        """Block until `waiter` is done, leading if nobody else does. False: the time is over."""
+        deadline_at_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not waiter.done:
+            remaining_s = None if deadline_at_s is None else deadline_at_s - time.monotonic()
+            if remaining_s is not None and remaining_s <= 0:
+                return False
+            with self._mutex:
+                if self._leader is None:
+                    self._leader = waiter
+                    leads = True
+                else:
+                    leads = False
+                    gate = waiter._gate = allocate_lock()
+                    gate.acquire()
+                    self._parked.append(waiter)
+                    wake = self._leader is _FOLLOWER and not self._yielding
+                    if wake:
+                        self._yielding = True
+            if leads:
+                self._lead(waiter, deadline_at_s)
+            else:
+                if wake:
+                    self._wake()
+                self._park(waiter, gate, remaining_s)
+        return True
+
+    def _lead(self, waiter: Waiter, deadline_at_s: float | None) -> None:
+        self._leading_thread = threading.get_ident()
+        try:
+            while not waiter.done:
+                if deadline_at_s is None:
+                    self._step(None)
+                else:
+                    remaining_s = deadline_at_s - time.monotonic()
+                    if remaining_s <= 0:
+                        break
+                    self._step(remaining_s)
+        finally:
+            self._abdicate()
+
+    def _abdicate(self) -> None:
+        self.ticks += 1
+        with self._mutex:
+            self._leader = None
+            self._leading_thread = 0
+            self._yielding = False
+            heir = self._parked.pop() if self._parked else None
+            if heir is not None:
+                gate, heir._gate = heir._gate, None
+                if gate is not None:
+                    gate.release()
+        if heir is None and not self._follower_gate.is_set():
+            self._follower_gate.set()
+
+    def _park(self, waiter: Waiter, gate: LockType, remaining_s: float | None) -> None:
+        """Sleep until finished, promoted, or out of time."""
+        try:
+            gate.acquire(timeout=-1 if remaining_s is None else remaining_s)
+        finally:
+            with self._mutex:
+                if waiter in self._parked:  # not promoted: finished, out of time, or interrupted
+                    self._parked.remove(waiter)
+                elif self._leader is None and self._parked and waiter.done:
+                    heir = self._parked.pop()  # promoted, but done: pass it on
+                    heir_gate, heir._gate = heir._gate, None
+                    if heir_gate is not None:
+                        heir_gate.release()
+                waiter._gate = None
+
+    def _finished(self, waiter: Waiter) -> None:
+        """`waiter` is done: make its thread see it, wherever it sleeps. Locked."""
+        if self._leader is waiter:
+            if self._leading_thread != threading.get_ident():
+                self._wake()
+            return
+        with self._mutex:
+            gate, waiter._gate = waiter._gate, None
+            if gate is not None:
+                gate.release()
+            elif self._leader is waiter:
+                self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):  # full: it wakes anyway; closed: nobody sleeps
+            os.write(self._wake_w, b"w")
+
+    # ---------------------------------------------------------- leading
+
+    def poll_once(self) -> None:
+        """Handle what is ready now without blocking, if nobody leads; for an asyncio loop that hosts this reactor."""
+        with self._mutex:
+            if self._leader is not None:
+                return
+            self._leader = _OUTSIDE
+            self._leading_thread = threading.get_ident()
+        try:
+            self._step(0)
+        finally:
+            self._abdicate()
+
+    def next_timer_s(self) -> float | None:
+        """Seconds until the next timer; for a hosting loop. Locked."""
+        return max(self._timers[0][0] - time.monotonic(), 0.0) if self._timers else None
+
+    def _step(self, timeout_s: float | None) -> None:
+        """Flush, wait for something to happen (at most `timeout_s`), and handle it."""
+        if self._dirty:
+            with self.lock:
+                self.flush()
+        if self._timers:
+            until_s = self._timers[0][0] - time.monotonic()
+            if timeout_s is None or until_s < timeout_s:
+                timeout_s = until_s if until_s > 0 else 0
+        ready = self._poll.poll(timeout_s)
+        self.ticks += 1
+        with self.lock:
+            for fd, events in ready:
+                entry = self._by_fd.get(fd)
+                if entry is None:
+                    if fd == self._wake_r:
+                        with contextlib.suppress(BlockingIOError):
+                            os.read(fd, 4096)
+                elif isinstance(entry, Connection):
+                    self._handle(entry, events)
+                else:
+                    entry()
+            if self._timers:
+                self._run_timers()
+            if self._dirty:
+                self.flush()
+
+    def _handle(self, connection: Connection, events: int) -> None:
+        try:
+            if events & select.EPOLLOUT:
+                connection._writable()
+            if events & ~select.EPOLLOUT and not connection.is_closed:
+                connection._readable()
+        except Exception:
+            logger.exception("Connection %r closed: a message from it could not be handled.", connection)
+            self._lost(connection, "a message could not be handled; see this process's log")
+
+    def _run_timers(self) -> None:
+        now_s = time.monotonic()
+        while self._timers and self._timers[0][0] <= now_s:
+            _, _, callback = heapq.heappop(self._timers)
+            try:
+                callback()
+            except Exception:
+                logger.exception("A timer of the reactor failed.")
+
+    # ---------------------------------------------------------- the follower
+
+    def _follow(self) -> None:
+        while not self._closing:
+            self._follower_gate.wait()
+            self._follower_gate.clear()
+            ticks = -1
+            while ticks != self.ticks and not self._closing:
+                ticks = self.ticks
+                self._stopped.wait(FOLLOWER_DELAY_S)
+            with self._mutex:
+                if self._leader is not None or self._closing:
+                    continue
+                self._leader = _FOLLOWER
+                self._leading_thread = threading.get_ident()
+            self._lead_as_follower()
+
+    def _lead_as_follower(self) -> None:
+        try:
+            if self.on_takeover is not None:
+                with self.lock:
+                    self.on_takeover()
+            while not self._yielding and not self._closing:
+                self._step(None)
+        except Exception:
+            if not self._closing:
+                logger.exception("The reactor's follower failed.")
+        finally:
+            self._abdicate()
+
+
+@contextlib.contextmanager
+def flushing(reactor: Reactor) -> Iterator[None]:
+    """Hold the lock, and send what was buffered meanwhile at the end."""
+    with reactor.lock:
+        yield
+        reactor.flush()
