@@ -43,7 +43,7 @@ class Reply(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 # ------------------------------------------------------------------ pieces
 
 
-class Address(Part):
+class Address(Part, frozen=True):
     """Where a core worker listens: by `path` (Unix socket) from its own node, by `host` and `port` from others."""
 
     node_id: bytes
@@ -53,7 +53,7 @@ class Address(Part):
     path: str
 
 
-class StoreLocation(Part):
+class StoreLocation(Part, frozen=True):
     """Where a large object lies: `size` bytes at `offset` in the arena of one node."""
 
     node_id: bytes
@@ -61,14 +61,14 @@ class StoreLocation(Part):
     size: int
 
 
-class ContainedRef(Part):
+class ContainedRef(Part, frozen=True):
     """A ref found inside a serialized value."""
 
     object_id: bytes
     owner: Address
 
 
-class Value(Part):
+class Value(Part, frozen=True):
     """An object's value on its way: either `blob` (serialized) or `location`, and the refs inside it."""
 
     blob: bytes | None = None
@@ -77,7 +77,7 @@ class Value(Part):
     contained: list[ContainedRef] = []
 
 
-class Dep(Part):
+class Dep(Part, frozen=True):
     """A top-level ref argument: put the value in place `slot` (position, or keyword) before the call."""
 
     slot: int | str
@@ -86,7 +86,7 @@ class Dep(Part):
     value: Value
 
 
-class Strategy(Part):
+class Strategy(Part, frozen=True):
     """Where a task or actor may run. kind: DEFAULT, SPREAD, NODE_AFFINITY, NODE_LABEL, PLACEMENT_GROUP."""
 
     kind: str = "DEFAULT"
@@ -101,7 +101,7 @@ class Strategy(Part):
     labels_soft: dict[str, str] = {}
 
 
-class SchedulingClass(Part):
+class SchedulingClass(Part, frozen=True):
     """What a lease must offer; tasks of one class share leases. `resources` is fixed point (see resources.py).
 
     `runtime_env` is the normalized JSON of the runtime environment ("" for none). `label_selector` has the
@@ -116,7 +116,7 @@ class SchedulingClass(Part):
     job_id: bytes = b""
 
 
-class NodeInfo(Part):
+class NodeInfo(Part, frozen=True):
     """A node as the GCS lists it. `state`: ALIVE or DEAD. Amounts in fixed point."""
 
     node_id: bytes
@@ -142,7 +142,7 @@ class NodeInfo(Part):
     python: str = ""
 
 
-class Demand(Part):
+class Demand(Part, frozen=True):
     """`count` lease requests of one shape that a raylet cannot serve, and why."""
 
     resources: dict[str, int]
@@ -152,7 +152,7 @@ class Demand(Part):
     infeasible: bool = False
 
 
-class ActorSpec(Part):
+class ActorSpec(Part, frozen=True):
     """All that is needed to create an actor, as often as it restarts."""
 
     actor_id: bytes
@@ -175,7 +175,7 @@ class ActorSpec(Part):
     parent_task_id: bytes = b""
 
 
-class ActorInfo(Part):
+class ActorInfo(Part, frozen=True):
     """An actor as the GCS publishes it.
 
     `state`: DEPENDENCIES_UNREADY, PENDING_CREATION, ALIVE, RESTARTING, DEAD. `incarnation` counts up with each
@@ -207,7 +207,7 @@ class ActorInfo(Part):
     preempted: bool = False
 
 
-class JobInfo(Part):
+class JobInfo(Part, frozen=True):
     job_id: bytes
     namespace: str
     driver: Address | None
@@ -222,13 +222,13 @@ class JobInfo(Part):
     metadata: dict[str, str] = {}
 
 
-class BundleSpec(Part):
+class BundleSpec(Part, frozen=True):
     index: int
     resources: dict[str, int]
     label_selector: dict[str, str] = {}
 
 
-class PlacementGroupInfo(Part):
+class PlacementGroupInfo(Part, frozen=True):
     """`state`: PENDING, PREPARED, CREATED, RESCHEDULING, REMOVED. `nodes`: node id by bundle, b"" where none yet."""
 
     group_id: bytes
@@ -247,7 +247,7 @@ class PlacementGroupInfo(Part):
     soft_target_node_id: bytes = b""
 
 
-class LogLine(Part):
+class LogLine(Part, frozen=True):
     """Lines that one worker printed to one stream."""
 
     job_id: bytes
@@ -335,7 +335,7 @@ class ReportResources(Message, tag=15):
     idle_ms: int = 0
 
 
-class NodeView(Part):
+class NodeView(Part, frozen=True):
     """What schedulers know of a node; up to one report interval old."""
 
     node_id: bytes
@@ -1044,20 +1044,21 @@ class ChildExited(Message, tag=192):
     status: int
 
 
-def _all_messages() -> tuple[type, ...]:
-    found: list[type] = []
+def _all_messages() -> tuple[type[msgspec.Struct], ...]:
+    found: list[type[msgspec.Struct]] = []
 
-    def collect(base: type) -> None:
+    def collect(base: type[msgspec.Struct]) -> None:
+        cls: type[msgspec.Struct]
         for cls in base.__subclasses__():
             found.append(cls)
             collect(cls)
 
     for base in (Message, Request, Reply):
         collect(base)
-    return tuple(sorted(found, key=lambda cls: cls.__struct_config__.tag))  # type: ignore[attr-defined]
+    return tuple(sorted(found, key=lambda cls: int(cls.__struct_config__.tag or 0)))
 
 
-ALL: tuple[type, ...] = _all_messages()
+ALL: tuple[type[msgspec.Struct], ...] = _all_messages()
 """Every message class, by tag."""
 
 AnyMessage = Any

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+
 from ray._core.store.serialization import align
 
 

@@ -120,7 +120,7 @@ def _dump(value: Any, buffers: list[pickle.PickleBuffer] | None) -> bytes:
         inband = pickle.dumps(value, 5, buffer_callback=callback)
         if b"__main__" not in inband and not _by_value_modules():
             return inband
-    except Exception:  # noqa: S110 - cloudpickle knows more; what it raises is what the user sees
+    except Exception:
         pass
     if buffers is not None:
         buffers.clear()
@@ -223,7 +223,7 @@ def register(cls: type, serializer: Callable[[Any], Any], deserializer: Callable
     """Use these for instances of exactly `cls` in this process (not for subclasses)."""
     key = _class_key(cls)
     _custom[key] = deserializer
-    copyreg.pickle(cls, lambda instance: (_restore_custom, (key, serializer(instance))))  # type: ignore[arg-type]
+    copyreg.pickle(cls, lambda instance: (_restore_custom, (key, serializer(instance))))
 
 
 def deregister(cls: type) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import operator
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,10 +26,10 @@ MAX_HEADER = 1 << 30
 MAX_PAYLOAD = 64 << 20
 """A payload is one chunk of an object (4 MiB by default)."""
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(functools.reduce(operator.or_, messages.ALL)).decode
-
 Buffer = bytes | bytearray | memoryview
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode: Callable[[Buffer], Any] = msgspec.msgpack.Decoder(functools.reduce(operator.or_, messages.ALL)).decode
 
 
 class ProtocolError(ConnectionError):

@@ -317,8 +317,10 @@ class Reactor:
         self._follower_gate.set()
 
     def close(self) -> None:
-        """Close every connection (handlers are told) and end the follower. Not to be called by a handler."""
+        """Close every connection (handlers are told) and end the follower; again: nothing. Not for a handler to call."""
         with self.lock:
+            if self._closing:
+                return
             self._closing = True
             for entry in list(self._by_fd.values()):
                 if isinstance(entry, Connection):

@@ -1,0 +1,96 @@
+"""asyncio connections over real sockets: requests, refusals, and what a closed connection does to open requests."""
+
+import asyncio
+
+import pytest
+
+from ray._core.common.messages import Done, KvGet, KvValue, Ping
+from ray._core.wire import aio, auth
+
+
+class Echo:
+    """Answers KvGet by its key; closes on Ping."""
+
+    def connected(self, connection):
+        pass
+
+    def received(self, connection, message, payload):
+        if isinstance(message, KvGet):
+            if message.key == b"missing":
+                connection.fail(message, "unknown", "There is no such key.")
+            else:
+                connection.reply(message, KvValue(value=message.key))
+        elif isinstance(message, Ping):
+            connection.close("asked to")
+
+    def closed(self, connection):
+        pass
+
+
+def run(scenario):
+    async def main():
+        server, port = await aio.serve_tcp(Echo(), "127.0.0.1", 0, b"secret")
+        try:
+            await scenario(port)
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    asyncio.run(main())
+
+
+def test_many_requests_each_get_their_own_reply():
+    async def scenario(port):
+        connection = await aio.connect_tcp(Echo(), "127.0.0.1", port, b"secret")
+        keys = [str(number).encode() for number in range(500)]
+        replies = await asyncio.gather(*(connection.request(KvGet(namespace="", key=key)) for key in keys))
+        assert [reply.value for reply in replies] == keys
+        connection.close()
+
+    run(scenario)
+
+
+def test_a_refusal_carries_its_kind():
+    async def scenario(port):
+        connection = await aio.connect_tcp(Echo(), "127.0.0.1", port, b"secret")
+        with pytest.raises(aio.RequestFailed) as caught:
+            await connection.request(KvGet(namespace="", key=b"missing"))
+        assert caught.value.kind == "unknown"
+        connection.close()
+
+    run(scenario)
+
+
+def test_a_connection_that_closes_fails_its_open_requests():
+    async def scenario(port):
+        connection = await aio.connect_tcp(Echo(), "127.0.0.1", port, b"secret")
+        with pytest.raises(aio.ConnectionLost):
+            await connection.request(Ping())
+        with pytest.raises(aio.ConnectionLost):
+            await connection.request(KvGet(namespace="", key=b"late"))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("token", [b"", b"wrong", b"secret2"])
+def test_another_token_reaches_nothing(token):
+    async def scenario(port):
+        with pytest.raises(auth.AuthenticationFailed, match="another token"):
+            await aio.connect_tcp(Echo(), "127.0.0.1", port, token)
+
+    run(scenario)
+
+
+def test_a_stranger_who_speaks_http_is_disconnected():
+    async def scenario(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await reader.readexactly(1)
+        writer.close()
+
+    run(scenario)
+
+
+def test_done_is_a_plain_reply():
+    assert Done(rid=3).rid == 3

@@ -1,0 +1,105 @@
+"""The reactor: one thread waits and works, several share the leadership, lost peers fail open requests."""
+
+import socket
+import threading
+
+import pytest
+
+from ray._core.common.messages import Failed, KvGet, KvValue
+from ray._core.wire.reactor import Reactor, Waiter
+
+
+class Server:
+    def received(self, connection, message, payload):
+        connection.reply(message, KvValue(value=message.key))
+
+    def closed(self, connection, reason):
+        pass
+
+
+@pytest.fixture
+def pair():
+    """Two reactors joined by a socket pair: the client's connection, and both reactors."""
+    client, server = Reactor(), Reactor()
+    client.start()
+    server.start()
+    a, b = socket.socketpair()
+    with server.lock:
+        server.add(b, Server(), None, is_server=True)
+    with client.lock:
+        connection = client.add(a, Server(), None, is_server=False)
+    yield client, connection, server
+    client.close()
+    server.close()
+
+
+def call(reactor, connection, key):
+    waiter, replies = Waiter(reactor), []
+
+    def on_reply(reply):
+        replies.append(reply)
+        waiter.finish()
+
+    with reactor.lock:
+        connection.request(KvGet(namespace="", key=key), on_reply)
+    assert reactor.wait(waiter, 10)
+    return replies[0]
+
+
+def test_a_waiting_thread_gets_its_reply(pair):
+    client, connection, _ = pair
+    for number in range(200):
+        assert call(client, connection, b"%d" % number).value == b"%d" % number
+
+
+def test_threads_that_wait_at_once_all_get_their_own_replies(pair):
+    client, connection, _ = pair
+    wrong = []
+
+    def work(name):
+        for number in range(200):
+            key = b"%d-%d" % (name, number)
+            if call(client, connection, key).value != key:
+                wrong.append(key)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    assert wrong == []
+
+
+def test_a_wait_ends_at_its_timeout(pair):
+    client, _, _ = pair
+    assert not client.wait(Waiter(client), 0.01)
+
+
+def test_a_waiter_finished_by_another_thread_wakes_the_leader(pair):
+    client, _, _ = pair
+    waiter = Waiter(client)
+
+    def finish():
+        with client.lock:
+            waiter.finish()
+
+    timer = threading.Timer(0.05, finish)
+    timer.start()
+    assert client.wait(waiter, 10)
+    timer.join()
+
+
+def test_timers_run_while_nobody_waits(pair):
+    client, _, _ = pair
+    fired = threading.Event()
+    client.call_soon(fired.set)
+    assert fired.wait(10)
+
+
+def test_a_lost_peer_fails_the_open_requests(pair):
+    client, connection, server = pair
+    server.close()
+    reply = call(client, connection, b"late")
+    assert isinstance(reply, Failed)
+    assert reply.kind == "connection_lost"
