@@ -262,7 +262,7 @@ class LogLine(Part, frozen=True):
 
 
 class Hello(Message, tag=1):
-    """First message of whoever connected. role: driver, worker, raylet, agent, cli. Loss: the connection is gone too."""
+    """First message of whoever connected. role: driver, worker, raylet, agent, cli. Lost with its connection."""
 
     protocol: int
     role: str
@@ -572,7 +572,7 @@ class KillActor(Request, tag=66):
 
 
 class ActorOutOfScope(Message, tag=67):
-    """owner > G: the last handle is gone. The actor finishes what it has been sent and ends. Loss: resent at reconnect."""
+    """owner > G: the last handle is gone. It finishes what it was sent and ends. Loss: resent at reconnect."""
 
     actor_id: bytes
 

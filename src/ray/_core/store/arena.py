@@ -6,6 +6,7 @@ Floor: store. `SlabAllocator` is pure; `Arena` maps the file. The raylet owns th
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 
@@ -124,7 +125,5 @@ class Arena:
     def close(self) -> None:
         """Unmap; with views still alive the mapping stays until they go (or the process ends)."""
         self._view.release()
-        try:
+        with contextlib.suppress(BufferError):  # user values still lie on it: their views keep the mapping
             self.map.close()
-        except BufferError:  # user values still lie on it: their views keep the mapping, as they must
-            pass

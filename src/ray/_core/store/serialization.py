@@ -24,6 +24,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ray._core.common.errors import UnserializableException
+
 RAW, PICKLE, BUFFERS, ERROR = 0, 1, 2, 3
 ALIGNMENT = 64
 _HEAD = struct.Struct("<B3xIQ")
@@ -188,14 +190,10 @@ def deserialize(data: bytes | memoryview) -> Any:
 
 def _load_error(data: memoryview) -> BaseException:
     try:
-        error = pickle.loads(data)
+        error: Any = pickle.loads(data)
     except Exception as problem:
-        from ray._core.common.errors import UnserializableException
-
         return UnserializableException(f"The error could not be unpickled here: {problem!r}")
     if not isinstance(error, BaseException):
-        from ray._core.common.errors import UnserializableException
-
         return UnserializableException(f"The error arrived as {type(error).__name__}: {error!r}")
     return error
 

@@ -317,7 +317,7 @@ class Reactor:
         self._follower_gate.set()
 
     def close(self) -> None:
-        """Close every connection (handlers are told) and end the follower; again: nothing. Not for a handler to call."""
+        """Close every connection (handlers are told) and end the follower. Not for a handler to call."""
         with self.lock:
             if self._closing:
                 return
