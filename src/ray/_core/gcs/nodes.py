@@ -1,0 +1,63 @@
+"""Which nodes there are and what they have. Floor: gcs, pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ray._core.common.messages import Demand, NodeInfo, NodeView, ReportResources
+
+
+class NodeTable:
+    """Nodes by id; the dead stay listed."""
+
+    def __init__(self) -> None:
+        self._infos: dict[bytes, NodeInfo] = {}
+        self._views: dict[bytes, NodeView] = {}
+        self._demands: dict[bytes, list[Demand]] = {}
+
+    def register(self, info: NodeInfo) -> NodeInfo:
+        self._infos[info.node_id] = info
+        self._views[info.node_id] = NodeView(
+            node_id=info.node_id,
+            host=info.host,
+            raylet_port=info.raylet_port,
+            raylet_path=info.raylet_path,
+            total=info.total,
+            available=info.total,
+            labels=info.labels,
+            version=0,
+            is_head=info.is_head,
+        )
+        return info
+
+    def die(self, node_id: bytes, reason: str, message: str, now_ms: int) -> NodeInfo | None:
+        """Declare a node dead; None when it is unknown or dead already."""
+        info = self._infos.get(node_id)
+        if info is None or info.state == "DEAD":
+            return None
+        self._views.pop(node_id, None)
+        self._demands.pop(node_id, None)
+        dead = msgspec.structs.replace(
+            info, state="DEAD", death_reason=reason, death_message=message, end_time_ms=now_ms
+        )
+        self._infos[node_id] = dead
+        return dead
+
+    def report(self, report: ReportResources) -> None:
+        """Take a raylet's report; an older one than the last, or of a dead node, changes nothing."""
+        view = self._views.get(report.node_id)
+        if view is None or report.version <= view.version:
+            return
+        self._views[report.node_id] = msgspec.structs.replace(
+            view, available=report.available, total=report.total, version=report.version
+        )
+        self._demands[report.node_id] = report.demands
+
+    def infos(self) -> list[NodeInfo]:
+        return list(self._infos.values())
+
+    def views(self) -> list[NodeView]:
+        return list(self._views.values())
+
+    def demands(self) -> list[Demand]:
+        return [demand for demands in self._demands.values() for demand in demands]

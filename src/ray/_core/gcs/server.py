@@ -1,0 +1,185 @@
+"""gcs_server: the cluster's tables behind a socket.
+
+Floor: gcs, shell. `python -m ray._core.gcs.server --listen-fd N --session-name S --config JSON --ready-fd N`
+Run by node.services. Never unpickles anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ray._core.common import config as configuration
+from ray._core.common import messages as m
+from ray._core.common.ids import JobID
+from ray._core.gcs.kv import KvTable
+from ray._core.gcs.nodes import NodeTable
+from ray._core.wire import aio, auth
+
+logger = logging.getLogger(__name__)
+
+
+class GcsServer:
+    """Messages in, table changes, answers and publications out."""
+
+    def __init__(self, session_name: str, config: configuration.Config) -> None:
+        self.session_name = session_name
+        self.config = config
+        self.kv = KvTable()
+        self.nodes = NodeTable()
+        self.jobs: dict[bytes, m.JobInfo] = {}
+        self._subscribers: dict[str, set[aio.Connection]] = {}
+        self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
+            m.Hello: self._hello,
+            m.Ping: lambda connection, request: connection.reply(request),
+            m.RegisterNode: self._register_node,
+            m.ReportResources: lambda _, report: self.nodes.report(report),
+            m.ListNodes: lambda c, request: c.reply(request, m.NodeList(nodes=self.nodes.infos())),
+            m.GetClusterResources: self._cluster_resources,
+            m.Subscribe: self._subscribe,
+            m.RegisterJob: self._register_job,
+            m.KvPut: self._kv_put,
+            m.KvGet: lambda c, r: c.reply(r, m.KvValue(value=self.kv.get(r.namespace, r.key))),
+            m.KvDel: lambda c, r: c.reply(r, m.KvCount(count=self.kv.delete(r.namespace, r.key, r.by_prefix))),
+            m.KvExists: lambda c, r: c.reply(r, m.KvCount(count=int(self.kv.get(r.namespace, r.key) is not None))),
+            m.KvKeys: lambda c, r: c.reply(r, m.KvKeyList(keys=self.kv.keys(r.namespace, r.prefix))),
+        }
+
+    # ---------------------------------------------------------- aio.Handler
+
+    def connected(self, connection: aio.Connection) -> None:
+        """Nothing is known of the peer before its Hello."""
+
+    def received(self, connection: aio.Connection, message: Any, payload: bytes) -> None:
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(connection, message)
+        elif isinstance(message, m.Request):
+            connection.fail(message, "unknown_request", f"The GCS does not serve {type(message).__name__}.")
+        else:
+            logger.warning("Dropped a %s from %r: the GCS does not take it.", type(message).__name__, connection.peer)
+
+    def closed(self, connection: aio.Connection) -> None:
+        for subscribers in self._subscribers.values():
+            subscribers.discard(connection)
+        match connection.peer:
+            case ("node", bytes(node_id)):
+                self._node_died(node_id, f"The raylet's connection was lost: {connection.close_reason}.")
+            case ("job", bytes(job_id)):
+                self._finish_job(job_id)
+
+    # ---------------------------------------------------------- handlers
+
+    def _hello(self, connection: aio.Connection, hello: m.Hello) -> None:
+        if hello.protocol != m.PROTOCOL:
+            connection.close(f"The peer speaks protocol {hello.protocol}, this cluster {m.PROTOCOL}.")
+
+    def _register_node(self, connection: aio.Connection, request: m.RegisterNode) -> None:
+        info = request.info
+        head = next((each for each in self.nodes.infos() if each.is_head), None)
+        if head is not None and (head.version, head.python) != (info.version, info.python):
+            connection.fail(
+                request,
+                "version_mismatch",
+                f"The head runs pure-ray {head.version} on Python {head.python}, this node {info.version} on "
+                f"{info.python}. Install the same versions on both.",
+            )
+            return
+        connection.peer = ("node", info.node_id)
+        self.nodes.register(msgspec.structs.replace(info, start_time_ms=_now_ms()))
+        self._publish("node", m.NodeChanged(info))
+        connection.reply(
+            request,
+            m.NodeRegistered(session_name=self.session_name, config=self.config.encode(), nodes=self.nodes.infos()),
+        )
+
+    def _node_died(self, node_id: bytes, message: str) -> None:
+        dead = self.nodes.die(node_id, "UNEXPECTED_TERMINATION", message, _now_ms())
+        if dead is not None:
+            logger.warning("Node %s is dead: %s", node_id.hex(), message)
+            self._publish("node", m.NodeChanged(dead))
+
+    def _cluster_resources(self, connection: aio.Connection, request: m.GetClusterResources) -> None:
+        connection.reply(
+            request,
+            m.ClusterResources(views=self.nodes.views(), demands=self.nodes.demands(), pending_groups=[]),
+        )
+
+    def _subscribe(self, connection: aio.Connection, request: m.Subscribe) -> None:
+        self._subscribers.setdefault(request.channel, set()).add(connection)
+        connection.reply(request)
+
+    def _publish(self, channel: str, message: Any) -> None:
+        for connection in self._subscribers.get(channel, ()):
+            connection.send(message)
+
+    def _register_job(self, connection: aio.Connection, request: m.RegisterJob) -> None:
+        job_id = JobID.from_int(len(self.jobs) + 1).binary()
+        connection.peer = ("job", job_id)
+        self.jobs[job_id] = m.JobInfo(
+            job_id=job_id,
+            namespace=request.namespace,
+            driver=None,
+            driver_pid=request.driver_pid,
+            driver_host=request.driver_host,
+            entrypoint=request.entrypoint,
+            config=request.config,
+            start_time_ms=_now_ms(),
+        )
+        self._publish("job", m.JobChanged(self.jobs[job_id]))
+        answer = m.JobRegistered(job_id=job_id, session_name=self.session_name, config=self.config.encode())
+        connection.reply(request, answer)
+
+    def _finish_job(self, job_id: bytes) -> None:
+        job = self.jobs[job_id]
+        if not job.is_dead:
+            self.jobs[job_id] = dead = msgspec.structs.replace(job, is_dead=True, end_time_ms=_now_ms())
+            self._publish("job", m.JobChanged(dead))
+
+    def _kv_put(self, connection: aio.Connection, request: m.KvPut) -> None:
+        is_new = self.kv.put(request.namespace, request.key, request.value, request.overwrite)
+        connection.reply(request, m.KvCount(count=int(is_new)))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _serve(args: argparse.Namespace) -> None:
+    config = configuration.load(args.config)
+    server = GcsServer(args.session_name, config)
+    token = auth.load_token(config.enable_token_auth)
+    loop = asyncio.get_running_loop()
+    sock = socket.socket(fileno=args.listen_fd)
+    listening = await loop.create_server(lambda: aio.Connection(server, token, is_server=True), sock=sock, backlog=1024)
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    os.write(args.ready_fd, json.dumps({"port": sock.getsockname()[1]}).encode() + b"\n")
+    os.close(args.ready_fd)
+    await stop.wait()
+    listening.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="gcs_server", description="The control plane of a pure-ray cluster.")
+    parser.add_argument("--listen-fd", type=int, required=True, help="inherited socket that is bound and listens")
+    parser.add_argument("--session-name", required=True)
+    parser.add_argument("--config", default="", help="JSON of the cluster's settings")
+    parser.add_argument("--ready-fd", type=int, required=True, help="pipe on which to say that it serves")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(_serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Which worker runs which task: the owner's side of leases.
+
+Floor: worker, pure. One `LeaseQueue` per scheduling class. The core worker reports what happened and carries out the
+orders that each call returns. Knows task ids and durations, never values or sockets.
+Source: docs/architecture.md, "Tasks and actors": leases, pipelining with recall.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+
+OVERHEAD_US = 20.0
+"""What a worker spends on a task besides the user's function (2 cores, Python 3.11)."""
+
+
+@dataclasses.dataclass(slots=True)
+class Lease:
+    """A worker of ours for a while.
+
+    `running` maps the ids pushed and not answered to their predicted duration; `load_us` is its sum. A blocked lease
+    (its task waits in get, or runs long) is pushed nothing.
+    """
+
+    lease_id: int
+    worker_id: bytes
+    running: dict[bytes, float] = dataclasses.field(default_factory=dict)
+    load_us: float = 0.0
+    blocked: bool = False
+    revoked: bool = False
+    idle_since_s: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Push:
+    task_id: bytes
+    lease_id: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AskForLease:
+    """Send one more lease request."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReturnLease:
+    lease_id: int
+
+
+Order = Push | AskForLease | ReturnLease
+
+
+class LeaseQueue:
+    """Tasks of one scheduling class, and the leases that run them.
+
+    Args:
+        target_us: a worker's queue is filled with about this much predicted work; a task of unknown duration counts
+            as all of it, so that nothing waits behind it.
+        max_depth: and with no more tasks than this.
+        max_requests: lease requests open at a time.
+    """
+
+    def __init__(self, target_us: float, max_depth: int, max_requests: int = 16) -> None:
+        self.target_us = target_us
+        self.max_depth = max_depth
+        self.max_requests = max_requests
+        self.waiting: deque[tuple[bytes, float | None]] = deque()
+        self.leases: dict[int, Lease] = {}
+        self.open_requests = 0
+
+    def __repr__(self) -> str:
+        return f"<LeaseQueue waiting={len(self.waiting)} leases={len(self.leases)} requests={self.open_requests}>"
+
+    def submit(self, task_id: bytes, estimate_us: float | None) -> list[Order]:
+        """A task is ready to run."""
+        self.waiting.append((task_id, estimate_us))
+        return self._fill()
+
+    def granted(self, lease_id: int, worker_id: bytes) -> list[Order]:
+        """An open request was answered by a lease; it goes straight back when nothing waits any more."""
+        self.open_requests -= 1
+        if not self.waiting:
+            return [ReturnLease(lease_id)]
+        self.leases[lease_id] = Lease(lease_id, worker_id)
+        return self._fill()
+
+    def refused(self) -> list[Order]:
+        """An open request was answered by no lease; the caller decides whether the tasks fail (`drain`)."""
+        self.open_requests -= 1
+        return []
+
+    def finished(self, lease_id: int, task_id: bytes, now_s: float) -> list[Order]:
+        """A worker answered for a task: it takes new ones again, whatever blocked it before."""
+        lease = self.leases.get(lease_id)
+        if lease is None:
+            return []
+        lease.load_us -= lease.running.pop(task_id, 0.0)
+        lease.blocked = False
+        return self._settle(lease, now_s)
+
+    def handed_back(self, lease_id: int, tasks: list[tuple[bytes, float | None]], now_s: float) -> list[Order]:
+        """A worker that blocks, or whose task runs long, returned what it had not started; those go first again."""
+        lease = self.leases.get(lease_id)
+        if lease is not None:
+            for task_id, _ in tasks:
+                lease.load_us -= lease.running.pop(task_id, 0.0)
+            lease.blocked = True
+        self.waiting.extendleft(reversed(tasks))
+        return self._fill() if lease is None else self._settle(lease, now_s)
+
+    def revoke(self, lease_id: int, now_s: float) -> list[Order]:
+        """The raylet wants this lease for others: nothing more is pushed, and it returns when it is idle."""
+        lease = self.leases.get(lease_id)
+        if lease is None:
+            return []
+        lease.revoked = True
+        return self._settle(lease, now_s)
+
+    def lost(self, lease_id: int) -> list[bytes]:
+        """The worker is gone; the ids that were pushed to it, oldest first, for the caller to retry or fail."""
+        lease = self.leases.pop(lease_id, None)
+        return list(lease.running) if lease is not None else []
+
+    def expire(self, now_s: float, linger_s: float) -> list[Order]:
+        """Give back leases that have been idle for `linger_s`."""
+        idle = [
+            lease
+            for lease in self.leases.values()
+            if not lease.running and not self.waiting and now_s - lease.idle_since_s >= linger_s
+        ]
+        for lease in idle:
+            del self.leases[lease.lease_id]
+        return [ReturnLease(lease.lease_id) for lease in idle]
+
+    def remove(self, task_id: bytes) -> bool:
+        """Take a waiting task out (it was cancelled). False: it does not wait here."""
+        for entry in self.waiting:
+            if entry[0] == task_id:
+                self.waiting.remove(entry)
+                return True
+        return False
+
+    def drain(self) -> list[bytes]:
+        """Empty the queue: nothing will ever serve it."""
+        waiting, self.waiting = self.waiting, deque()
+        return [task_id for task_id, _ in waiting]
+
+    def validate(self) -> None:
+        """The invariants; tests call it after each event."""
+        for lease in self.leases.values():
+            assert abs(lease.load_us - sum(lease.running.values())) < 1e-3, lease
+            assert len(lease.running) <= self.max_depth, lease
+        assert 0 <= self.open_requests <= self.max_requests, self
+        if any(self._has_room(lease) for lease in self.leases.values()):
+            assert not self.waiting, self
+
+    # ---------------------------------------------------------- inside
+
+    def _settle(self, lease: Lease, now_s: float) -> list[Order]:
+        orders = self._fill()
+        if not lease.running:
+            lease.idle_since_s = now_s
+            if lease.revoked:
+                del self.leases[lease.lease_id]
+                orders.append(ReturnLease(lease.lease_id))
+        return orders
+
+    def _has_room(self, lease: Lease) -> bool:
+        if lease.blocked or lease.revoked:
+            return False
+        return not lease.running or (lease.load_us < self.target_us and len(lease.running) < self.max_depth)
+
+    def _fill(self) -> list[Order]:
+        """Push while some lease has room (the least loaded first), then ask for more leases."""
+        orders: list[Order] = []
+        while self.waiting:
+            roomy = [lease for lease in self.leases.values() if self._has_room(lease)]
+            if not roomy:
+                break
+            lease = min(roomy, key=lambda each: each.load_us)
+            task_id, estimate_us = self.waiting.popleft()
+            load_us = self.target_us if estimate_us is None else estimate_us + OVERHEAD_US
+            lease.running[task_id] = load_us
+            lease.load_us += load_us
+            orders.append(Push(task_id, lease.lease_id))
+        while self.open_requests < min(len(self.waiting), self.max_requests):
+            self.open_requests += 1
+            orders.append(AskForLease())
+        return orders

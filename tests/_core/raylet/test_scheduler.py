@@ -1,0 +1,75 @@
+"""Local scheduling: never more than there is, nobody starves."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ray._core.raylet.scheduler import Scheduler, Waiting
+
+UNIT = 10_000
+
+
+def test_jobs_take_turns():
+    scheduler = Scheduler({"CPU": 3 * UNIT})
+    for number in range(5):
+        scheduler.enqueue(Waiting(("greedy", number), b"a", {"CPU": UNIT}))
+    scheduler.enqueue(Waiting("modest", b"b", {"CPU": UNIT}))
+    granted = [scheduler.next_grant(lease_id) for lease_id in range(4)]
+    assert [each and each.key for each in granted] == [("greedy", 0), "modest", ("greedy", 1), None]
+
+
+def test_a_blocked_worker_lends_its_cpu_and_takes_it_back_below_zero():
+    scheduler = Scheduler({"CPU": UNIT})
+    for key in "ab":
+        scheduler.enqueue(Waiting(key, b"j", {"CPU": UNIT}))
+    assert scheduler.next_grant(1).key == "a"
+    assert scheduler.next_grant(2) is None
+    scheduler.set_blocked(1, True)
+    assert scheduler.next_grant(2).key == "b"
+    scheduler.set_blocked(1, False)
+    assert scheduler.available == {"CPU": -UNIT}
+    scheduler.release(1)
+    scheduler.release(2)
+    assert scheduler.available == {"CPU": UNIT}
+
+
+def test_what_no_idle_node_could_hold_is_missing():
+    assert Scheduler({"CPU": UNIT}).missing({"CPU": UNIT, "GPU": 2 * UNIT}) == {"GPU": 2 * UNIT}
+
+
+ACTIONS = st.sampled_from(["ask", "grant", "release", "block", "unblock", "cancel"])
+
+
+@given(st.lists(st.tuples(ACTIONS, st.integers(0, 30), st.integers(1, 4))))
+def test_resources_always_add_up_and_every_request_is_granted_in_the_end(steps):
+    scheduler, waiting, leases, count = Scheduler({"CPU": 4 * UNIT}), set(), [], 0
+    for action, pick, amount in steps:
+        count += 1
+        if action == "ask":
+            scheduler.enqueue(Waiting(count, bytes([pick % 3]), {"CPU": amount * UNIT}))
+            waiting.add(count)
+        elif action == "grant":
+            request = scheduler.next_grant(count)
+            if request is not None:
+                waiting.remove(request.key)
+                leases.append(count)
+        elif action == "cancel" and waiting:
+            key = sorted(waiting)[pick % len(waiting)]
+            assert scheduler.cancel(key)
+            waiting.remove(key)
+        elif leases:
+            lease = leases[pick % len(leases)]
+            if action == "release":
+                leases.remove(lease)
+                scheduler.release(lease)
+            else:
+                scheduler.set_blocked(lease, action == "block")
+        scheduler.validate()
+    for lease in leases:
+        scheduler.release(lease)
+    while waiting:
+        count += 1
+        request = scheduler.next_grant(count)
+        assert request is not None
+        waiting.remove(request.key)
+        scheduler.release(count)
+    assert scheduler.available == {"CPU": 4 * UNIT}
