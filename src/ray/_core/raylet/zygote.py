@@ -1,0 +1,82 @@
+"""The zygote: one process with everything imported, which forks ready workers in about a millisecond.
+
+Floor: raylet, shell. Single-threaded. It ends when its raylet does (the socket closes), and its children with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+from ray._core.common.messages import ChildExited, Fork, Forked
+from ray._core.wire import codec
+
+ChildMain = Callable[[bytes, bytes], NoReturn]
+"""Gets worker id and job id."""
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(sock: socket.socket, child_main: ChildMain) -> None:
+    """Fork on demand until the raylet is gone. Returns only in the zygote."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake_w)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    decoder = codec.FrameDecoder()
+    gc.collect()
+    gc.freeze()  # children then never write to the pages of what is imported here
+    while True:
+        ready, _, _ = select.select([sock, wake_r], [], [])
+        if wake_r in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wake_r, 4096)
+            _report_exits(sock)
+        if sock in ready:
+            data = sock.recv(1 << 16)
+            if not data:
+                return
+            for request, _ in decoder.feed(data):
+                assert isinstance(request, Fork)
+                pid = os.fork()
+                if pid == 0:
+                    signal.set_wakeup_fd(-1)
+                    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+                    for descriptor in (sock.detach(), wake_r, wake_w):
+                        os.close(descriptor)
+                    _become_worker(request, child_main)
+                sock.sendall(codec.encode(Forked(pid=pid, rid=request.rid)))
+
+
+def _report_exits(sock: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        with contextlib.suppress(OSError):  # the raylet is gone: the loop sees it next
+            sock.sendall(codec.encode(ChildExited(pid, status)))
+
+
+def _become_worker(request: Fork, child_main: ChildMain) -> NoReturn:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.update(request.env)
+    for path, target in ((request.out_path, 1), (request.err_path, 2)):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(descriptor, target)
+        os.close(descriptor)
+    status = 1
+    try:
+        child_main(request.worker_id, request.job_id)
+    finally:
+        os._exit(status)  # never back into the zygote's loop, whatever happened

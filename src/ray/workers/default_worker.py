@@ -1,0 +1,23 @@
+"""The zygote's entry point: imports what every worker needs, then forks on the raylet's word.
+
+`python -m ray.workers.default_worker --zygote-fd N`, run by the raylet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+from ray._core.worker.main import run
+
+from ray._core.raylet import zygote
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Forks workers. Started by the raylet.")
+    parser.add_argument("--zygote-fd", type=int, required=True, help="inherited socket to the raylet")
+    zygote.serve(socket.socket(fileno=parser.parse_args().zygote_fd), run)
+
+
+if __name__ == "__main__":
+    main()
