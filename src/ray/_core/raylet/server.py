@@ -52,8 +52,8 @@ class Raylet:
         self._lease_ids = itertools.count(1)
         self._report_version = 0
         self._reported: Any = None
-        self._slabs: dict[int, aio.Connection] = {}
-        self._objects: dict[bytes, tuple[int, aio.Connection]] = {}
+        self._slabs: dict[int, aio.Connection | None] = {}
+        self._objects: dict[bytes, tuple[int, aio.Connection | None]] = {}
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.JobChanged: self._job_changed,
@@ -148,10 +148,7 @@ class Raylet:
             _kill(worker.pid)  # children of an owner that has gone: nobody wants their results
         if isinstance(connection.peer, Worker):
             _kill(connection.peer.pid)
-        for offset in [offset for offset, holder in self._slabs.items() if holder is connection]:
-            self._release_slab(offset)
-        for object_id in [key for key, (_, holder) in self._objects.items() if holder is connection]:
-            del self._objects[object_id]
+        self._adopt_slabs(connection)
 
     # ---------------------------------------------------------- workers
 
@@ -254,13 +251,16 @@ class Raylet:
             worker.connection.send(assign)
             connection.send(m.LeaseGranted(lease_id=lease_id, worker=worker.address, pid=worker.pid, rid=rid))
         waiting = self.scheduler.waiting()
-        if waiting:
-            for worker in self.pool.workers.values():
-                if worker.owner is not None:
-                    worker.owner.send(m.RevokeLease(worker.lease_id))
+        self._revoke_for({request.key[0] for request in waiting if isinstance(request.key, tuple)})
         for surplus in self.pool.surplus(self._soft_limit() if not waiting else 1 << 30):
             _kill(surplus.pid)
         self._report()
+
+    def _revoke_for(self, who_waits: set[aio.Connection]) -> None:
+        """Ask leases back from owners that keep others waiting; an owner's own requests revoke nothing of its own."""
+        for worker in self.pool.workers.values():
+            if worker.owner is not None and who_waits - {worker.owner}:
+                worker.owner.send(m.RevokeLease(worker.lease_id))
 
     def _worker_for_next(self) -> Worker | None:
         """An idle worker for whoever is next; when there is none, one is forked and will call again."""
@@ -324,7 +324,8 @@ class Raylet:
         connection.reply(request, m.SlabGranted(offset=extent[0], size=extent[1]))
 
     def _release_slab(self, offset: int) -> None:
-        if self._slabs.pop(offset, None) is not None:
+        if offset in self._slabs:
+            del self._slabs[offset]
             self.extents.free(offset)
 
     def _objects_sealed(self, connection: aio.Connection, message: m.ObjectsSealed) -> None:
@@ -334,8 +335,29 @@ class Raylet:
     def _free_objects(self, _: aio.Connection, message: m.FreeObjects) -> None:
         for object_id in message.object_ids:
             found = self._objects.pop(object_id, None)
-            if found is not None:
-                found[1].send(m.SlabSpaceFreed([found[0]]))
+            if found is None:
+                continue
+            offset, holder = found
+            if holder is not None:
+                holder.send(m.SlabSpaceFreed([offset]))
+            else:
+                self._release_if_empty(self._slab_of(offset))
+
+    def _adopt_slabs(self, gone: aio.Connection) -> None:
+        """A process has ended: what it sealed stays for its owners, slabs with nothing in them go."""
+        for object_id, (offset, holder) in self._objects.items():
+            if holder is gone:
+                self._objects[object_id] = (offset, None)
+        for slab in [offset for offset, holder in self._slabs.items() if holder is gone]:
+            self._slabs[slab] = None
+            self._release_if_empty(slab)
+
+    def _slab_of(self, offset: int) -> int:
+        return max(slab for slab in self._slabs if slab <= offset)
+
+    def _release_if_empty(self, slab: int) -> None:
+        if not any(self._slab_of(offset) == slab for offset, _ in self._objects.values()):
+            self._release_slab(slab)
 
 
 def _kill(pid: int) -> None:

@@ -34,12 +34,12 @@ def serve(sock: socket.socket, child_main: ChildMain) -> None:
     gc.collect()
     gc.freeze()  # children then never write to the pages of what is imported here
     while True:
-        ready, _, _ = select.select([sock, wake_r], [], [])
+        ready, _, _ = select.select([sock.fileno(), wake_r], [], [])
         if wake_r in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(wake_r, 4096)
             _report_exits(sock)
-        if sock in ready:
+        if sock.fileno() in ready:
             data = sock.recv(1 << 16)
             if not data:
                 return

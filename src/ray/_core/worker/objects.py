@@ -1,0 +1,95 @@
+"""The table of objects that this process owns or borrows, and the dealings between owner and borrowers.
+
+Floor: worker. An object lives while its owner counts a local ref, a pending task or container that needs it, or a
+borrower. A borrowed ref leans on whatever brought it (a task's arguments, a container) until its owner has
+confirmed the borrower; so no interleaving of messages frees it early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.common.errors import ObjectLostError, OwnerDiedError
+from ray._core.wire.reactor import Connection, Waiter
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+    from ray._core.worker.object_ref import ObjectRef
+
+
+class Entry:
+    """One object. `owner` None: owned here. `held` counts pending tasks and containers, `lent` names borrowers."""
+
+    __slots__ = ("asked", "callbacks", "held", "inner", "lent", "local", "owner", "registered", "value", "waiters")
+
+    def __init__(self, owner: m.Address | None) -> None:
+        self.owner = owner
+        self.local = 0
+        self.held = 0
+        self.lent: set[bytes] = set()
+        self.value: m.Value | None = None
+        self.inner: list[bytes] = []
+        self.waiters: list[Waiter] = []
+        self.callbacks: list[Callable[[m.Value], None]] = []
+        self.asked = False
+        self.registered = False
+        """The owner counts this process among the borrowers."""
+
+
+class Lending:
+    """Both sides of borrowing. All methods are locked."""
+
+    def __init__(self, core: CoreWorker) -> None:
+        self._core = core
+
+    def serve(self, connection: Connection, request: m.GetObjects) -> None:
+        """A borrower wants values: answer now, or when they are there."""
+        connection.reply(request, m.Done())
+        for key in request.object_ids:
+            entry = self._core.objects.get(key)
+            if entry is None:
+                from ray._core.worker.core import error_value
+
+                lost = error_value(ObjectLostError(key.hex(), "its owner has freed it."))
+                connection.send(m.ObjectValues([key], [lost]))
+            elif entry.value is not None:
+                connection.send(m.ObjectValues([key], [entry.value]))
+            else:
+                self._core.fetch(key, entry)
+                entry.callbacks.append(lambda value, key=key: connection.send(m.ObjectValues([key], [value])))
+
+    def borrow_contained(self, container: ObjectRef[Any], contained: list[m.ContainedRef]) -> None:
+        """Refs were unpickled out of a value: register with their owners; `container` is held until they confirm."""
+        for part in contained:
+            entry = self._core.objects.get(part.object_id)
+            if entry is not None and entry.owner is not None and not entry.registered:
+                entry.registered = True
+                self.register(part.object_id, entry.owner, self._core.address, lambda ref=container: ref.is_nil())
+
+    def register(
+        self, key: bytes, owner: m.Address, borrower: m.Address, then: Callable[[], object]
+    ) -> None:
+        """Tell `owner` of a borrower, and call `then` once it knows (or is gone, and the object with it)."""
+        try:
+            connection = self._core.peer(owner)
+        except OSError:
+            then()
+            return
+        connection.request(m.AddBorrower(object_ids=[key], borrower=borrower), lambda reply: then())
+
+    def give_back(self, key: bytes, entry: Entry) -> None:
+        """The last use of a borrowed object here is over."""
+        if entry.registered and entry.owner is not None:
+            connection = self._core._peers.get(entry.owner.worker_id)
+            if connection is not None:
+                connection.send(m.RemoveBorrower([key], self._core.worker_id))
+
+    def peer_gone(self, worker_id: bytes) -> None:
+        """A core worker has ended: it borrows nothing any more, and what it owned is lost."""
+        for key, entry in list(self._core.objects.items()):
+            if worker_id in entry.lent:
+                self._core.unlend(key, worker_id)
+            elif entry.owner is not None and entry.owner.worker_id == worker_id and entry.value is None:
+                self._core._fail(key, OwnerDiedError(key.hex(), "the process that owned it has ended."))

@@ -1,0 +1,358 @@
+"""Tasks that this process submitted: their arguments, their way to a worker, their results and retries.
+
+Floor: worker. `leases` decides which worker gets what; this carries it out. Methods are locked unless they say so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.common.errors import RayTaskError, WorkerCrashedError
+from ray._core.common.ids import object_id
+from ray._core.common.options import TaskOptions
+from ray._core.store import serialization
+from ray._core.wire.reactor import Connection
+from ray._core.worker.leases import AskForLease, LeaseQueue, Order, Push, ReturnLease
+from ray._core.worker.object_ref import ObjectRef
+from ray._core.worker.objects import Entry
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+
+_template_ids = itertools.count(1)
+_NO_ARGS = serialization.serialize(((), {})).to_blob()
+
+
+class Template:
+    """What the calls of one function with one set of options have in common."""
+
+    def __init__(self, options: TaskOptions, key: str, blob: bytes, job_id: bytes) -> None:
+        self.options = options
+        self.average_us: float | None = None
+        self.scheduling = m.SchedulingClass(options.placing.resources, m.Strategy(), "", {}, job_id)
+        self.queue_key = tuple(sorted(options.placing.resources.items()))
+        self.message = m.TaskTemplate(
+            template_id=next(_template_ids),
+            function_key=key,
+            function_blob=blob,
+            name=options.name,
+            function_name=options.function_name,
+            method="",
+            num_returns=options.num_returns,
+            job_id=job_id,
+        )
+
+    def observe(self, duration_us: int) -> None:
+        """Learn from a finished call; weight 1/8, so that a few calls are enough and one outlier is not."""
+        known = self.average_us
+        self.average_us = float(duration_us) if known is None else known + (duration_us - known) / 8
+
+
+@dataclasses.dataclass(slots=True)
+class Packed:
+    """Arguments ready to travel; `refs` are all the refs in them, which the pending task holds."""
+
+    blob: bytes
+    deps: list[tuple[int | str, ObjectRef[Any]]]
+    refs: list[ObjectRef[Any]]
+
+
+@dataclasses.dataclass(slots=True)
+class Record:
+    """A task not finished yet."""
+
+    task_id: bytes
+    template: Template
+    packed: Packed
+    retries_left: int
+    unresolved: int = 0
+    lease_id: int = 0
+    attempt: int = 0
+
+
+class Submitter:
+    def __init__(self, core: CoreWorker) -> None:
+        self._core = core
+        self.tasks: dict[bytes, Record] = {}
+        self._queues: dict[Any, LeaseQueue] = {}
+        self._lease_queue: dict[int, LeaseQueue] = {}
+        self._lease_worker: dict[int, Connection] = {}
+        self._known: dict[Connection, set[int]] = {}
+        self._causes: dict[bytes, str] = {}
+        self._sweeping = False
+
+    # ---------------------------------------------------------- arguments (not locked)
+
+    def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Packed:
+        if not args and not kwargs:
+            return Packed(_NO_ARGS, [], [])
+        deps: list[tuple[int | str, ObjectRef[Any]]] = []
+        plain, named = list(args), dict(kwargs)
+        for target, items in ((plain, enumerate(args)), (named, kwargs.items())):
+            for slot, value in items:
+                if type(value) is ObjectRef:
+                    deps.append((slot, value))
+                    target[slot] = None  # type: ignore[index, call-overload]
+        packed = serialization.serialize((tuple(plain), named))
+        if packed.size > self._core.config.max_direct_call_object_size:
+            packed = self._put_large(plain, named, deps)
+        return Packed(packed.to_blob(), deps, [ref for _, ref in deps] + packed.refs)
+
+    def _put_large(self, plain: list[Any], named: dict[str, Any], deps: list[Any]) -> serialization.Serialized:
+        """Put each large argument into the object store; the task then takes it by ref."""
+        for target, items in ((plain, list(enumerate(plain))), (named, list(named.items()))):
+            for slot, value in items:
+                each = serialization.serialize(value)
+                if each.size > self._core.config.max_direct_call_object_size:
+                    deps.append((slot, self._core._put(each)))
+                    target[slot] = None  # type: ignore[index, call-overload]
+        return serialization.serialize((tuple(plain), named))
+
+    # ---------------------------------------------------------- submitting
+
+    def submit(self, template: Template, task_id: bytes, packed: Packed) -> list[ObjectRef[Any]]:
+        """Not locked."""
+        core = self._core
+        record = Record(task_id, template, packed, template.options.max_retries)
+        with core.lock:
+            core.drain()
+            refs = []
+            for index in range(1, template.options.num_returns + 1):
+                key = object_id(task_id, index)
+                core.objects[key] = Entry(None)
+                refs.append(core.new_ref(key))
+            self.tasks[task_id] = record
+            for ref in packed.refs:
+                core.hold(ref.binary())
+            for _, ref in packed.deps:
+                self._await_dep(record, ref.binary())
+            if not record.unresolved:
+                self._enqueue(record)
+            core.reactor.soon_flushed()
+        return refs
+
+    def _await_dep(self, record: Record, key: bytes) -> None:
+        entry = self._core.objects[key]
+        if entry.value is None:
+            record.unresolved += 1
+            entry.callbacks.append(lambda value: self._dep_ready(record))
+            self._core.fetch(key, entry)
+
+    def _dep_ready(self, record: Record) -> None:
+        record.unresolved -= 1
+        if not record.unresolved:
+            self._enqueue(record)
+
+    def _enqueue(self, record: Record) -> None:
+        template = record.template
+        for _, ref in record.packed.deps:
+            value = self._core.objects[ref.binary()].value
+            assert value is not None
+            if value.is_error:
+                self._finish(record, [_dependency_error(template, value)] * template.options.num_returns)
+                return
+        queue = self._queues.get(template.queue_key)
+        if queue is None:
+            config = self._core.config
+            queue = LeaseQueue(config.pipeline_target_ms * 1000, config.pipeline_max_depth)
+            self._queues[template.queue_key] = queue
+        self._carry_out(queue, template, queue.submit(record.task_id, template.average_us))
+
+    def _carry_out(self, queue: LeaseQueue, template: Template, orders: list[Order]) -> None:
+        for order in orders:
+            match order:
+                case Push():
+                    self._push(self.tasks[order.task_id], order.lease_id)
+                case AskForLease():
+                    self._expire_others(queue)
+                    request = m.RequestLease(
+                        scheduling=template.scheduling, backlog=len(queue.waiting), name=template.options.name
+                    )
+                    self._core.raylet.request(request, lambda reply: self._answered(queue, template, reply))
+                case ReturnLease():
+                    self._return(order.lease_id)
+
+    def _push(self, record: Record, lease_id: int) -> None:
+        connection = self._lease_worker[lease_id]
+        record.lease_id = lease_id
+        template = record.template.message
+        known = self._known.setdefault(connection, set())
+        if template.template_id not in known:
+            known.add(template.template_id)
+            connection.send(template)
+        deps = []
+        for slot, ref in record.packed.deps:
+            entry = self._core.objects[ref.binary()]
+            assert entry.value is not None
+            owner = entry.owner or self._core.address
+            deps.append(m.Dep(slot, ref.binary(), owner, entry.value))
+        push = m.PushTask(record.task_id, template.template_id, record.packed.blob, deps, record.attempt)
+        connection.send(push)
+
+    # ---------------------------------------------------------- leases
+
+    def _answered(self, queue: LeaseQueue, template: Template, reply: Any) -> None:
+        if isinstance(reply, m.LeaseGranted):
+            try:
+                connection = self._core.peer(reply.worker)
+            except OSError:  # it died between grant and now
+                queue.open_requests -= 1
+                self._core.raylet.send(m.ReturnLease(reply.lease_id, worker_broken=True))
+                self._carry_out(queue, template, queue._fill())
+                return
+            self._lease_queue[reply.lease_id] = queue
+            self._lease_worker[reply.lease_id] = connection
+            self._carry_out(queue, template, queue.granted(reply.lease_id, reply.worker.worker_id))
+            self._sweep_later()
+            return
+        queue.refused()
+        text = getattr(reply, "message", repr(reply))
+        for task_id in queue.drain():
+            self._crash(self.tasks[task_id], f"No worker could be leased: {text}")
+
+    def _return(self, lease_id: int) -> None:
+        self._lease_queue.pop(lease_id, None)
+        self._lease_worker.pop(lease_id, None)
+        self._core.raylet.send(m.ReturnLease(lease_id))
+
+    def _expire_others(self, wanting: LeaseQueue) -> None:
+        """Idle leases of other classes stand in the way of one that asks: back with them at once."""
+        for queue in self._queues.values():
+            if queue is not wanting:
+                for order in queue.expire(time.monotonic(), 0.0):
+                    assert isinstance(order, ReturnLease)
+                    self._return(order.lease_id)
+
+    def _sweep_later(self) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            self._core.reactor.call_later(self._core.config.lease_linger_ms / 1000, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = False
+        self._core.drain()
+        for queue in self._queues.values():
+            for order in queue.expire(time.monotonic(), self._core.config.lease_linger_ms / 1000):
+                assert isinstance(order, ReturnLease)
+                self._return(order.lease_id)
+        if self._lease_queue:
+            self._sweep_later()
+
+    def revoked(self, lease_id: int) -> None:
+        queue = self._lease_queue.get(lease_id)
+        if queue is not None:
+            for order in queue.revoke(lease_id, time.monotonic()):
+                if isinstance(order, ReturnLease):
+                    self._return(order.lease_id)
+
+    # ---------------------------------------------------------- results
+
+    def task_done(self, connection: Connection, done: m.TaskDone) -> None:
+        record = self.tasks.get(done.task_id)
+        if record is None:
+            return
+        queue = self._lease_queue.get(record.lease_id)
+        template = record.template
+        template.observe(done.duration_us)
+        for key in done.borrowed:
+            self._core.lend(key, connection.peer.worker_id)
+        if done.failed and self._retries_exception(record, done):
+            record.attempt += 1
+            record.retries_left -= 1
+            self._settle(queue, record)
+            self._enqueue(record)
+            return
+        self._settle(queue, record)
+        self._finish(record, done.results)
+
+    def _settle(self, queue: LeaseQueue | None, record: Record) -> None:
+        if queue is not None:
+            orders = queue.finished(record.lease_id, record.task_id, time.monotonic())
+            self._carry_out(queue, record.template, orders)
+
+    def _retries_exception(self, record: Record, done: m.TaskDone) -> bool:
+        wanted = record.template.options.retry_exceptions
+        if not wanted or record.retries_left == 0:
+            return False
+        if wanted is True:
+            return True
+        blob = done.results[0].blob if done.results else None
+        error = serialization.deserialize(blob).error if blob is not None else None
+        return isinstance(getattr(error, "cause", error), wanted)
+
+    def _finish(self, record: Record, results: list[m.Value]) -> None:
+        """The task has its results, good or bad: nothing of it is pending any more."""
+        core = self._core
+        del self.tasks[record.task_id]
+        for index, value in enumerate(results, start=1):
+            key = object_id(record.task_id, index)
+            entry = core.objects.get(key)
+            for part in value.contained:
+                inner = core.objects.get(part.object_id)
+                if inner is None:
+                    inner = core.objects[part.object_id] = Entry(part.owner)
+                    inner.registered = True  # the executor told its owner before it answered
+            if entry is not None:
+                core.contain(entry, [part.object_id for part in value.contained])
+            core.resolve(key, value)
+        for ref in record.packed.refs:
+            core.hold(ref.binary(), -1)
+
+    def tasks_returned(self, connection: Connection, message: m.TasksReturned) -> None:
+        records = [self.tasks[task_id] for task_id in message.task_ids if task_id in self.tasks]
+        if not records:
+            return
+        queue = self._lease_queue.get(records[0].lease_id)
+        if queue is not None:
+            tasks = [(record.task_id, record.template.average_us) for record in records]
+            orders = queue.handed_back(records[0].lease_id, tasks, time.monotonic())
+            self._carry_out(queue, records[0].template, orders)
+
+    # ---------------------------------------------------------- failures
+
+    def worker_exited(self, message: m.WorkerExited) -> None:
+        self._causes[message.worker_id] = message.cause
+
+    def connection_lost(self, connection: Connection) -> None:
+        """A worker has gone: what was pushed to it runs again elsewhere, or fails when no retry is left."""
+        self._known.pop(connection, None)
+        for lease_id in [lease_id for lease_id, each in self._lease_worker.items() if each is connection]:
+            queue = self._lease_queue[lease_id]
+            lost = queue.lost(lease_id)
+            del self._lease_queue[lease_id], self._lease_worker[lease_id]
+            self._core.raylet.send(m.ReturnLease(lease_id, worker_broken=True))
+            cause = self._causes.pop(connection.peer.worker_id, "Its process ended.")
+            for number, task_id in enumerate(lost):
+                record = self.tasks[task_id]
+                # Tasks start in order, so only the first can have run: the rest lose no retry.
+                if number == 0 and record.retries_left == 0:
+                    self._crash(record, cause)
+                    continue
+                if number == 0:
+                    record.retries_left -= 1
+                record.attempt += 1
+                self._enqueue(record)
+
+    def _crash(self, record: Record, cause: str) -> None:
+        from ray._core.worker.core import error_value
+
+        error = WorkerCrashedError(
+            f"The worker that ran task {record.template.options.name} ended before the task did. {cause} "
+            f"Attempts: {record.attempt + 1}. Give it more with max_retries, or look into the worker's log."
+        )
+        self._finish(record, [error_value(error)] * record.template.options.num_returns)
+
+
+def _dependency_error(template: Template, value: m.Value) -> m.Value:
+    """The error of a task that could not start since an argument of it failed; keeps the argument's error as cause."""
+    assert value.blob is not None
+    error = serialization.deserialize(value.blob).error
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    inner = error.traceback_str if isinstance(error, RayTaskError) else f"{type(error).__name__}: {error}"
+    text = f"At least one of the input arguments for this task could not be computed:\n{inner}"
+    wrapped = RayTaskError(template.options.name, text, cause)
+    return m.Value(blob=serialization.serialize_error(wrapped).to_blob(), is_error=True)
