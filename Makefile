@@ -1,8 +1,8 @@
-# Two commands do everything on a machine with python3, venv and make: `make test`, `make lint`.
+# Everything on a machine with python3, venv and make.
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: install test lint
+.PHONY: install quickstart test lint
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
@@ -10,9 +10,14 @@ $(VENV)/.installed: pyproject.toml
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
 	touch $@
 
+quickstart: install
+	$(VENV)/bin/python examples/map_reduce_stdlib.py
+
 test: install
 	$(VENV)/bin/python -m pytest tests
 
 lint: install
-	$(VENV)/bin/ruff check src/ray/_core tests/_core
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy

@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ray._core.common.errors import RaySystemError
 from ray._core.common.options import Placing, TaskOptions
 from ray._core.common.resources import UNIT, to_fixed
-from ray._core.worker import core as core_worker
 from ray._core.worker.submitter import Template
 
 _KNOWN = ("max_retries", "memory", "name", "num_cpus", "num_gpus", "num_returns", "resources", "retry_exceptions")
@@ -94,7 +94,7 @@ class RemoteFunction:
         self._signature.bind(*args, **kwargs)
         try:
             refs = core.submit(self._template, args, kwargs)
-        except core_worker.RaySystemError:
+        except RaySystemError:
             raise
         except Exception as error:
             raise TypeError(f"Could not serialize an argument of the task {self.__name__}: {error}") from error

@@ -12,6 +12,7 @@ from ray._core.common import messages as m
 from ray._core.common.resources import to_float
 from ray._core.node.node import Node
 from ray._core.worker import core as core_worker
+from ray._core.worker import object_ref
 from ray._core.worker.core import CoreWorker
 from ray._core.worker.object_ref import ObjectRef
 from ray.remote_function import RemoteFunction
@@ -92,7 +93,7 @@ def shutdown() -> None:
 
 
 def is_initialized() -> bool:
-    return core_worker.object_ref._core is not None
+    return object_ref._core is not None
 
 
 def connected() -> CoreWorker:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import socket
 
-from ray._core.worker.main import run
+import cloudpickle  # noqa: F401 - every worker unpickles functions; importing it costs a child 12 ms
 
 from ray._core.raylet import zygote
+from ray._core.worker.main import run
 
 
 def main() -> None:

@@ -83,9 +83,7 @@ class TaskCancelledError(RayError):
         self.error_message = error_message
 
     def __str__(self) -> str:
-        which = (
-            f"Task: {self.task_id} was cancelled." if self.task_id is not None else "The task was cancelled."
-        )
+        which = f"Task: {self.task_id} was cancelled." if self.task_id is not None else "The task was cancelled."
         return f"{which} {self.error_message}" if self.error_message else which
 
 
@@ -414,9 +412,7 @@ class ObjectReconstructionFailedError(ObjectLostError):
     @property
     def _why(self) -> str:  # type: ignore[override]
         kind = f"[{self.reason}] " if self.reason else ""
-        return (
-            f"It is lost and cannot be made again: {kind}{self.reason_message or 'the reason is not known.'}"
-        )
+        return f"It is lost and cannot be made again: {kind}{self.reason_message or 'the reason is not known.'}"
 
 
 class ObjectReconstructionFailedMaxAttemptsExceededError(ObjectReconstructionFailedError):

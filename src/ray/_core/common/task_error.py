@@ -59,7 +59,7 @@ class RayTaskError(RayError):
 
     def as_instanceof_cause(self) -> RayTaskError:
         """This error as an instance of its cause's class too; itself where that cannot be."""
-        kind = type(self.cause)
+        kind: Any = type(self.cause)
         if issubclass(RayTaskError, kind):
             return self
         try:
@@ -78,7 +78,8 @@ class RayTaskError(RayError):
 
     def _fill_from(self, plain: RayTaskError) -> None:
         cause = plain.cause
-        for name in _native_fields(type(cause)):
+        kind: Any = type(cause)
+        for name in _native_fields(kind):
             try:
                 setattr(self, name, getattr(cause, name))
             except (AttributeError, TypeError):  # read-only, or not set: the default stays
@@ -142,9 +143,7 @@ def _restore_task_error(fields: dict[str, Any], cause_blob: bytes, text: str, is
         cause = pickle.loads(cause_blob)
     except Exception as problem:
         return UnserializableException(f"{text}\nIt could not be unpickled here: {problem!r}")
-    function_name, traceback_str, proctitle, pid, ip, actor_repr, actor_id = (
-        fields[name] for name in _TASK_FIELDS
-    )
+    function_name, traceback_str, proctitle, pid, ip, actor_repr, actor_id = (fields[name] for name in _TASK_FIELDS)
     error = RayTaskError(function_name, traceback_str, cause, proctitle, pid, ip, actor_repr, actor_id)
     return error.as_instanceof_cause() if is_dual else error
 
@@ -175,7 +174,8 @@ def _dual_class(kind: type[BaseException]) -> type[Any]:
         "__module__": RayTaskError.__module__,
         "__doc__": kind.__doc__,
     }
-    return type(RayTaskError)(f"RayTaskError({kind.__name__})", (RayTaskError, kind), namespace)
+    dual: Any = type(f"RayTaskError({kind.__name__})", (RayTaskError, kind), namespace)
+    return dual  # type: ignore[no-any-return]
 
 
 def _native_base(kind: type) -> type[BaseException]:
@@ -189,7 +189,7 @@ def _native_base(kind: type) -> type[BaseException]:
 def _new_dual(dual: type[Any], cause: BaseException) -> Any:
     native = _native_base(type(cause))
     if isinstance(cause, BaseExceptionGroup):
-        return native.__new__(dual, cause.message, cause.exceptions)  # type: ignore[call-arg]
+        return native.__new__(dual, cause.message, cause.exceptions)
     return native.__new__(dual)
 
 

@@ -258,8 +258,11 @@ class Raylet:
 
     def _revoke_for(self, who_waits: set[aio.Connection]) -> None:
         """Ask leases back from owners that keep others waiting; an owner's own requests revoke nothing of its own."""
+        if not who_waits:
+            return
         for worker in self.pool.workers.values():
-            if worker.owner is not None and who_waits - {worker.owner}:
+            if worker.owner is not None and not worker.is_revoked and who_waits - {worker.owner}:
+                worker.is_revoked = True
                 worker.owner.send(m.RevokeLease(worker.lease_id))
 
     def _worker_for_next(self) -> Worker | None:

@@ -20,6 +20,8 @@ class Worker:
     lease_id: int = 0
     owner: Any = None
     exit_note: str = ""
+    is_revoked: bool = False
+    """Its lease has been asked back already: once is enough."""
 
 
 class WorkerPool:
@@ -41,7 +43,7 @@ class WorkerPool:
         return None
 
     def put_idle(self, worker: Worker) -> None:
-        worker.lease_id, worker.owner = 0, None
+        worker.lease_id, worker.owner, worker.is_revoked = 0, None, False
         self._idle.append(worker)
 
     def surplus(self, limit: int) -> list[Worker]:

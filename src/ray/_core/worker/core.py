@@ -457,4 +457,3 @@ def connect_driver(raylet_path: str, namespace: str) -> CoreWorker:
     core.register_job(namespace, " ".join(sys.argv))
     object_ref._core = core
     return core
-

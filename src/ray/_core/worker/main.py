@@ -16,4 +16,3 @@ def run(worker_id: bytes, job_id: bytes) -> NoReturn:
     object_ref._core = core
     core.executor.run()
     raise AssertionError("Executor.run never returns.")
-

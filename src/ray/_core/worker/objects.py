@@ -38,6 +38,30 @@ class Entry:
         """The owner counts this process among the borrowers."""
 
 
+class _Delivery:
+    """Sends an object's value to a borrower once it is there."""
+
+    __slots__ = ("_connection", "_key")
+
+    def __init__(self, connection: Connection, key: bytes) -> None:
+        self._connection, self._key = connection, key
+
+    def __call__(self, value: m.Value) -> None:
+        self._connection.send(m.ObjectValues([self._key], [value]))
+
+
+class _Holding:
+    """Keeps a container's ref until the owner of what was inside has confirmed; then it goes with this object."""
+
+    __slots__ = ("_container",)
+
+    def __init__(self, container: ObjectRef[Any]) -> None:
+        self._container = container
+
+    def __call__(self) -> None:
+        del self._container
+
+
 class Lending:
     """Both sides of borrowing. All methods are locked."""
 
@@ -58,7 +82,7 @@ class Lending:
                 connection.send(m.ObjectValues([key], [entry.value]))
             else:
                 self._core.fetch(key, entry)
-                entry.callbacks.append(lambda value, key=key: connection.send(m.ObjectValues([key], [value])))
+                entry.callbacks.append(_Delivery(connection, key))
 
     def borrow_contained(self, container: ObjectRef[Any], contained: list[m.ContainedRef]) -> None:
         """Refs were unpickled out of a value: register with their owners; `container` is held until they confirm."""
@@ -66,11 +90,9 @@ class Lending:
             entry = self._core.objects.get(part.object_id)
             if entry is not None and entry.owner is not None and not entry.registered:
                 entry.registered = True
-                self.register(part.object_id, entry.owner, self._core.address, lambda ref=container: ref.is_nil())
+                self.register(part.object_id, entry.owner, self._core.address, _Holding(container))
 
-    def register(
-        self, key: bytes, owner: m.Address, borrower: m.Address, then: Callable[[], object]
-    ) -> None:
+    def register(self, key: bytes, owner: m.Address, borrower: m.Address, then: Callable[[], None]) -> None:
         """Tell `owner` of a borrower, and call `then` once it knows (or is gone, and the object with it)."""
         try:
             connection = self._core.peer(owner)

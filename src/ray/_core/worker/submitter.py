@@ -96,7 +96,7 @@ class Submitter:
             for slot, value in items:
                 if type(value) is ObjectRef:
                     deps.append((slot, value))
-                    target[slot] = None  # type: ignore[index, call-overload]
+                    target[slot] = None  # type: ignore[index]
         packed = serialization.serialize((tuple(plain), named))
         if packed.size > self._core.config.max_direct_call_object_size:
             packed = self._put_large(plain, named, deps)
@@ -109,7 +109,7 @@ class Submitter:
                 each = serialization.serialize(value)
                 if each.size > self._core.config.max_direct_call_object_size:
                     deps.append((slot, self._core._put(each)))
-                    target[slot] = None  # type: ignore[index, call-overload]
+                    target[slot] = None  # type: ignore[index]
         return serialization.serialize((tuple(plain), named))
 
     # ---------------------------------------------------------- submitting
@@ -278,7 +278,7 @@ class Submitter:
         wanted = record.template.options.retry_exceptions
         if not wanted or record.retries_left == 0:
             return False
-        if wanted is True:
+        if isinstance(wanted, bool):
             return True
         blob = done.results[0].blob if done.results else None
         error = serialization.deserialize(blob).error if blob is not None else None

@@ -1,0 +1,42 @@
+"""A driver that dies by SIGKILL leaves no process, shared memory or socket behind."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+DRIVER = """
+import sys, time
+import numpy as np
+import ray
+context = ray.init(num_cpus=2, object_store_memory=100 * 1024 * 1024)
+@ray.remote
+def spin():
+    while True:
+        pass
+refs = [spin.remote() for _ in range(4)]
+big = ray.put(np.zeros(1 << 20))
+print(context["node_id"], flush=True)
+ray.get(refs)
+"""
+
+
+def test_a_killed_driver_leaves_nothing():
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    node_id = driver.stdout.readline().strip()
+    arena = Path(f"/dev/shm/ray-{node_id[:16]}.arena")
+    assert arena.exists()
+    children = psutil.Process(driver.pid).children(recursive=True)
+    assert len(children) >= 5  # gcs_server, raylet, zygote, two workers, reaper
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    _, alive = psutil.wait_procs(children, timeout=15)
+    assert alive == []
+    deadline_at_s = time.monotonic() + 15
+    while arena.exists() and time.monotonic() < deadline_at_s:
+        psutil.wait_procs(children, timeout=0.05)
+    assert not arena.exists()
