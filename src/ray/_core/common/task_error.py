@@ -34,6 +34,8 @@ class RayTaskError(RayError):
         actor_id: in hex.
     """
 
+    cause: BaseException
+
     def __init__(
         self,
         function_name: str,
