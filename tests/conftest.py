@@ -16,14 +16,14 @@ def _alive(process):
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster():
     """A local cluster of two CPUs, shared by the tests of a module."""
-    # Unix socket paths are short: a directory of the system's, not pytest's deep one.
-    ray.init(num_cpus=2, object_store_memory=256 * 1024 * 1024)
-    arenas = list(Path("/dev/shm").glob("ray-*.arena"))
+    context = ray.init(num_cpus=2, object_store_memory=256 * 1024 * 1024)
+    arena = Path(f"/dev/shm/ray-{context['node_id'][:16]}.arena")
+    assert arena.exists()
     processes = psutil.Process().children(recursive=True)
     yield
     ray.shutdown()
     _, alive = psutil.wait_procs(processes, timeout=10)
     assert [p for p in alive if _alive(p)] == []
-    assert [path for path in arenas if path.exists()] == []
+    assert not arena.exists()
