@@ -296,6 +296,7 @@ class Reactor:
         self._leading_thread = 0
         self._parked: list[Waiter] = []
         self._yielding = False
+        self._leader_is_done = False  # finished by its own flush: it must not sleep in poll first
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._wake_r, select.EPOLLIN)
         self._closing = False
@@ -439,8 +440,11 @@ class Reactor:
             if remaining_s is not None and remaining_s <= 0:
                 return False
             with self._mutex:
+                if waiter.done:  # finished since the check above: nobody would wake this thread
+                    return True
                 if self._leader is None:
                     self._leader = waiter
+                    self._leader_is_done = False
                     leads = True
                 else:
                     leads = False
@@ -506,6 +510,7 @@ class Reactor:
         if self._leader is waiter:
             if self._leading_thread != threading.get_ident():
                 self._wake()
+            self._leader_is_done = True
             return
         with self._mutex:
             gate, waiter._gate = waiter._gate, None
@@ -545,6 +550,8 @@ class Reactor:
             until_s = self._timers[0][0] - time.monotonic()
             if timeout_s is None or until_s < timeout_s:
                 timeout_s = until_s if until_s > 0 else 0
+        if self._leader_is_done:
+            timeout_s, self._leader_is_done = 0, False
         ready = self._poll.poll(timeout_s)
         self.ticks += 1
         with self.lock:
