@@ -1,31 +1,102 @@
-"""Ray in pure Python: tasks and objects. See README.md for what is here and what is not yet."""
+"""Ray in pure Python. See README.md for what is here and what is not yet.
 
-from ray import exceptions
-from ray._core.common.ids import ActorClassID, ActorID, FunctionID, JobID, NodeID, PlacementGroupID, TaskID, UniqueID
-from ray._core.common.ids import WorkerID as WorkerID
-from ray._core.worker.object_ref import ObjectRef
-from ray._private.worker import (
-    available_resources,
-    cluster_resources,
-    get,
-    init,
-    is_initialized,
-    nodes,
-    put,
-    remote,
-    shutdown,
-    wait,
-)
+`import ray` costs nothing: names are looked up at their first use (PEP 562), so processes of the engine, which import
+`ray._core` alone, never load the public face. Type checkers see the imports below.
+"""
 
-ObjectID = ObjectRef
-__version__ = "2.60.0"
-"""The level of Ray's API that is implemented; the distribution has a version of its own."""
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ray._version import COMMIT as __commit__
+from ray._version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from ray import actor, cloudpickle, exceptions, job_config, runtime_context, runtime_env, types
+    from ray._core.common.ids import (
+        ActorClassID,
+        ActorID,
+        FunctionID,
+        JobID,
+        NodeID,
+        PlacementGroupID,
+        TaskID,
+        UniqueID,
+        WorkerID,
+    )
+    from ray._core.worker.object_ref import ObjectRef
+    from ray._private.logging_config import LoggingConfig
+    from ray._private.remote_types import Remote
+    from ray._private.state import available_resources, cluster_resources, nodes
+    from ray._private.worker import (
+        SCRIPT_MODE,
+        WORKER_MODE,
+        cancel,
+        get,
+        get_actor,
+        get_gpu_ids,
+        init,
+        is_initialized,
+        kill,
+        put,
+        shutdown,
+        wait,
+    )
+    from ray.actor import method
+    from ray.cross_language import Language
+    from ray.runtime_context import get_runtime_context
+
+    ObjectID = ObjectRef
+    remote: Remote
+
+_HOMES = {
+    "ray._core.common.ids": ("ActorClassID ActorID FunctionID JobID NodeID PlacementGroupID TaskID UniqueID WorkerID"),
+    "ray._core.worker.object_ref": "ObjectRef",
+    "ray._private.logging_config": "LoggingConfig",
+    "ray._private.state": "available_resources cluster_resources nodes",
+    "ray._private.worker": (
+        "SCRIPT_MODE WORKER_MODE cancel get get_actor get_gpu_ids init is_initialized kill put remote shutdown wait"
+    ),
+    "ray.actor": "method",
+    "ray.cross_language": "Language",
+    "ray.runtime_context": "get_runtime_context",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+
+    def __getattr__(name: str) -> Any:
+        if name == "ObjectID":
+            value = __getattr__("ObjectRef")
+        elif name in _HOME_OF:
+            value = getattr(importlib.import_module(_HOME_OF[name]), name)
+        elif name.startswith("__"):
+            raise AttributeError(f"module 'ray' has no attribute {name!r}")
+        else:
+            try:
+                value = importlib.import_module(f"ray.{name}")
+            except ModuleNotFoundError as error:
+                if error.name != f"ray.{name}":
+                    raise
+                raise AttributeError(f"module 'ray' has no attribute {name!r}") from None
+        globals()[name] = value  # the next look finds it without coming here
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
+    "SCRIPT_MODE",
+    "WORKER_MODE",
     "ActorClassID",
     "ActorID",
     "FunctionID",
     "JobID",
+    "Language",
+    "LoggingConfig",
     "NodeID",
     "ObjectID",
     "ObjectRef",
@@ -33,15 +104,29 @@ __all__ = [
     "TaskID",
     "UniqueID",
     "WorkerID",
+    "__commit__",
+    "__version__",
+    "actor",
     "available_resources",
+    "cancel",
+    "cloudpickle",
     "cluster_resources",
     "exceptions",
     "get",
+    "get_actor",
+    "get_gpu_ids",
+    "get_runtime_context",
     "init",
     "is_initialized",
+    "job_config",
+    "kill",
+    "method",
     "nodes",
     "put",
     "remote",
+    "runtime_context",
+    "runtime_env",
     "shutdown",
+    "types",
     "wait",
 ]

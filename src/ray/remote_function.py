@@ -2,103 +2,142 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from ray._core.common.errors import RaySystemError
-from ray._core.common.options import Placing, TaskOptions
-from ray._core.common.resources import UNIT, to_fixed
-from ray._core.worker.submitter import Template
+from ray._core.common.call_shape import CallChecker, shape_of
+from ray._core.common.errors import RayError
+from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
+from ray._core.worker import object_ref as _process
+from ray._private.auto_init_hook import auto_init_core, runtime_env_here
+from ray._private.engine_options import task_options
+from ray._private.not_yet import refuse_task
+from ray._private.options import check_task_options
 
-_KNOWN = ("max_retries", "memory", "name", "num_cpus", "num_gpus", "num_returns", "resources", "retry_exceptions")
-
-
-def task_options(function: Callable[..., Any], given: Mapping[str, Any]) -> TaskOptions:
-    """Check what the user wrote.
-
-    Raises:
-        ValueError: an unknown option, or a value out of range.
-        TypeError: a value of a wrong type.
-    """
-    unknown = sorted(set(given) - set(_KNOWN))
-    if unknown:
-        raise ValueError(f"Invalid option keyword {unknown[0]} for remote functions. Valid ones are {list(_KNOWN)}.")
-    amounts = {"CPU": 1 if given.get("num_cpus") is None else given["num_cpus"]}
-    amounts |= {"GPU": given.get("num_gpus") or 0, "memory": given.get("memory") or 0}
-    custom = given.get("resources") or {}
-    if not isinstance(custom, dict):
-        raise TypeError(f"resources is a dict of amounts by name, not {type(custom).__name__}.")
-    if {"CPU", "GPU"} & set(custom):
-        raise ValueError("Use the 'num_cpus' and 'num_gpus' keyword instead of 'CPU' and 'GPU' in 'resources'.")
-    for name, amount in (amounts | custom).items():
-        if not isinstance(amount, (int, float)):
-            raise TypeError(f"The amount of {name} is a number, not {type(amount).__name__}.")
-        if amount < 0 or 0 < amount < 1 / UNIT:
-            raise ValueError(f"The amount of {name} is 0 or at least {1 / UNIT}, not {amount}.")
-    num_returns = 1 if given.get("num_returns") is None else given["num_returns"]
-    max_retries = 3 if given.get("max_retries") is None else given["max_retries"]
-    for name, value, least in (("num_returns", num_returns, 0), ("max_retries", max_retries, -1)):
-        if not isinstance(value, int):
-            raise TypeError(f"{name} is an int, not {type(value).__name__}.")
-        if value < least:
-            raise ValueError(f"{name} is {least} or more, not {value}.")
-    retry = given.get("retry_exceptions") or False
-    if not isinstance(retry, bool):
-        retry = tuple(retry)
-        if not all(isinstance(each, type) and issubclass(each, Exception) for each in retry):
-            raise ValueError("retry_exceptions is a bool or a list of subclasses of Exception.")
-    return TaskOptions(
-        placing=Placing(resources=to_fixed(amounts | custom)),
-        name=given.get("name") or function.__name__,
-        function_name=f"{function.__module__}.{function.__qualname__}",
-        num_returns=num_returns,
-        max_retries=max_retries,
-        retry_exceptions=retry,
-    )
+_TEMPLATES_KEPT = 1000
+"""Sets of options per function whose templates are kept for the next call with the same ones."""
 
 
 class RemoteFunction:
-    """A function whose calls are tasks: `f.remote(…)` starts one and returns its ref (or refs) at once."""
+    """A function whose calls are tasks: `f.remote(…)` starts one and returns its ref (or refs) at once.
 
-    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    Args:
+        function: the user's.
+        options: what `@ray.remote(…)` and `.options(…)` said.
+        parent: whose `.options()` made this one; they share the templates.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], options: Mapping[str, Any], parent: RemoteFunction | None = None
+    ) -> None:
         if inspect.iscoroutinefunction(function):
-            raise ValueError("'async def' should not be used for remote tasks. You can wrap the async function.")
+            raise ValueError(
+                "'async def' should not be used for remote tasks. Wrap the function: "
+                "a plain one that calls asyncio.run() on it; or use an actor, whose methods may be 'async def'."
+            )
+        functools.update_wrapper(self, function)
         self._function = function
-        self._given = dict(options)
-        self._options = task_options(function, options)
-        self._signature = inspect.signature(function)
+        self._default_options = dict(options)
+        self._is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        check_task_options(options, is_generator=self._is_generator)
         self._session: object = None
-        self._template: Template | None = None
-        self.__name__ = function.__name__
-        self.__doc__ = function.__doc__
+        self._template: Any = None
+        self._num_returns = 1
+        if parent is None:
+            self._calls = CallChecker(shape_of(function))
+            self._templates: dict[str, Any] = {}
+        else:
+            self._calls, self._templates = parent._calls, parent._templates
+        self._least, self._most = self._calls.least, self._calls.most
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        name = self._function.__name__
         raise TypeError(
-            f"Remote functions cannot be called directly. Instead of running '{self.__name__}()', "
-            f"try '{self.__name__}.remote()'."
+            f"Remote functions cannot be called directly. Instead of running '{name}()', try '{name}.remote()'."
         )
 
     def options(self, **options: Any) -> RemoteFunction:
-        """The same function with other options; this one stays as it is."""
-        return RemoteFunction(self._function, self._given | options)
+        """The same function with other options; this one stays as it is.
+
+        Raises:
+            ValueError, TypeError: an option that is unknown, or not allowed here, or a wrong value of one.
+        """
+        check_task_options(options, is_generator=self._is_generator, override=True)
+        return RemoteFunction(self._function, {**self._default_options, **options}, self)
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
-        """Start a task. Raises TypeError for arguments that do not fit the signature or cannot be pickled."""
-        from ray._private.worker import connected
+        """Start a task.
 
-        core = connected()
-        if self._session is not core.session_token or self._template is None:
-            self._template = core.template(self._function, self._options)
-            self._session = core.session_token
-        self._signature.bind(*args, **kwargs)
+        Returns:
+            Its ref; a list of refs for num_returns above 1, None for 0, an ObjectRefGenerator for a generator.
+        Raises:
+            TypeError: arguments that do not fit the function, or that cannot be pickled.
+        """
+        core = _process._core
+        if core is None or core.session_token is not self._session:
+            core = self._prepare()
+        if kwargs or not self._least <= len(args) <= self._most:
+            self._calls.check(len(args), kwargs)
         try:
             refs = core.submit(self._template, args, kwargs)
-        except RaySystemError:
-            raise
         except Exception as error:
-            raise TypeError(f"Could not serialize an argument of the task {self.__name__}: {error}") from error
-        return refs[0] if len(refs) == 1 else refs or None
+            raise argument_error(error, self._function.__name__) from error
+        if self._num_returns == 1:
+            return refs[0]
+        return unwrap(refs, self._num_returns)
+
+    def _remote(self, args: Any = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """`options(**options).remote(*args, **kwargs)`: libraries call it."""
+        function = self.options(**options) if options else self
+        return function.remote(*(args or ()), **(kwargs or {}))
+
+    def _prepare(self) -> Any:
+        """The session's core worker, with `_template` made for it."""
+        core = auto_init_core()
+        options = task_options(
+            self._default_options,
+            name=self._function.__name__,
+            function_name=f"{self._function.__module__}.{self._function.__qualname__}",
+            is_generator=self._is_generator,
+            parent_env=runtime_env_here(core),
+        )
+        refuse_task(options, self._default_options)
+        self._template = self._template_of(core, options)
+        self._num_returns = 1 if options.num_returns == DYNAMIC else options.num_returns
+        self._session = core.session_token
+        return core
+
+    def _template_of(self, core: Any, options: TaskOptions) -> Any:
+        """`f.options(…).remote()` in a loop makes a RemoteFunction each time, but one template."""
+        templates = self._templates
+        if templates.get("session") is not core.session_token:
+            templates.clear()
+            templates["session"] = core.session_token
+        key = repr(options)
+        template = templates.get(key)
+        if template is None:
+            template = core.template(self._function, options)
+            if len(templates) < _TEMPLATES_KEPT:
+                templates[key] = template
+        return template
 
     def __reduce__(self) -> Any:
-        return RemoteFunction, (self._function, self._given)
+        return RemoteFunction, (self._function, self._default_options)
+
+
+def argument_error(error: Exception, name: str) -> Exception:
+    """What to raise for what a submission raised: a pickler's error becomes a TypeError that names the call."""
+    if isinstance(error, RayError):
+        return error
+    return TypeError(f"Could not serialize an argument of {name}: {error}")
+
+
+def unwrap(refs: Any, num_returns: int) -> Any:
+    """What `.remote()` returns: `refs` are a list, or the generator of a streaming task."""
+    if num_returns == STREAMING:
+        return refs
+    if num_returns == 0:
+        return None
+    return refs[0] if num_returns in (1, DYNAMIC) else refs

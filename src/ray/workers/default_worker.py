@@ -10,6 +10,7 @@ import socket
 
 import cloudpickle  # noqa: F401 - every worker unpickles functions; importing it costs a child 12 ms
 
+import ray._private.worker  # noqa: F401 - tasks call ray.get and f.remote; importing it costs a child 80 ms
 from ray._core.raylet import zygote
 from ray._core.worker.main import run
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from ray._core.common.call_shape import CallShape
 from ray._core.common.messages import Strategy
 
 STREAMING = -1
@@ -48,7 +49,10 @@ class TaskOptions:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MethodOptions:
-    """Options of an actor's method, as `@ray.method` and `.options()` give them. None: the actor's own."""
+    """Options of an actor's method, as `@ray.method` and `.options()` give them. None: the actor's own.
+
+    `shape`: which arguments it takes, so that every holder of a handle can refuse a wrong call; None: unknown.
+    """
 
     num_returns: int = 1
     name: str = ""
@@ -56,6 +60,7 @@ class MethodOptions:
     max_task_retries: int | None = None
     retry_exceptions: bool | tuple[type[BaseException], ...] | None = None
     backpressure: int = -1
+    shape: CallShape | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,32 @@
+"""What the engine cannot do yet is refused here, by name: an option that is taken and ignored would be a lie.
+
+Whoever builds one of these takes it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
+
+
+def refuse_task(options: TaskOptions, given: Mapping[str, Any]) -> None:
+    """Raises NotImplementedError for a remote function that the core worker cannot run as asked."""
+    strategy = options.placing.strategy
+    wanted = {
+        f"the scheduling strategy {strategy.kind if strategy else ''}": strategy and strategy.kind != "DEFAULT",
+        "runtime_env": options.placing.runtime_env,
+        "label_selector": options.placing.label_selector,
+        "max_calls": given.get("max_calls"),
+        "a generator function that streams its items": options.num_returns == STREAMING,
+        'num_returns="dynamic"': options.num_returns == DYNAMIC,
+        "_generator_backpressure_num_objects": options.backpressure > 0,
+    }
+    refuse(next((what for what, is_wanted in wanted.items() if is_wanted), None))
+
+
+def refuse(what: str | None) -> None:
+    """Raises NotImplementedError, unless `what` is None."""
+    if what is not None:
+        raise NotImplementedError(f"Not available yet in this version of pure-ray: {what}.")

@@ -1,0 +1,131 @@
+"""`ray.get_runtime_context()`: where this code runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from ray._private.auto_init_hook import auto_init_core, auto_init_ray, connected_core, runtime_env_here
+
+if TYPE_CHECKING:
+    from ray._core.common import messages as m
+    from ray._core.common.ids import JobID, NodeID, TaskID
+    from ray._core.worker.core import CoreWorker
+    from ray.runtime_env import RuntimeEnv
+
+_log = logging.getLogger("ray")
+
+
+class RuntimeContext:
+    """Looks at the process at each call, so that one object may be kept. Ids are hex strings."""
+
+    @property
+    def _core(self) -> CoreWorker:
+        return auto_init_core()
+
+    def get_job_id(self) -> str:
+        return self._core.job_id.hex()
+
+    def get_node_id(self) -> str:
+        return self._core.node.node_id.hex()
+
+    def get_worker_id(self) -> str:
+        return self._core.worker_id.hex()
+
+    def get_task_id(self) -> str | None:
+        """None in a driver."""
+        task_id: bytes | None = getattr(self._core.current, "task_id", None)
+        return task_id.hex() if self._template("get_task_id") is not None and task_id is not None else None
+
+    def get_task_name(self) -> str | None:
+        """The function's name, or what `.options(name=…)` said; None in a driver."""
+        template = self._template("get_task_name")
+        return None if template is None else template.name
+
+    def get_task_function_name(self) -> str | None:
+        """`module.function`; None in a driver."""
+        template = self._template("get_task_function_name")
+        return None if template is None else template.function_name
+
+    def _template(self, method: str) -> m.TaskTemplate | None:
+        """What the calls of the task running in this thread have in common; None outside of tasks."""
+        template: m.TaskTemplate | None = getattr(self._core.current, "template", None)
+        if template is None and self._core.mode == "driver":
+            _log.warning("RuntimeContext.%s is only available in a task; this process is a driver.", method)
+        return template
+
+    @property
+    def namespace(self) -> str:
+        """Of the named actors of this driver."""
+        from ray._private.session import session
+
+        connected_core()
+        if self._core.mode != "driver":
+            raise NotImplementedError("The namespace is not known in workers yet.")
+        return session.namespace
+
+    @property
+    def gcs_address(self) -> str:
+        return self._core.gcs_address
+
+    def get_session_name(self) -> str:
+        return os.path.basename(self._core.node.session_dir)
+
+    def get_temp_dir(self) -> str:
+        return os.path.dirname(self._core.node.session_dir)
+
+    def get_node_labels(self) -> dict[str, str]:
+        node = self._core.node
+        return {"ray.io/node-id": node.node_id.hex(), **node.labels}
+
+    def get_runtime_env_string(self) -> str:
+        """JSON of this process's environment."""
+        return runtime_env_here(self._core) or "{}"
+
+    @property
+    def runtime_env(self) -> RuntimeEnv:
+        from ray.runtime_env import RuntimeEnv
+
+        return RuntimeEnv.deserialize(self.get_runtime_env_string())
+
+    # Old names, which give id objects.
+
+    @property
+    def job_id(self) -> JobID:
+        from ray._core.common.ids import JobID
+
+        return JobID(self._core.job_id)
+
+    @property
+    def node_id(self) -> NodeID:
+        from ray._core.common.ids import NodeID
+
+        return NodeID(self._core.node.node_id)
+
+    @property
+    def task_id(self) -> TaskID:
+        from ray._core.common.ids import TaskID
+
+        text = self.get_task_id()
+        if text is None:
+            raise AssertionError("task_id is only available in a task; this process runs none.")
+        return TaskID.from_hex(text)
+
+    def get(self) -> dict[str, Any]:
+        """The ids that there are."""
+        found: dict[str, Any] = {"job_id": self.job_id, "node_id": self.node_id}
+        if self._core.mode == "driver":
+            found["namespace"] = self.namespace
+        else:
+            found["task_id"] = self.task_id
+        return found
+
+
+_context = RuntimeContext()
+
+
+def get_runtime_context() -> RuntimeContext:
+    """Where the calling code runs: job, node, worker, task."""
+    auto_init_ray()
+    return _context
