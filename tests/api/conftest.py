@@ -18,9 +18,9 @@ os.environ.setdefault("RAY_AUTH_TOKEN", "token-of-the-tests")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.pop("RAY_ADDRESS", None)
 
-from helpers import Gate, Tally
+from helpers import Gate, Tally  # noqa: E402 - found by the path set above
 
-import ray
+import ray  # noqa: E402 - reads the environment set above
 
 STORE_BYTES = 256 << 20
 TIME_LIMIT_S = 60
