@@ -160,14 +160,14 @@ def render(measurements: Measurements, setting: Setting) -> str:
     """The whole of RESULTS.md."""
     lines = {peer: measurements.lines(peer) for peer in measurements.rounds}
     pure, real, stdlib = (lines.get(peer, {}) for peer in (PURE, REAL, STDLIB))
-    kind = "quick " if setting.quick else ""
+    rounds = f"{setting.rounds} {'quick ' if setting.quick else ''}round{'s' if setting.rounds > 1 else ''}"
     text = [
         "# Results",
         "",
         "Written by `python benchmarks/compare.py`; do not edit.",
         "",
         f"{setting.date}, {setting.cores} cores, {setting.memory_gib:g} GiB, Python {setting.python}, "
-        f"{setting.system}. {setting.rounds} {kind}rounds, the peers in turn within each. Medians of the rounds; "
+        f"{setting.system}. {rounds}, the peers in turn within each. Medians of the rounds; "
         "in parentheses the lowest and the highest round. Load average before the first run: "
         f"{setting.load_average:.2f}.",
         "",
@@ -179,7 +179,7 @@ def render(measurements: Measurements, setting: Setting) -> str:
         "",
         f"## {PURE} and the {STDLIB}",
         "",
-        *table(["peer, per second", "peer", "our workload", PURE, "ratio"], stdlib_rows(pure, stdlib)),
+        *table([STDLIB, "per second", "our workload", PURE, "ratio"], stdlib_rows(pure, stdlib)),
         "",
     ]
     if errors := error_lines(lines):
