@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ipaddress
 import itertools
 import json
 import logging
@@ -82,16 +83,20 @@ class Raylet:
         await aio.serve_unix(self, self.path)
         token = auth.load_token(self.config.enable_token_auth)
         settings = self.settings
+        host, port = settings["node_ip"], settings.get("raylet_port", 0)
+        bind_to = host if ipaddress.ip_address(host).is_loopback else ""  # "": all of this machine's addresses
+        self._tcp, port = await aio.serve_tcp(self, bind_to, port, token)
         self._gcs = await aio.connect_tcp(self, settings["gcs_host"], settings["gcs_port"], token)
         self._gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
         self.node = m.NodeInfo(
             node_id=self.node_id,
-            host=settings["node_ip"],
-            raylet_port=0,
+            host=host,
+            raylet_port=port,
             raylet_path=self.path,
             hostname=socket.gethostname(),
-            name=settings["node_ip"],
+            name=settings.get("node_name") or host,
             is_head=settings["is_head"],
+            labels=settings.get("labels", {}),
             arena_path=self.arena_path,
             session_dir=settings["session_dir"],
             total=self.total,
