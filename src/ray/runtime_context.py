@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from ray._private.auto_init_hook import auto_init_core, auto_init_ray, connected_core, runtime_env_here
+from ray._private.auto_init_hook import auto_init_core, auto_init_ray, runtime_env_here
 
 if TYPE_CHECKING:
     from ray._core.common import messages as m
@@ -35,8 +35,8 @@ class RuntimeContext:
 
     def get_task_id(self) -> str | None:
         """None in a driver."""
-        task_id: bytes | None = getattr(self._core.current, "task_id", None)
-        return task_id.hex() if self._template("get_task_id") is not None and task_id is not None else None
+        call = self._core.current
+        return call.task_id.hex() if self._template("get_task_id") is not None and call is not None else None
 
     def get_task_name(self) -> str | None:
         """The function's name, or what `.options(name=…)` said; None in a driver."""
@@ -50,7 +50,8 @@ class RuntimeContext:
 
     def _template(self, method: str) -> m.TaskTemplate | None:
         """What the calls of the task running in this thread have in common; None outside of tasks."""
-        template: m.TaskTemplate | None = getattr(self._core.current, "template", None)
+        call = self._core.current
+        template = None if call is None else call.template
         if template is None and self._core.mode == "driver":
             _log.warning("RuntimeContext.%s is only available in a task; this process is a driver.", method)
         return template
@@ -58,12 +59,7 @@ class RuntimeContext:
     @property
     def namespace(self) -> str:
         """Of the named actors of this driver."""
-        from ray._private.session import session
-
-        connected_core()
-        if self._core.mode != "driver":
-            raise NotImplementedError("The namespace is not known in workers yet.")
-        return session.namespace
+        return self._core.namespace
 
     @property
     def gcs_address(self) -> str:

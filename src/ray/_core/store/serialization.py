@@ -140,6 +140,11 @@ def dump_code(value: Any) -> bytes:
     return bytes(cloudpickle.dumps(value, 5))
 
 
+def load_code(blob: bytes) -> Any:
+    """What `dump_code` wrote."""
+    return pickle.loads(blob)
+
+
 def _by_value_modules() -> bool:
     """Whether the user asked cloudpickle to pickle some modules by value."""
     module: Any = sys.modules.get("cloudpickle.cloudpickle")

@@ -25,16 +25,21 @@ import threading
 import time
 from _thread import LockType, allocate_lock
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ray._core.common.messages import Failed, Reply, Request
 from ray._core.wire import auth, codec
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger(__name__)
 
 FOLLOWER_DELAY_S = 0.001
 """How long nobody leads before the follower does: short enough for progress, long enough that a loop of quick calls
 never meets it."""
+HOSTED_DELAY_S = 0.005
+"""How long an asyncio loop that hosts the reactor may leave messages unread before the follower handles them."""
 FLUSH_BYTES = 64 * 1024
 FLUSH_FRAMES = 32
 """Frames to a busy peer gather up to this many (or FLUSH_BYTES) before they leave; a waiting thread flushes anyway."""
@@ -301,6 +306,9 @@ class Reactor:
         self._poll.register(self._wake_r, select.EPOLLIN)
         self._closing = False
         self._follower: threading.Thread | None = None
+        self._host: asyncio.AbstractEventLoop | None = None
+        self._host_thread = 0
+        self._host_called = False  # the loop will poll in its next turn
         self._follower_gate = threading.Event()
         self._stopped = threading.Event()
 
@@ -309,7 +317,7 @@ class Reactor:
 
     @property
     def fd(self) -> int:
-        """Readable whenever there is something to do; for a loop that hosts this reactor (see `poll_once`)."""
+        """Readable whenever there is something to do."""
         return self._poll.fileno()
 
     def start(self) -> None:
@@ -412,7 +420,9 @@ class Reactor:
 
     def soon_flushed(self) -> None:
         """Something is buffered and nobody may be about to wait: the follower will send it within a millisecond."""
-        if not self._follower_gate.is_set():
+        if self._host is not None:
+            self._call_host()
+        elif not self._follower_gate.is_set():
             self._follower_gate.set()
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
@@ -420,7 +430,9 @@ class Reactor:
         at_s = time.monotonic() + delay_s
         is_first = not self._timers or at_s < self._timers[0][0]
         heapq.heappush(self._timers, (at_s, next(self._timer_ids), callback))
-        if is_first and self._leader is not None and self._leading_thread != threading.get_ident():
+        if self._host is not None:
+            self._host.call_soon_threadsafe(self._host.call_later, delay_s, self._poll_once)
+        elif is_first and self._leader is not None and self._leading_thread != threading.get_ident():
             self._wake()
         else:
             self.soon_flushed()
@@ -525,10 +537,34 @@ class Reactor:
 
     # ---------------------------------------------------------- leading
 
-    def poll_once(self) -> None:
-        """Handle what is ready now without blocking, if nobody leads; for an asyncio loop that hosts this reactor."""
+    def host(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on `loop`, which runs in this thread, leads whenever there is something to do.
+
+        The follower steps in only while the loop is blocked (by a method that computes), see `_follow_hosted`.
+        """
+        with self.lock:
+            self._host, self._host_thread = loop, threading.get_ident()
+            loop.add_reader(self._poll.fileno(), self._poll_once)
+            self._follower_gate.set()
+            self._call_host()
+
+    def _call_host(self) -> None:
+        """Have the loop poll in its next turn, so that what is buffered leaves. Locked, or in the loop's thread."""
+        if threading.get_ident() != self._host_thread:
+            self._wake()
+        elif not self._host_called:
+            assert self._host is not None
+            self._host_called = True
+            self._host.call_soon(self._poll_once)
+
+    def _poll_once(self) -> None:
+        """Handle what is ready now without blocking, if nobody leads. In the hosting loop."""
+        self._host_called = False
         with self._mutex:
             if self._leader is not None:
+                if self._leader is _FOLLOWER:  # the loop is back from whatever blocked it
+                    self._yielding = True
+                    self._wake()
                 return
             self._leader = _OUTSIDE
             self._leading_thread = threading.get_ident()
@@ -536,10 +572,6 @@ class Reactor:
             self._step(0)
         finally:
             self._abdicate()
-
-    def next_timer_s(self) -> float | None:
-        """Seconds until the next timer; for a hosting loop. Locked."""
-        return max(self._timers[0][0] - time.monotonic(), 0.0) if self._timers else None
 
     def _step(self, timeout_s: float | None) -> None:
         """Flush, wait for something to happen (at most `timeout_s`), and handle it."""
@@ -595,6 +627,9 @@ class Reactor:
         while not self._closing:
             self._follower_gate.wait()
             self._follower_gate.clear()
+            if self._host is not None:
+                self._follow_hosted()
+                return
             ticks = -1
             while ticks != self.ticks and not self._closing:
                 ticks = self.ticks
@@ -605,6 +640,25 @@ class Reactor:
                 self._leader = _FOLLOWER
                 self._leading_thread = threading.get_ident()
             self._lead_as_follower()
+
+    def _follow_hosted(self) -> None:
+        """Lead when there is something to do and the hosting loop has not looked for a while."""
+        readable = select.poll()
+        readable.register(self._poll.fileno(), select.POLLIN)
+        while not self._closing:
+            readable.poll()
+            ticks = self.ticks
+            if self._stopped.wait(HOSTED_DELAY_S) or ticks != self.ticks:
+                continue
+            with self._mutex:
+                if self._leader is not None or self._closing:
+                    continue
+                self._leader = _FOLLOWER
+                self._leading_thread = threading.get_ident()
+            try:
+                self._step(0)
+            finally:
+                self._abdicate()
 
     def _lead_as_follower(self) -> None:
         try:

@@ -10,7 +10,6 @@ import hashlib
 import os
 import socket
 import sys
-import threading
 from collections import deque
 from concurrent.futures import Future
 from typing import Any
@@ -25,6 +24,7 @@ from ray._core.store.arena import Arena, SlabAllocator
 from ray._core.wire import auth
 from ray._core.wire.reactor import Connection, Reactor, Waiter
 from ray._core.worker import object_ref
+from ray._core.worker.invocation import Call, current
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry, Lending
 from ray._core.worker.submitter import Submitter, Template
@@ -49,9 +49,18 @@ class CoreWorker:
         self._puts = 0
         self._peers: dict[bytes, Connection] = {}
         self.gcs: Connection | None = None
-        self.current = threading.local()
-        """`task` of the thread that runs user code, in a worker."""
+        self.namespace = ""
+        """Of the job's named actors."""
+        self.actor_id = b""
+        self.actor_name = ""
+        self.actor_restarts = 0
+        """How often the actor in this process has been restarted before."""
         self._connect(raylet_path)
+
+    @property
+    def current(self) -> Call | None:
+        """The call that this thread, or asyncio task, runs; None in a driver and between calls."""
+        return current.get()
 
     # ---------------------------------------------------------- connecting
 
@@ -142,7 +151,7 @@ class CoreWorker:
         match message:
             case m.TaskDone():
                 self.submitter.task_done(connection, message)
-            case m.PushTask() | m.TaskTemplate():
+            case m.PushTask() | m.TaskTemplate() | m.CreateActor() | m.ExitWorker():
                 self.executor.received(connection, message)
             case m.TasksReturned():
                 self.submitter.tasks_returned(connection, message)
@@ -432,7 +441,7 @@ class CoreWorker:
     def template(self, function: Any, options: TaskOptions) -> Template:
         """What calls of `function` with `options` have in common; made once by the public face."""
         blob = serialization.dump_code(function)
-        return Template(options, hashlib.sha1(blob).hexdigest(), blob, self.job_id)
+        return Template(options, hashlib.sha1(blob).hexdigest(), blob, self.job_id, self.namespace)
 
     def submit(self, template: Template, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]]:
         """Start a task. Raises what the pickler raises for arguments that cannot be pickled."""
@@ -444,16 +453,10 @@ def error_value(error: BaseException) -> m.Value:
     return m.Value(blob=serialization.serialize_error(error).to_blob(), is_error=True)
 
 
-def current() -> CoreWorker:
-    """Raises RaySystemError when this process is not connected."""
-    if object_ref._core is None:
-        raise RaySystemError("Ray has not been started yet. You can start Ray with 'ray.init()'.")
-    return object_ref._core
-
-
 def connect_driver(raylet_path: str, namespace: str) -> CoreWorker:
     """Make this process a driver of the node whose raylet listens at `raylet_path`."""
     core = CoreWorker(raylet_path, os.urandom(28), b"", "driver")
+    core.namespace = namespace
     core.register_job(namespace, " ".join(sys.argv))
     object_ref._core = core
     return core

@@ -30,12 +30,13 @@ _NO_ARGS = serialization.serialize(((), {})).to_blob()
 class Template:
     """What the calls of one function with one set of options have in common."""
 
-    def __init__(self, options: TaskOptions, key: str, blob: bytes, job_id: bytes) -> None:
+    def __init__(self, options: TaskOptions, key: str, blob: bytes, job_id: bytes, namespace: str) -> None:
         self.options = options
         self.average_us: float | None = None
         self.scheduling = m.SchedulingClass(options.placing.resources, m.Strategy(), "", {}, job_id)
         self.queue_key = tuple(sorted(options.placing.resources.items()))
         self.message = m.TaskTemplate(
+            namespace=namespace,
             template_id=next(_template_ids),
             function_key=key,
             function_blob=blob,

@@ -1,0 +1,225 @@
+"""An actor inside its worker process: the user's instance, and how its calls run at the same time.
+
+Floor: worker. A plain actor runs on the main thread, one call after another (the executor's queue). With
+`max_concurrency` or concurrency groups each group has a pool of threads. With any coroutine method the main thread runs
+an asyncio loop that hosts the reactor, and each group bounds how many calls are under way.
+Source: Ray docs, "AsyncIO / Concurrency for Actors" and "Limiting Concurrency Per-Method with Concurrency Groups".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ray._core.common import messages as m
+from ray._core.store import serialization
+from ray._core.wire.reactor import Connection
+from ray._core.worker.actor_recipe import ActorRecipe
+from ray._core.worker.invocation import Call, Invoker, current, raiser
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+
+DEFAULT_GROUP = ""
+"""Calls of methods that name no concurrency group; its limit is the actor's `max_concurrency`."""
+_Job = tuple[Call, m.PushTask, Callable[..., Any]]
+
+
+class ActorRuntime:
+    """`end` asks the main thread to end the process."""
+
+    def __init__(self, core: CoreWorker, invoker: Invoker, end: Callable[[SystemExit], None]) -> None:
+        self._core = core
+        self._invoker = invoker
+        self._end = end
+        self.instance: Any = None
+        self.is_async = False
+        self.is_concurrent = False
+        self._groups: dict[str, ThreadGroup | LoopGroup] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # ---------------------------------------------------------- creation
+
+    def create(self, connection: Connection, request: m.CreateActor) -> None:
+        """Construct the user's object and answer the raylet."""
+        core, spec = self._core, request.spec
+        recipe = msgspec.msgpack.decode(spec.spec_blob, type=ActorRecipe)
+        core.actor_id, core.job_id, core.namespace = spec.actor_id, spec.job_id, recipe.namespace
+        core.actor_name, core.actor_restarts = spec.name, request.num_restarts
+        template = m.TaskTemplate(
+            template_id=0,
+            function_key="",
+            function_blob=b"",
+            name=f"{spec.class_name}.__init__",
+            function_name=recipe.constructor,
+            method="__init__",
+            num_returns=0,
+            job_id=spec.job_id,
+        )
+        if recipe.is_async:
+            self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)  # constructors make locks and tasks on it
+        token = current.set(Call(template, spec.creation_task_id, [], None))
+        try:
+            self.instance = self._construct(spec, recipe)
+own_repr = inspect.getattr_static(type(self.instance), "__repr__") is not object.__repr__
+            repr_name = repr(self.instance) if own_repr else ""
+        except SystemExit:
+            raise
+        except BaseException as error:
+            blob = self._invoker.error_blob(template, error)
+            failed = m.Failed(kind="init_failed", message=f"{type(error).__name__}: {error}", detail=blob)
+            with core.lock:
+                connection.reply(request, failed)
+            return
+        finally:
+            current.reset(token)
+        self._invoker.actor_instance = self.instance
+        with core.lock:
+            self._make_groups(recipe)
+            created = m.ActorCreated(address=core.address, pid=os.getpid(), repr_name=repr_name)
+            self._invoker.after_registration(lambda: connection.reply(request, created))
+            core.reactor.flush()
+
+    def _construct(self, spec: m.ActorSpec, recipe: ActorRecipe) -> Any:
+        core = self._core
+        blob = recipe.class_blob
+        if not blob:
+            blob = core.ask_gcs(m.KvGet(namespace="fun", key=spec.class_key.encode())).value
+        cls = serialization.load_code(blob)
+        args, kwargs = serialization.deserialize(recipe.args)
+        if recipe.deps:
+            args = list(args)
+            refs = [core.borrowed_ref(dep.object_id, dep.owner) for dep in recipe.deps]
+            for dep, value in zip(recipe.deps, core.get(refs, None), strict=True):
+                if isinstance(dep.slot, int):
+                    args[dep.slot] = value
+                else:
+                    kwargs[dep.slot] = value
+        return cls(*args, **kwargs)
+
+    def _make_groups(self, recipe: ActorRecipe) -> None:
+        limits = {DEFAULT_GROUP: recipe.max_concurrency, **recipe.concurrency_groups}
+        self.is_async = recipe.is_async
+        self.is_concurrent = recipe.is_async or recipe.max_concurrency > 1 or bool(recipe.concurrency_groups)
+        if self.is_async:
+            assert self._loop is not None
+            self._groups = {name: LoopGroup(limit, self._loop, self._run_async) for name, limit in limits.items()}
+        elif self.is_concurrent:
+            self._groups = {name: ThreadGroup(name, limit, self._run) for name, limit in limits.items()}
+
+    # ---------------------------------------------------------- calls
+
+    def method(self, template: m.TaskTemplate) -> Callable[..., Any]:
+        """The bound method; one that the class lacks raises when it is called, as the call's error."""
+        try:
+            method: Callable[..., Any] = getattr(self.instance, template.method)
+        except Exception as error:
+            return raiser(error)
+        return method
+
+    def dispatch(self, call: Call, push: m.PushTask) -> None:
+        """Start the call, or queue it, in its concurrency group. Locked."""
+        group = self._groups.get(call.template.concurrency_group)
+        if group is None:
+            known = sorted(name for name in self._groups if name)
+            problem = f"The actor has no concurrency group {call.template.concurrency_group!r}; it has {known}."
+            self._invoker.fail(call, ValueError(problem))
+            return
+        group.submit((call, push, self.method(call.template)))
+
+    def _run(self, job: _Job) -> None:
+        """On a pool's thread."""
+        reactor = self._core.reactor
+        try:
+            self._invoker.run(*job)
+        except SystemExit as error:
+            with reactor.lock:
+                self._end(error)
+        with reactor.lock:
+            reactor.flush()
+
+    async def _run_async(self, job: _Job) -> None:
+        try:
+            await self._invoker.run_async(*job)
+        except SystemExit as error:
+            with self._core.lock:
+                self._end(error)
+        self._core.reactor.soon_flushed()
+
+    def run_loop(self) -> None:
+        """Run the asyncio actor until it is to end. Main thread."""
+        assert self._loop is not None
+        self._core.reactor.host(self._loop)
+        self._loop.run_forever()
+
+    def stop_loop(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def finish_running(self) -> None:
+        """Let calls that run come to their end; nothing new starts. Main thread, the loop stopped."""
+        for group in self._groups.values():
+            group.finish()
+
+
+class ThreadGroup:
+    """At most `limit` calls at a time, each on a thread of its own."""
+
+    def __init__(self, name: str, limit: int, run: Callable[[_Job], None]) -> None:
+        self._pool = ThreadPoolExecutor(limit, thread_name_prefix=f"ray-{name or 'default'}")
+        self._run = run
+
+    def submit(self, job: _Job) -> None:
+        self._pool.submit(self._run, job)
+
+    def finish(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class LoopGroup:
+    """At most `limit` calls under way in the loop."""
+
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop, run: Callable[[_Job], Any]) -> None:
+        self._limit = limit
+        self._loop = loop
+        self._run = run
+        self._waiting: deque[_Job] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, job: _Job) -> None:
+        """From whatever thread leads the reactor."""
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._start(job)
+        else:
+            self._loop.call_soon_threadsafe(self._start, job)
+
+    def _start(self, job: _Job) -> None:
+        if len(self._tasks) >= self._limit:
+            self._waiting.append(job)
+            return
+        task = self._loop.create_task(self._run(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._waiting:
+            self._start(self._waiting.popleft())
+
+    def finish(self) -> None:
+        self._waiting.clear()
+        running = {task for task in self._tasks if not task.done()}
+        if running:
+            self._loop.run_until_complete(asyncio.wait(running))

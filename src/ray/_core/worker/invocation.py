@@ -1,0 +1,248 @@
+"""One call of user code: load its arguments, run it, pack what it returns, and answer its caller.
+
+Floor: worker. Driven by the executor, on whatever thread or loop the call runs; normal tasks, actor methods and
+constructors all come through here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+import traceback
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.common.errors import RayError, RayTaskError
+from ray._core.common.ids import object_id
+from ray._core.store import serialization
+from ray._core.wire.reactor import Connection
+from ray._core.worker.object_ref import ObjectRef
+from ray._core.worker.objects import Entry
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+
+
+class Call:
+    """A call under way. `connection` None: an actor's constructor, which answers to the raylet."""
+
+    __slots__ = ("connection", "deps", "is_canceled", "start_s", "task_id", "template")
+
+    def __init__(
+        self, template: m.TaskTemplate, task_id: bytes, deps: list[m.Dep], connection: Connection | None
+    ) -> None:
+        self.template = template
+        self.task_id = task_id
+        self.deps = deps
+        self.connection = connection
+        self.is_canceled = False
+        self.start_s = time.perf_counter()
+
+
+current: ContextVar[Call | None] = ContextVar("current", default=None)
+"""The call that this thread, or this asyncio task, runs; None outside of calls."""
+
+
+class ActorExit(SystemExit):
+    """The process ends by intent: `ray.actor.exit_actor`, or the last handle of the actor is gone."""
+
+
+def raiser(error: Exception) -> Callable[..., Any]:
+    """A function that raises `error`: so what goes wrong before a call becomes the call's own error."""
+
+    def raise_it(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    return raise_it
+
+
+class Invoker:
+    """Runs calls. Methods are not locked unless they say so."""
+
+    def __init__(self, core: CoreWorker) -> None:
+        self._core = core
+        self.actor_instance: Any = None
+        """The user's object, in an actor; errors tell its repr."""
+
+    def run(self, call: Call, push: m.PushTask, function: Callable[..., Any]) -> None:
+        """Run to the end and answer. SystemExit passes through: the process ends, and with it the call."""
+        token = current.set(call)
+        try:
+            args, kwargs = self.arguments(push.args, push.deps)
+            value = function(*args, **kwargs)
+            self.succeed(call, value)
+        except SystemExit:
+            raise
+        except BaseException as error:
+            self.fail(call, error)
+        finally:
+            current.reset(token)
+
+    async def run_async(self, call: Call, push: m.PushTask, function: Callable[..., Any]) -> None:
+        """As `run`, for an asyncio actor; a plain method runs in the loop too, and blocks it."""
+        current.set(call)
+        try:
+            args, kwargs = self.arguments(push.args, push.deps)
+            value = function(*args, **kwargs)
+            if inspect.isawaitable(value):
+                value = await value
+            self.succeed(call, value)
+        except SystemExit:
+            raise
+        except BaseException as error:
+            self.fail(call, error)
+
+    # ---------------------------------------------------------- arguments
+
+    def arguments(self, blob: bytes, deps: list[m.Dep]) -> tuple[Any, dict[str, Any]]:
+        args, kwargs = serialization.deserialize(blob)
+        if deps:
+            args = list(args)
+            for dep in deps:
+                value = self._load(dep)
+                if isinstance(dep.slot, int):
+                    args[dep.slot] = value
+                else:
+                    kwargs[dep.slot] = value
+        return args, kwargs
+
+    def _load(self, dep: m.Dep) -> Any:
+        """The value of a ref argument. The submitter holds the object while the call runs."""
+        core = self._core
+        with core.lock:
+            entry = core.objects.get(dep.object_id)
+            if entry is None:
+                entry = core.objects[dep.object_id] = Entry(dep.owner)
+            if entry.value is None:
+                entry.value = dep.value
+            entry.held += 1
+            ref: ObjectRef[Any] = core.new_ref(dep.object_id, entry.owner)
+        return core.load(ref, dep.value)
+
+    # ---------------------------------------------------------- results
+
+    def succeed(self, call: Call, value: Any) -> None:
+        """Pack what the call returned and answer; what cannot be packed raises (and `fail` reports that)."""
+        results = self._pack(call, value)
+        self._finish(call, results, failed=False)
+
+    def fail(self, call: Call, error: BaseException) -> None:
+        results = [self.error_value(call.template, error)] * max(call.template.num_returns, 0)
+        self._finish(call, results, failed=True)
+
+    def _finish(self, call: Call, results: list[m.Value], failed: bool) -> None:
+        duration_us = int((time.perf_counter() - call.start_s) * 1e6)
+        done = m.TaskDone(call.task_id, results, failed=failed, duration_us=duration_us)
+        core = self._core
+        with core.lock:
+            core.drain()
+            for dep in call.deps:
+                core.hold(dep.object_id, -1)
+            self._answer(call, done)
+
+    def _pack(self, call: Call, value: Any) -> list[m.Value]:
+        count = call.template.num_returns
+        if count == 0:
+            return []
+        values = [value]
+        if count > 1:
+            values = list(value)
+            if len(values) != count:
+                raise ValueError(f"Task returned {len(values)} objects, but num_returns={count}.")
+        return [self.pack_value(call, object_id(call.task_id, index), each) for index, each in enumerate(values, 1)]
+
+    def pack_value(self, call: Call, key: bytes, value: Any) -> m.Value:
+        """Serialize one result; refs inside are lent to the caller."""
+        core = self._core
+        serialized = serialization.serialize(value)
+        written = core.write(key, serialized)
+        if not serialized.refs:
+            return written
+        assert call.connection is not None
+        contained = [m.ContainedRef(ref.binary(), ref._owner or core.address) for ref in serialized.refs]
+        with core.lock:
+            for ref in serialized.refs:
+                if ref._owner is None:
+                    core.lend(ref.binary(), call.connection.peer.worker_id)
+        return m.Value(written.blob, written.location, False, contained)
+
+    def error_value(self, template: m.TaskTemplate, error: BaseException) -> m.Value:
+        return m.Value(blob=self.error_blob(template, error), is_error=True)
+
+    def error_blob(self, template: m.TaskTemplate, error: BaseException) -> bytes:
+        """The error as its caller shall see it: RayTaskError around what user code raised."""
+        text = "".join(traceback.format_exception(type(error), error, _user_frames(error)))
+        if isinstance(error, RayError) and not isinstance(error, RayTaskError):
+            return serialization.serialize_error(error).to_blob()
+        cause = getattr(error, "cause", error) if isinstance(error, RayTaskError) else error
+        try:
+            return serialization.serialize_error(self._wrapped(template, text, cause)).to_blob()
+        except Exception as problem:  # the user's exception cannot be pickled: its text can
+            said = RayError(f"{type(cause).__name__}: {cause} (it could not be pickled: {problem})")
+            return serialization.serialize_error(self._wrapped(template, text, said)).to_blob()
+
+    def _wrapped(self, template: m.TaskTemplate, text: str, cause: BaseException) -> RayTaskError:
+        core, actor_repr, actor_id = self._core, None, None
+        if template.method:
+            actor_id = core.actor_id.hex()
+            try:
+                actor_repr = repr(self.actor_instance)
+            except Exception as problem:  # the user's __repr__ is broken: that must not hide the user's error
+                actor_repr = f"<{template.name}, whose __repr__ raised {problem!r}>"
+        return RayTaskError(template.name, text, cause, ip=core.node.host, actor_repr=actor_repr, actor_id=actor_id)
+
+    # ---------------------------------------------------------- answering (locked)
+
+    def _answer(self, call: Call, done: m.TaskDone) -> None:
+        """Send the results once every owner knows of the refs that this process keeps, or passes on."""
+        core, connection = self._core, call.connection
+        assert connection is not None
+        caller = connection.peer
+        outside: list[tuple[bytes, m.Address, m.Address]] = []
+        for key, entry in core.objects.items():
+            if entry.owner is not None and not entry.registered:
+                entry.registered = True
+                if entry.owner.worker_id == caller.worker_id:
+                    done.borrowed = [*done.borrowed, key]
+                else:
+                    outside.append((key, entry.owner, core.address))
+        for value in done.results:
+            for part in value.contained:
+                if part.owner.worker_id not in (core.worker_id, caller.worker_id):
+                    outside.append((part.object_id, part.owner, caller))
+        self._after(outside, lambda: connection.send(done))
+
+    def after_registration(self, then: Callable[[], None]) -> None:
+        """Call `then` once all owners know of the refs that this process keeps (a constructor's arguments)."""
+        core = self._core
+        outside = []
+        for key, entry in core.objects.items():
+            if entry.owner is not None and not entry.registered:
+                entry.registered = True
+                outside.append((key, entry.owner, core.address))
+        self._after(outside, then)
+
+    def _after(self, outside: list[tuple[bytes, m.Address, m.Address]], then: Callable[[], None]) -> None:
+        unconfirmed = len(outside)
+        if not unconfirmed:
+            then()
+            return
+
+        def confirmed() -> None:
+            nonlocal unconfirmed
+            unconfirmed -= 1
+            if not unconfirmed:
+                then()
+
+        for key, owner, borrower in outside:
+            self._core.lending.register(key, owner, borrower, confirmed)
+
+
+def _user_frames(error: BaseException) -> Any:
+    """The traceback without this file's frames."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return frames
