@@ -69,7 +69,7 @@ class ActorRuntime:
         token = current.set(Call(template, spec.creation_task_id, [], None))
         try:
             self.instance = self._construct(spec, recipe)
-own_repr = inspect.getattr_static(type(self.instance), "__repr__") is not object.__repr__
+            own_repr = inspect.getattr_static(type(self.instance), "__repr__") is not object.__repr__
             repr_name = repr(self.instance) if own_repr else ""
         except SystemExit:
             raise
