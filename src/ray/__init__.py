@@ -13,7 +13,7 @@ from ray._version import COMMIT as __commit__
 from ray._version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from ray import actor, cloudpickle, exceptions, job_config, runtime_context, runtime_env, types
+    from ray import actor, cloudpickle, exceptions, job_config, runtime_context, runtime_env, types, util
     from ray._core.common.ids import (
         ActorClassID,
         ActorID,
@@ -128,5 +128,6 @@ __all__ = [
     "runtime_env",
     "shutdown",
     "types",
+    "util",
     "wait",
 ]

@@ -21,7 +21,7 @@ from ray._private.auto_init_hook import auto_init_core, connected_core, runtime_
 from ray._private.engine_options import actor_options, method_options
 from ray._private.not_yet import refuse
 from ray._private.options import check_actor_options, check_call_options, check_method_options, check_streaming
-from ray.remote_function import argument_error, unwrap
+from ray.remote_function import full_name, raise_argument_error, unwrap
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -97,7 +97,7 @@ class ActorMethod:
         try:
             refs = core.submit_actor(self._state, self._template, args, kwargs)
         except Exception as error:
-            raise argument_error(error, f"{self._state.class_name}.{self._name}") from error
+            raise_argument_error(error, f"{self._state.class_name}.{self._name}", args, kwargs)
         if self._num_returns == 1:
             return refs[0]
         return unwrap(refs, self._num_returns)
@@ -254,7 +254,8 @@ class ActorClass(Generic[T]):
                 self._inspected.modified_class, self._options, self._inspected.methods, args, kwargs
             )
         except Exception as error:
-            raise argument_error(error, f"{self.__name__}.__init__") from error
+            cls = self._inspected.modified_class
+            raise_argument_error(error, f"{full_name(cls)}.__init__", args, kwargs, cls)
         return ActorHandle(state)
 
     def _remote(self, args: Any = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> ActorHandle[T]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pickle import PicklingError
 from typing import Any, NoReturn
 
 from ray._core.common.call_shape import CallChecker, shape_of
-from ray._core.common.errors import RayError
 from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
 from ray._core.worker import object_ref as _process
 from ray._private.auto_init_hook import auto_init_core, runtime_env_here
@@ -83,7 +83,7 @@ class RemoteFunction:
         try:
             refs = core.submit(self._template, args, kwargs)
         except Exception as error:
-            raise argument_error(error, self._function.__name__) from error
+            raise_argument_error(error, full_name(self._function), args, kwargs)
         if self._num_returns == 1:
             return refs[0]
         return unwrap(refs, self._num_returns)
@@ -118,20 +118,45 @@ class RemoteFunction:
         key = repr(options)
         template = templates.get(key)
         if template is None:
-            template = core.template(self._function, options)
+            template = self._new_template(core, options)
             if len(templates) < _TEMPLATES_KEPT:
                 templates[key] = template
         return template
+
+    def _new_template(self, core: Any, options: TaskOptions) -> Any:
+        try:
+            return core.template(self._function, options)
+        except Exception as error:
+            raise_argument_error(error, full_name(self._function), (), {}, self._function)
 
     def __reduce__(self) -> Any:
         return RemoteFunction, (self._function, self._default_options)
 
 
-def argument_error(error: Exception, name: str) -> Exception:
-    """What to raise for what a submission raised: a pickler's error becomes a TypeError that names the call."""
-    if isinstance(error, RayError):
-        return error
-    return TypeError(f"Could not serialize an argument of {name}: {error}")
+def full_name(function_or_class: Any) -> str:
+    return f"{function_or_class.__module__}.{function_or_class.__qualname__}"
+
+
+def raise_argument_error(
+    error: Exception, name: str, args: Iterable[Any], kwargs: Mapping[str, Any], definition: Any = None
+) -> NoReturn:
+    """Raise what a submission raised; for a pickler's error, one that tells what it was that cannot be pickled.
+
+    Args:
+        name: of the function or method called.
+        definition: the function or class, where it was pickled too.
+    """
+    if isinstance(error, (TypeError, PicklingError)):
+        from ray.util.check_serialize import can_be_pickled, report
+
+        for argument in (*args, *kwargs.values()):
+            if not can_be_pickled(argument):
+                text = report(f"the argument {argument!r} for a task or actor {name}", argument)
+                raise TypeError(text) from error
+        if definition is not None and not can_be_pickled(definition):
+            what = "actor class" if isinstance(definition, type) else "function"
+            raise TypeError(report(f"the {what} {name}", definition)) from error
+    raise error
 
 
 def unwrap(refs: Any, num_returns: int) -> Any:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 
-def get_node_ip_address(address: str = "8.8.8.8:53") -> str:
-    """The address that packets to `address` would leave from; 127.0.0.1 without a network. Nothing is sent."""
-    host, _, port = address.rpartition(":")
+def get_node_ip_address(address: str | None = None) -> str:
+    """The address that packets to `address` would leave from; 127.0.0.1 without a network. Nothing is sent.
+
+    Args:
+        address: "host:port"; default: somewhere in the internet.
+    """
+    host, _, port = (address or "8.8.8.8:53").rpartition(":")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect((host, int(port)))
@@ -15,3 +20,8 @@ def get_node_ip_address(address: str = "8.8.8.8:53") -> str:
             return "127.0.0.1"
         name: tuple[str, int] = sock.getsockname()
         return name[0]
+
+
+def get_node_instance_id() -> str:
+    """What the autoscaler calls this machine; "" if it did not start it."""
+    return os.environ.get("RAY_CLOUD_INSTANCE_ID", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ray._core.worker import object_ref as _process
@@ -65,7 +66,15 @@ def put(value: T, *, _owner: Any = None, _tensor_transport: str | None = None) -
     if _owner is not None:
         raise ValueError("The argument `_owner` of ray.put is gone: the process that puts owns.")
     refuse(None if _tensor_transport is None else "a tensor transport")
-    return (_process._core or auto_init_core()).put(value)
+    core = _process._core or auto_init_core()
+    try:
+        return core.put(value)
+    except (TypeError, PicklingError) as error:
+        from ray.util.check_serialize import can_be_pickled, report
+
+        if can_be_pickled(value):
+            raise
+        raise TypeError(report(f"the put value {value!r}", value)) from error
 
 
 @overload

@@ -205,31 +205,24 @@ def _load_error(data: memoryview) -> BaseException:
 
 # ------------------------------------------------------------------ custom serializers
 
-_custom: dict[str, Callable[[Any], Any]] = {}
-
-
-def _class_key(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _restore_custom(key: str, state: Any) -> Any:
-    deserializer = _custom.get(key)
-    if deserializer is None:
-        raise TypeError(
-            f"An object of class {key} was written by a custom serializer that is not registered in this process. "
-            "Call ray.util.register_serializer there too (for example at the start of the task)."
-        )
-    return deserializer(state)
+_replaced: dict[type, Any] = {}
+"""Classes with a custom serializer, and the reducer that `copyreg` had for each before (None: none)."""
 
 
 def register(cls: type, serializer: Callable[[Any], Any], deserializer: Callable[[Any], Any]) -> None:
-    """Use these for instances of exactly `cls` in this process (not for subclasses)."""
-    key = _class_key(cls)
-    _custom[key] = deserializer
-    copyreg.pickle(cls, lambda instance: (_restore_custom, (key, serializer(instance))))
+    """Pickle instances of exactly `cls` (not of subclasses) in this process as `deserializer(serializer(instance))`.
+
+    The deserializer is pickled into each object, so whoever reads it need not register.
+    """
+    if cls not in _replaced:
+        _replaced[cls] = copyreg.dispatch_table.get(cls)
+    copyreg.pickle(cls, lambda instance: (deserializer, (serializer(instance),)))
 
 
 def deregister(cls: type) -> None:
     """Undo `register`; a class that is not registered is left as it is."""
-    if _custom.pop(_class_key(cls), None) is not None:
+    if cls in _replaced:
+        before = _replaced.pop(cls)
         copyreg.dispatch_table.pop(cls, None)
+        if before is not None:
+            copyreg.pickle(cls, before)
