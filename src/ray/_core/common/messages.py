@@ -532,6 +532,8 @@ class RegisterActor(Request, tag=60):
     spec: ActorSpec
     handle_blob: bytes
     get_if_exists: bool = False
+    ready: bool = True
+    """What the constructor takes exists; else `ActorReady` follows."""
 
 
 class ActorRegistered(Reply, tag=61):
@@ -580,8 +582,8 @@ class ActorOutOfScope(Message, tag=67):
 class CreateActor(Request, tag=68):
     """G > R > worker. R finds resources and a worker. Answer: ActorCreated, or Failed.
 
-    Failed kinds: "spill" (no room here now: place it anew), "init_failed" (detail: the pickled error),
-    "worker_died", "runtime_env", "unschedulable".
+    Failed kinds: "spill" (no room here now: place it anew), "init_failed" and "runtime_env" (detail: the pickled
+    error), "worker_died", "user_exit" (the constructor ended the process by intent), "unschedulable".
     """
 
     spec: ActorSpec
@@ -595,8 +597,14 @@ class ActorCreated(Reply, tag=69):
     repr_name: str = ""
 
 
-class DestroyActor(Request, tag=70):
-    """G > R: end this actor's worker; graceful: after what it was sent. Answer: Done."""
+class ActorReady(Message, tag=72):
+    """owner > G: what the constructor takes exists now. Loss: resent at reconnect."""
+
+    actor_id: bytes
+
+
+class DestroyActor(Message, tag=70):
+    """G > R: end this actor's worker; graceful: after what it was sent. Loss: the node dies with the connection."""
 
     actor_id: bytes
     graceful: bool
@@ -609,7 +617,7 @@ class ActorDied(Message, tag=71):
     actor_id: bytes
     incarnation: int
     kind: str
-    """WORKER_DIED, INTENDED_USER_EXIT, OUT_OF_SCOPE, OUT_OF_MEMORY, KILLED."""
+    """WORKER_DIED, USER_ERROR, INTENDED_USER_EXIT, OUT_OF_SCOPE, OUT_OF_MEMORY."""
     cause: str
     worker_id: bytes = b""
 

@@ -22,8 +22,11 @@ import msgspec
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.common.ids import JobID
+from ray._core.common.policy import Knobs
+from ray._core.gcs.actor_service import ActorService
 from ray._core.gcs.kv import KvTable
 from ray._core.gcs.nodes import NodeTable
+from ray._core.gcs.publisher import Publisher
 from ray._core.wire import aio, auth
 
 logger = logging.getLogger(__name__)
@@ -38,21 +41,31 @@ class GcsServer:
         self.kv = KvTable()
         self.nodes = NodeTable()
         self.jobs: dict[bytes, m.JobInfo] = {}
-        self._subscribers: dict[str, set[aio.Connection]] = {}
+        self.publisher = Publisher()
+        self.raylets: dict[bytes, aio.Connection] = {}
+        knobs = Knobs(
+            config.scheduler_spread_threshold,
+            config.scheduler_top_k_fraction,
+            config.scheduler_top_k_absolute,
+            config.scheduler_avoid_gpu_nodes,
+        )
+        self.actors = ActorService(self.nodes, self.raylets, self.publisher, knobs, _now_ms)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.Ping: lambda connection, request: connection.reply(request),
             m.RegisterNode: self._register_node,
-            m.ReportResources: lambda _, report: self.nodes.report(report),
+            m.ReportResources: self._report,
             m.ListNodes: lambda c, request: c.reply(request, m.NodeList(nodes=self.nodes.infos())),
             m.GetClusterResources: self._cluster_resources,
             m.Subscribe: self._subscribe,
+            m.Unsubscribe: lambda c, r: self.publisher.unsubscribe(c, r.channel, r.key),
             m.RegisterJob: self._register_job,
             m.KvPut: self._kv_put,
             m.KvGet: lambda c, r: c.reply(r, m.KvValue(value=self.kv.get(r.namespace, r.key))),
             m.KvDel: lambda c, r: c.reply(r, m.KvCount(count=self.kv.delete(r.namespace, r.key, r.by_prefix))),
             m.KvExists: lambda c, r: c.reply(r, m.KvCount(count=int(self.kv.get(r.namespace, r.key) is not None))),
             m.KvKeys: lambda c, r: c.reply(r, m.KvKeyList(keys=self.kv.keys(r.namespace, r.prefix))),
+            **self.actors.handlers(),
         }
 
     # ---------------------------------------------------------- aio.Handler
@@ -70,19 +83,23 @@ class GcsServer:
             logger.warning("Dropped a %s from %r: the GCS does not take it.", type(message).__name__, connection.peer)
 
     def closed(self, connection: aio.Connection) -> None:
-        for subscribers in self._subscribers.values():
-            subscribers.discard(connection)
+        self.publisher.gone(connection)
         match connection.peer:
             case ("node", bytes(node_id)):
                 self._node_died(node_id, f"The raylet's connection was lost: {connection.close_reason}.")
-            case ("job", bytes(job_id)):
+            case ("job", bytes(job_id), bytes(worker_id)):
                 self._finish_job(job_id)
+                self.actors.owner_died(worker_id)
+            case ("worker", bytes(worker_id)):
+                self.actors.owner_died(worker_id)
 
     # ---------------------------------------------------------- handlers
 
     def _hello(self, connection: aio.Connection, hello: m.Hello) -> None:
         if hello.protocol != m.PROTOCOL:
             connection.close(f"The peer speaks protocol {hello.protocol}, this cluster {m.PROTOCOL}.")
+        elif hello.role in ("worker", "driver"):
+            connection.peer = ("worker", hello.worker_id)
 
     def _register_node(self, connection: aio.Connection, request: m.RegisterNode) -> None:
         info = request.info
@@ -96,36 +113,43 @@ class GcsServer:
             )
             return
         connection.peer = ("node", info.node_id)
+        self.raylets[info.node_id] = connection
         self.nodes.register(msgspec.structs.replace(info, start_time_ms=_now_ms()))
-        self._publish("node", m.NodeChanged(info))
+        self.publisher.publish("node", m.NodeChanged(info), info.node_id)
         connection.reply(
             request,
             m.NodeRegistered(session_name=self.session_name, config=self.config.encode(), nodes=self.nodes.infos()),
         )
+        self.actors.nodes_changed()
 
     def _node_died(self, node_id: bytes, message: str) -> None:
         dead = self.nodes.die(node_id, "UNEXPECTED_TERMINATION", message, _now_ms())
         if dead is not None:
             logger.warning("Node %s is dead: %s", node_id.hex(), message)
-            self._publish("node", m.NodeChanged(dead))
+            self.publisher.publish("node", m.NodeChanged(dead), node_id)
+            self.raylets.pop(node_id, None)
+            self.actors.node_died(node_id, message)
 
     def _cluster_resources(self, connection: aio.Connection, request: m.GetClusterResources) -> None:
         connection.reply(
             request,
-            m.ClusterResources(views=self.nodes.views(), demands=self.nodes.demands(), pending_groups=[]),
+            m.ClusterResources(views=self.nodes.views(), demands=self.nodes.demands() + self.actors.demands(), pending_groups=[]),
         )
 
-    def _subscribe(self, connection: aio.Connection, request: m.Subscribe) -> None:
-        self._subscribers.setdefault(request.channel, set()).add(connection)
-        connection.reply(request)
+    def _report(self, connection: aio.Connection, report: m.ReportResources) -> None:
+        self.nodes.report(report)
+        self.actors.nodes_changed()
 
-    def _publish(self, channel: str, message: Any) -> None:
-        for connection in self._subscribers.get(channel, ()):
-            connection.send(message)
+    def _subscribe(self, connection: aio.Connection, request: m.Subscribe) -> None:
+        self.publisher.subscribe(connection, request.channel, request.key)
+        connection.reply(request)
+        if request.channel == "actor" and (info := self.actors.table.get(request.key)) is not None:
+            connection.send(m.ActorChanged(info))
 
     def _register_job(self, connection: aio.Connection, request: m.RegisterJob) -> None:
         job_id = JobID.from_int(len(self.jobs) + 1).binary()
-        connection.peer = ("job", job_id)
+        worker = connection.peer[1] if isinstance(connection.peer, tuple) else b""
+        connection.peer = ("job", job_id, worker)
         self.jobs[job_id] = m.JobInfo(
             job_id=job_id,
             namespace=request.namespace,
@@ -136,7 +160,7 @@ class GcsServer:
             config=request.config,
             start_time_ms=_now_ms(),
         )
-        self._publish("job", m.JobChanged(self.jobs[job_id]))
+        self.publisher.publish("job", m.JobChanged(self.jobs[job_id]), job_id)
         answer = m.JobRegistered(job_id=job_id, session_name=self.session_name, config=self.config.encode())
         connection.reply(request, answer)
 
@@ -144,7 +168,7 @@ class GcsServer:
         job = self.jobs[job_id]
         if not job.is_dead:
             self.jobs[job_id] = dead = msgspec.structs.replace(job, is_dead=True, end_time_ms=_now_ms())
-            self._publish("job", m.JobChanged(dead))
+            self.publisher.publish("job", m.JobChanged(dead), job_id)
 
     def _kv_put(self, connection: aio.Connection, request: m.KvPut) -> None:
         is_new = self.kv.put(request.namespace, request.key, request.value, request.overwrite)
