@@ -73,3 +73,27 @@ def test_resources_always_add_up_and_every_request_is_granted_in_the_end(steps):
         waiting.remove(request.key)
         scheduler.release(count)
     assert scheduler.available == {"CPU": 4 * UNIT}
+
+
+def test_what_cannot_run_keeps_nothing_else_of_its_job_waiting():
+    scheduler = Scheduler({"CPU": UNIT})
+    scheduler.enqueue(Waiting("impossible", b"j", {"GPU": UNIT}))
+    scheduler.enqueue(Waiting("nothing", b"j", {}))
+    scheduler.enqueue(Waiting("one", b"j", {"CPU": UNIT}))
+    assert [scheduler.next_grant(lease_id).key for lease_id in range(2)] == ["nothing", "one"]
+    assert scheduler.next_grant(2) is None
+
+
+def test_a_large_request_is_served_although_small_ones_never_end():
+    scheduler = Scheduler({"CPU": 2 * UNIT})
+    scheduler.enqueue(Waiting("small", b"j", {"CPU": UNIT}))
+    assert scheduler.next_grant(0).key == "small"
+    scheduler.enqueue(Waiting("large", b"j", {"CPU": 2 * UNIT}))
+    for lease_id in range(1, 1000):
+        scheduler.enqueue(Waiting("small", b"j", {"CPU": UNIT}))
+        granted = scheduler.next_grant(lease_id)
+        scheduler.release(lease_id - 1)
+        granted = granted or scheduler.next_grant(lease_id)
+        if granted is not None and granted.key == "large":
+            return
+    raise AssertionError("the large request starves")

@@ -147,9 +147,7 @@ class ActorService:
         )
         if choice.outcome is Outcome.UNSCHEDULABLE:
             self._act(
-                self.table.creation_failed(
-                    actor_id, info.incarnation, "unschedulable", choice.why, b"", self._now_ms()
-                )
+                self.table.creation_failed(actor_id, info.incarnation, "unschedulable", choice.why, b"", self._now_ms())
             )
             return
         raylet = self._raylets.get(choice.node_id) if choice.node_id else None

@@ -131,10 +131,8 @@ class GcsServer:
             self.actors.node_died(node_id, message)
 
     def _cluster_resources(self, connection: aio.Connection, request: m.GetClusterResources) -> None:
-        connection.reply(
-            request,
-            m.ClusterResources(views=self.nodes.views(), demands=self.nodes.demands() + self.actors.demands(), pending_groups=[]),
-        )
+        demands = self.nodes.demands() + self.actors.demands()
+        connection.reply(request, m.ClusterResources(views=self.nodes.views(), demands=demands, pending_groups=[]))
 
     def _report(self, connection: aio.Connection, report: m.ReportResources) -> None:
         self.nodes.report(report)

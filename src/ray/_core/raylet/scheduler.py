@@ -1,7 +1,9 @@
 """Which lease request gets this node's resources.
 
-Floor: raylet, pure. Requests wait by job, first come first served within a job, and jobs take turns; so a job
-that asks for thousands does not starve one that asks for one. Amounts are fixed point (see common.resources).
+Floor: raylet, pure. Requests wait by job and, within a job, by shape (what they demand): first come first served
+within a shape, while jobs take turns, and the shapes of a job do. So a job that asks for thousands does not starve one
+that asks for one, and a request that no node can hold keeps nobody else waiting. Amounts are fixed point (see
+common.resources).
 """
 
 from __future__ import annotations
@@ -10,6 +12,9 @@ import dataclasses
 from collections import OrderedDict, deque
 
 from ray._core.common.resources import Resources, add, fits, missing, subtract
+
+PATIENCE = 32
+"""A shape that was passed over this often while smaller ones were served has what it needs kept free for it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,6 +26,19 @@ class Waiting:
     demand: Resources
 
 
+@dataclasses.dataclass(slots=True)
+class _Line:
+    """Requests of one job and one shape. `passed`: how often others were served while the first of it could not be."""
+
+    demand: Resources
+    requests: deque[Waiting] = dataclasses.field(default_factory=deque)
+    passed: int = 0
+
+
+def _shape(demand: Resources) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(demand.items()))
+
+
 class Scheduler:
     """Resources of one node, and who waits for them."""
 
@@ -29,7 +47,7 @@ class Scheduler:
         self.available = dict(total)
         self._held: dict[int, Resources] = {}
         self._blocked: set[int] = set()
-        self._queues: OrderedDict[bytes, deque[Waiting]] = OrderedDict()
+        self._lines: OrderedDict[bytes, OrderedDict[object, _Line]] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Scheduler held={len(self._held)} blocked={len(self._blocked)} waiting={len(self.waiting())}>"
@@ -39,34 +57,67 @@ class Scheduler:
         return missing(demand, self.total)
 
     def enqueue(self, request: Waiting) -> None:
-        self._queues.setdefault(request.job_id, deque()).append(request)
+        lines = self._lines.setdefault(request.job_id, OrderedDict())
+        line = lines.setdefault(_shape(request.demand), _Line(request.demand))
+        line.requests.append(request)
 
     def cancel(self, key: object) -> bool:
         """Forget a waiting request. False: it does not wait."""
-        for queue in self._queues.values():
-            for request in queue:
-                if request.key == key:
-                    queue.remove(request)
-                    return True
+        for job_id, lines in self._lines.items():
+            for shape, line in lines.items():
+                for request in line.requests:
+                    if request.key == key:
+                        line.requests.remove(request)
+                        self._drop_if_empty(job_id, shape)
+                        return True
         return False
 
     def next_grant(self, lease_id: int) -> Waiting | None:
-        """Take resources for the next request that fits, under `lease_id`; None when none does.
+        """Take resources for the next request that fits, under `lease_id`; None when none does."""
+        found = self._next()
+        if found is None:
+            return None
+        job_id, shape = found
+        line = self._lines[job_id][shape]
+        request = line.requests.popleft()
+        for other in self._all_lines():
+            if other is not line and not fits(other.demand, self.available):
+                other.passed += 1
+        line.passed = 0
+        self._lines[job_id].move_to_end(shape)
+        self._lines.move_to_end(job_id)
+        self._drop_if_empty(job_id, shape)
+        subtract(self.available, request.demand)
+        self._held[lease_id] = request.demand
+        return request
 
-        Only the head of each job's queue is looked at: a large request is not overtaken for ever by small ones.
-        """
-        for job_id in list(self._queues):
-            queue = self._queues[job_id]
-            if not queue:
-                del self._queues[job_id]
-                continue
-            if fits(queue[0].demand, self.available):
-                request = queue.popleft()
-                self._queues.move_to_end(job_id)
-                subtract(self.available, request.demand)
-                self._held[lease_id] = request.demand
-                return request
+    def next_waiting(self) -> Waiting | None:
+        """What `next_grant` would grant now."""
+        found = self._next()
+        return None if found is None else self._lines[found[0]][found[1]].requests[0]
+
+    def _next(self) -> tuple[bytes, object] | None:
+        reserved = {
+            name
+            for line in self._all_lines()
+            if line.passed >= PATIENCE and fits(line.demand, self.total) and not fits(line.demand, self.available)
+            for name in line.demand
+        }
+        for job_id, lines in self._lines.items():
+            for shape, line in lines.items():
+                if fits(line.demand, self.available) and reserved.isdisjoint(line.demand):
+                    return job_id, shape
         return None
+
+    def _all_lines(self) -> list[_Line]:
+        return [line for lines in self._lines.values() for line in lines.values()]
+
+    def _drop_if_empty(self, job_id: bytes, shape: object) -> None:
+        lines = self._lines[job_id]
+        if not lines[shape].requests:
+            del lines[shape]
+            if not lines:
+                del self._lines[job_id]
 
     def release(self, lease_id: int) -> None:
         """The lease is over; an unknown one (returned twice) changes nothing."""
@@ -91,7 +142,7 @@ class Scheduler:
             subtract(self.available, cpu)
 
     def waiting(self) -> list[Waiting]:
-        return [request for queue in self._queues.values() for request in queue]
+        return [request for line in self._all_lines() for request in line.requests]
 
     def validate(self) -> None:
         """Held and available add up to the total, but for the CPUs that blocked workers lent."""

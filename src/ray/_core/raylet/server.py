@@ -25,12 +25,17 @@ from typing import Any
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.common.resources import UNIT, Resources, describe, to_fixed
+from ray._core.raylet.actor_host import ActorHost, Hosted
 from ray._core.raylet.extents import ExtentAllocator
 from ray._core.raylet.scheduler import Scheduler, Waiting
 from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio, auth
 
 logger = logging.getLogger(__name__)
+FORKS_AT_ONCE = 4
+"""Workers that start at the same time, at least; more would only share the same cores."""
+LAST_WORDS_S = 1.0
+"""How long a dead worker's connection may stay open before its death is taken as told."""
 
 
 class Raylet:
@@ -44,6 +49,7 @@ class Raylet:
         self.total: Resources = to_fixed(settings["resources"])
         self.scheduler = Scheduler(self.total)
         self.pool = WorkerPool()
+        self.actors = ActorHost(self)
         self.extents = ExtentAllocator(settings["object_store_memory"])
         self.stop = asyncio.Event()
         self.path = f"{settings['sockets_dir']}/raylet"
@@ -70,6 +76,7 @@ class Raylet:
             m.ReleaseSlab: lambda _, message: self._release_slab(message.offset),
             m.ObjectsSealed: self._objects_sealed,
             m.FreeObjects: self._free_objects,
+            **self.actors.handlers(),
         }
 
     # ---------------------------------------------------------- life
@@ -152,7 +159,10 @@ class Raylet:
         for worker in self.pool.of_owner(connection):
             _kill(worker.pid)  # children of an owner that has gone: nobody wants their results
         if isinstance(connection.peer, Worker):
-            _kill(connection.peer.pid)
+            if connection.peer.status is None:
+                _kill(connection.peer.pid)
+            else:
+                self._worker_gone(connection.peer)
         self._adopt_slabs(connection)
 
     # ---------------------------------------------------------- workers
@@ -179,7 +189,7 @@ class Raylet:
         if isinstance(worker, Worker):
             worker.address = request.address
             self.pool.put_idle(worker)
-            self._schedule()
+            self.schedule()
 
     def _fork(self, job_id: bytes) -> None:
         worker_id = os.urandom(28)
@@ -201,29 +211,45 @@ class Raylet:
 
     def _worker_exiting(self, connection: aio.Connection, message: m.WorkerExiting) -> None:
         if isinstance(connection.peer, Worker):
-            connection.peer.exit_note = message.cause
+            connection.peer.exit_kind, connection.peer.exit_note = message.kind, message.cause
 
     def _child_exited(self, _: aio.Connection, message: m.ChildExited) -> None:
         worker = self.pool.by_pid(message.pid)
         if worker is None:
             return
-        self.pool.remove(worker.worker_id)
-        cause = worker.exit_note or _describe_exit(message.status)
+        worker.status = message.status
+        if worker.connection is None or worker.connection.is_closed:
+            self._worker_gone(worker)
+        else:  # what it said last may still be on its way; a child of its own may keep the socket open
+            asyncio.get_running_loop().call_later(LAST_WORDS_S, self._worker_gone, worker)
+
+    def _worker_gone(self, worker: Worker) -> None:
+        """The process has ended and its connection is read to the end."""
+        if self.pool.remove(worker.worker_id) is None:
+            return
+        assert worker.status is not None
+        kind, cause = worker.exit_kind or "WORKER_DIED", worker.exit_note or _describe_exit(worker.status)
         if worker.owner is not None:
-            worker.owner.send(m.WorkerExited(worker.worker_id, "WORKER_DIED", cause))
+            worker.owner.send(m.WorkerExited(worker.worker_id, kind, cause))
+        self.actors.exited(worker, kind, cause)
         self.scheduler.release(worker.lease_id)
-        self._schedule()
+        self.schedule()
+
+    def kill(self, worker: Worker, note: str) -> None:
+        """SIGKILL; `note` becomes the cause of its death."""
+        worker.exit_note = worker.exit_note or note
+        _kill(worker.pid)
 
     def _kill_worker(self, _: aio.Connection, message: m.KillWorker) -> None:
         worker = self.pool.workers.get(message.worker_id)
         if worker is not None:
-            worker.exit_note = message.cause
-            _kill(worker.pid)
+            self.kill(worker, message.cause)
 
     def _job_changed(self, _: aio.Connection, message: m.JobChanged) -> None:
         if message.info.is_dead:
             for worker in list(self.pool.workers.values()):
-                if worker.job_id == message.info.job_id:
+                is_detached = worker.hosted is not None and worker.hosted.spec.detached
+                if worker.job_id == message.info.job_id and not is_detached:
                     _kill(worker.pid)
 
     def _soft_limit(self) -> int:
@@ -239,9 +265,9 @@ class Raylet:
             text = f"{request.name} needs {describe(demand)}, and no node has that: {describe(short)} are missing."
             self._gcs.send(m.ErrorEvent(request.scheduling.job_id, "infeasible", text))
         self.scheduler.enqueue(Waiting((connection, request.rid), request.scheduling.job_id, demand))
-        self._schedule()
+        self.schedule()
 
-    def _schedule(self) -> None:
+    def schedule(self) -> None:
         """Grant while resources and workers last; fork what is missing; ask idle leases back for who waits."""
         while (worker := self._worker_for_next()) is not None:
             lease_id = next(self._lease_ids)
@@ -249,14 +275,17 @@ class Raylet:
             if granted is None:
                 self.pool.put_idle(worker)
                 break
+            worker.job_id, worker.lease_id = granted.job_id, lease_id
+            worker.connection.send(m.AssignWorker(granted.job_id, {}, granted.demand, {}))
+            if isinstance(granted.key, Hosted):
+                self.actors.granted(granted.key, worker)
+                continue
             assert isinstance(granted.key, tuple) and worker.address is not None
             connection, rid = granted.key
-            worker.job_id, worker.lease_id, worker.owner = granted.job_id, lease_id, connection
-            assign = m.AssignWorker(granted.job_id, {}, granted.demand, {})
-            worker.connection.send(assign)
+            worker.owner = connection
             connection.send(m.LeaseGranted(lease_id=lease_id, worker=worker.address, pid=worker.pid, rid=rid))
         waiting = self.scheduler.waiting()
-        self._revoke_for({request.key[0] for request in waiting if isinstance(request.key, tuple)})
+        self._revoke_for({request.key[0] if isinstance(request.key, tuple) else self._gcs for request in waiting})
         for surplus in self.pool.surplus(self._soft_limit() if not waiting else 1 << 30):
             _kill(surplus.pid)
         self._report()
@@ -272,18 +301,16 @@ class Raylet:
 
     def _worker_for_next(self) -> Worker | None:
         """An idle worker for whoever is next; when there is none, one is forked and will call again."""
-        runnable = [w for w in self.scheduler.waiting() if self._fits_now(w)]
-        if not runnable:
+        request = self.scheduler.next_waiting()
+        if request is None:
             return None
-        worker = self.pool.take_idle(runnable[0].job_id)
+        worker = self.pool.take_idle(request.job_id)
         if worker is None:
             starting = sum(each.address is None for each in self.pool.workers.values())
-            for _ in range(min(len(runnable), self._soft_limit()) - starting):
-                self._fork(runnable[0].job_id)
+            most = max(self._soft_limit(), FORKS_AT_ONCE)
+            for _ in range(min(len(self.scheduler.waiting()), most) - starting):
+                self._fork(request.job_id)
         return worker
-
-    def _fits_now(self, waiting: Waiting) -> bool:
-        return all(self.scheduler.available.get(n, 0) >= units for n, units in waiting.demand.items())
 
     def _cancel_lease(self, connection: aio.Connection, message: m.CancelLease) -> None:
         if self.scheduler.cancel((connection, message.request_rid)):
@@ -299,12 +326,12 @@ class Raylet:
             _kill(worker.pid)
         else:
             self.pool.put_idle(worker)
-        self._schedule()
+        self.schedule()
 
     def _set_blocked(self, connection: aio.Connection, message: m.SetBlocked) -> None:
         if isinstance(connection.peer, Worker):
             self.scheduler.set_blocked(connection.peer.lease_id, message.blocked)
-            self._schedule()
+            self.schedule()
 
     def _report(self) -> None:
         waiting = self.scheduler.waiting()

@@ -19,7 +19,13 @@ class Worker:
     job_id: bytes = b""
     lease_id: int = 0
     owner: Any = None
+    exit_kind: str = ""
     exit_note: str = ""
+    """Why it ends, as far as it is known before it does."""
+    status: int | None = None
+    """As waitpid told it; None while the process lives."""
+    hosted: Any = None
+    """The actor in it (actor_host.Hosted)."""
     is_revoked: bool = False
     """Its lease has been asked back already: once is enough."""
 
