@@ -213,7 +213,6 @@ def test_namespaces_of_anonymous_sessions_are_random(fresh_ray):
     assert re.fullmatch(r"[0-9a-f-]{36}", namespace)
 
 
-@pytest.mark.xfail(strict=True, reason="workers do not know the namespace yet", raises=NotImplementedError)
 def test_a_named_namespace_is_the_sessions(fresh_ray):
     fresh_ray(namespace="rooms")
     assert ray.get_runtime_context().namespace == "rooms"
