@@ -103,3 +103,18 @@ def test_a_lost_peer_fails_the_open_requests(pair):
     reply = call(client, connection, b"late")
     assert isinstance(reply, Failed)
     assert reply.kind == "connection_lost"
+
+
+def test_what_is_sent_while_the_follower_sleeps_in_poll_leaves_without_a_wait(pair):
+    client, connection, _ = pair
+    follower_leads, answered = threading.Event(), threading.Event()
+    client.on_takeover = follower_leads.set
+    with client.lock:
+        client.soon_flushed()
+    assert follower_leads.wait(10)
+    for _ in range(20):
+        answered.clear()
+        with client.lock:
+            connection.request(KvGet(namespace="", key=b"k"), lambda reply: answered.set())
+            client.soon_flushed()
+        assert answered.wait(10)

@@ -903,6 +903,8 @@ class TaskTemplate(Message, tag=150):
     namespace: str = ""
     resources: dict[str, int] = {}
     allow_out_of_order: bool = False
+    code_paths: list[str] = []
+    """Where the driver's own modules are: the directory of its script, and its working directory."""
 
 
 class PushTask(Message, tag=151):

@@ -24,7 +24,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ray._core.common.errors import UnserializableException
+from ray._core.common.errors import RayError, UnserializableException
 
 RAW, PICKLE, BUFFERS, ERROR = 0, 1, 2, 3
 ALIGNMENT = 64
@@ -62,6 +62,10 @@ class Serialized:
                 size = align(size) + buffer.nbytes
             self.size = size
 
+    @property
+    def is_error(self) -> bool:
+        return self.kind == ERROR
+
     def to_blob(self) -> bytes:
         if self.kind != BUFFERS:
             return bytes((self.kind,)) + self.inband
@@ -87,13 +91,15 @@ class Serialized:
 
 
 def serialize(value: Any) -> Serialized:
-    """Pickle `value`, collecting the refs inside it.
+    """Pickle `value`, collecting the refs inside it. An error of Ray's is raised again for whoever gets it.
 
     Raises:
         Exception: whatever the pickler raises for what cannot be pickled.
     """
     if type(value) is bytes:
         return Serialized(RAW, value, [], [])
+    if isinstance(value, RayError):
+        return serialize_error(value)
     buffers: list[pickle.PickleBuffer] = []
     outer, capture.refs = capture.refs, []
     try:

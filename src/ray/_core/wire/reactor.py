@@ -50,10 +50,12 @@ _MAX_IOVECS = 512
 class Waiter:
     """What a thread waits for. `finish` (locked) ends the wait."""
 
-    __slots__ = ("_gate", "done", "reactor", "remaining")
+    __slots__ = ("_gate", "done", "fails_fast", "reactor", "remaining")
 
-    def __init__(self, reactor: Reactor, remaining: int = 1) -> None:
+    def __init__(self, reactor: Reactor, remaining: int = 1, fails_fast: bool = False) -> None:
         self.done = False
+        self.fails_fast = fails_fast
+        """Whoever resolves one of the things with an error finishes the wait."""
         self.remaining = remaining
         """Counted down by `arrived`; 0 finishes."""
         self.reactor = reactor
@@ -301,6 +303,7 @@ class Reactor:
         self._leading_thread = 0
         self._parked: list[Waiter] = []
         self._yielding = False
+        self._is_woken = False  # by `soon_flushed`, and has not looked yet: once is enough
         self._leader_is_done = False  # finished by its own flush: it must not sleep in poll first
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._wake_r, select.EPOLLIN)
@@ -419,9 +422,14 @@ class Reactor:
                 connection.flush()
 
     def soon_flushed(self) -> None:
-        """Something is buffered and nobody may be about to wait: the follower will send it within a millisecond."""
+        """Something is buffered and nobody may be about to wait: the follower will send it within a millisecond,
+        or whoever leads already, and sleeps in poll. Locked."""
         if self._host is not None:
             self._call_host()
+        elif self._leader is not None and self._leading_thread != threading.get_ident():
+            if not self._is_woken:
+                self._is_woken = True
+                self._wake()
         elif not self._follower_gate.is_set():
             self._follower_gate.set()
 
@@ -587,6 +595,7 @@ class Reactor:
         ready = self._poll.poll(timeout_s)
         self.ticks += 1
         with self.lock:
+            self._is_woken = False
             for fd, events in ready:
                 entry = self._by_fd.get(fd)
                 if entry is None:

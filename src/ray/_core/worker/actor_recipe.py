@@ -24,3 +24,5 @@ class ActorRecipe(msgspec.Struct, array_like=True, frozen=True):
     max_concurrency: int
     concurrency_groups: dict[str, int]
     is_async: bool
+    code_paths: list[str] = []
+    """As in `TaskTemplate`."""

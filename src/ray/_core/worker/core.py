@@ -50,6 +50,7 @@ class CoreWorker:
         self._peers: dict[bytes, Connection] = {}
         self.gcs: Connection | None = None
         self.namespace = ""
+        self.code_paths: list[str] = []
         """Of the job's named actors."""
         self.actor_id = b""
         self.actor_name = ""
@@ -196,6 +197,14 @@ class CoreWorker:
         self.objects[key].local += 1
         return ObjectRef(key, owner, self.released)
 
+    def count_by_hand(self, ref: ObjectRef[Any]) -> None:
+        """A ref was made from an id: it keeps the object when that is in the table."""
+        with self.lock:
+            entry = self.objects.get(ref.binary())
+            if entry is not None:
+                entry.local += 1
+                ref._owner, ref._released = entry.owner, self.released
+
     def borrowed_ref(self, key: bytes, owner: m.Address) -> ObjectRef[Any]:
         """A ref that came inside a value: counted here, and kept alive by its owner (see `Lending`)."""
         with self.lock:
@@ -264,7 +273,10 @@ class CoreWorker:
         entry.value = value
         waiters, entry.waiters = entry.waiters, []
         for waiter in waiters:
-            waiter.arrived()
+            if value.is_error and waiter.fails_fast:
+                waiter.finish()
+            else:
+                waiter.arrived()
         callbacks, entry.callbacks = entry.callbacks, []
         for callback in callbacks:
             callback(value)
@@ -314,7 +326,7 @@ class CoreWorker:
         """Put bytes where they belong: inline, or into the arena. Not locked."""
         size = serialized.size
         if size <= self.config.max_direct_call_object_size:
-            return m.Value(blob=serialized.to_blob())
+            return m.Value(blob=serialized.to_blob(), is_error=serialized.is_error)
         with self.lock:
             self.drain()
             self.reactor.flush()
@@ -328,7 +340,7 @@ class CoreWorker:
         serialized.write_into(self.arena.window(offset, size))
         with self.lock:
             self.raylet.send(m.ObjectsSealed([(key, offset, size)]))
-        return m.Value(location=m.StoreLocation(self.node.node_id, offset, size))
+        return m.Value(location=m.StoreLocation(self.node.node_id, offset, size), is_error=serialized.is_error)
 
     def _free_slab_space(self, offset: int) -> None:
         empty = self.slabs.free(offset)
@@ -354,10 +366,13 @@ class CoreWorker:
         return result
 
     def get(self, refs: list[ObjectRef[Any]], timeout_s: float | None) -> list[Any]:
-        """Values in order; the first failed one is raised. Raises GetTimeoutError."""
-        self._await(refs, len(refs), timeout_s)
+        """Values in order. One that failed is raised, even while others are not ready. Raises GetTimeoutError."""
+        self._await(refs, len(refs), timeout_s, fails_fast=True)
         values = [self.objects[ref.binary()].value for ref in refs]
         if any(value is None for value in values):
+            for ref, value in zip(refs, values, strict=True):
+                if value is not None and value.is_error:
+                    self.load(ref, value)
             missing = sum(value is None for value in values)
             raise GetTimeoutError(f"{missing} of {len(refs)} objects were not ready within {timeout_s} s.")
         return [self.load(ref, value) for ref, value in zip(refs, values, strict=True) if value is not None]
@@ -370,8 +385,8 @@ class CoreWorker:
         chosen = set(ready)
         return ready, [ref for ref in refs if ref not in chosen]
 
-    def _await(self, refs: list[ObjectRef[Any]], count: int, timeout_s: float | None) -> None:
-        """Wait until `count` of `refs` are ready, or the time is over."""
+    def _await(self, refs: list[ObjectRef[Any]], count: int, timeout_s: float | None, fails_fast: bool = False) -> None:
+        """Wait until `count` of `refs` are ready (or one has failed, with `fails_fast`), or the time is over."""
         pending = []
         with self.lock:
             self.drain()
@@ -385,7 +400,9 @@ class CoreWorker:
             needed = count - (len(refs) - len(pending))
             if needed <= 0:
                 return
-            waiter = Waiter(self.reactor, needed)
+            if fails_fast and any(entry.value.is_error for ref in refs if (entry := self.objects[ref.binary()]).value):
+                return
+            waiter = Waiter(self.reactor, needed, fails_fast)
             for entry in pending:
                 entry.waiters.append(waiter)
         try:
@@ -441,7 +458,13 @@ class CoreWorker:
     def template(self, function: Any, options: TaskOptions) -> Template:
         """What calls of `function` with `options` have in common; made once by the public face."""
         blob = serialization.dump_code(function)
-        return Template(options, hashlib.sha1(blob).hexdigest(), blob, self.job_id, self.namespace)
+        return Template(options, hashlib.sha1(blob).hexdigest(), blob, self.job_id, self.namespace, self.code_paths)
+
+    def use_code_paths(self, paths: list[str]) -> None:
+        """Import from where the driver does; in a worker, before it unpickles the job's code."""
+        if paths != self.code_paths:
+            sys.path[:0] = [path for path in paths if path not in sys.path]
+            self.code_paths = paths
 
     def submit(self, template: Template, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]]:
         """Start a task. Raises what the pickler raises for arguments that cannot be pickled."""
@@ -453,10 +476,18 @@ def error_value(error: BaseException) -> m.Value:
     return m.Value(blob=serialization.serialize_error(error).to_blob(), is_error=True)
 
 
+def _code_paths() -> list[str]:
+    """The directory of the driver's script, if it imports from there (`python -m` does not), and the working one."""
+    script = os.path.dirname(os.path.realpath(sys.argv[0])) if sys.argv and sys.argv[0] else ""
+    here = os.getcwd()
+    return [path for path in dict.fromkeys((script, here)) if path in sys.path or path == here]
+
+
 def connect_driver(raylet_path: str, namespace: str) -> CoreWorker:
     """Make this process a driver of the node whose raylet listens at `raylet_path`."""
     core = CoreWorker(raylet_path, os.urandom(28), b"", "driver")
     core.namespace = namespace
+    core.code_paths = _code_paths()
     core.register_job(namespace, " ".join(sys.argv))
     object_ref._core = core
     return core

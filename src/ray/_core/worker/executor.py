@@ -136,6 +136,7 @@ class Executor:
         """The function of a normal task. One that cannot be unpickled raises when it is called, as the task's error."""
         function = self._functions.get(template.function_key)
         if function is None:
+            self._core.use_code_paths(template.code_paths)
             try:
                 function = serialization.load_code(template.function_blob)
             except Exception as error:

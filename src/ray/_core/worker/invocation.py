@@ -166,7 +166,7 @@ class Invoker:
             for ref in serialized.refs:
                 if ref._owner is None:
                     core.lend(ref.binary(), call.connection.peer.worker_id)
-        return m.Value(written.blob, written.location, False, contained)
+        return m.Value(written.blob, written.location, written.is_error, contained)
 
     def error_value(self, template: m.TaskTemplate, error: BaseException) -> m.Value:
         return m.Value(blob=self.error_blob(template, error), is_error=True)
@@ -174,8 +174,6 @@ class Invoker:
     def error_blob(self, template: m.TaskTemplate, error: BaseException) -> bytes:
         """The error as its caller shall see it: RayTaskError around what user code raised."""
         text = "".join(traceback.format_exception(type(error), error, _user_frames(error)))
-        if isinstance(error, RayError) and not isinstance(error, RayTaskError):
-            return serialization.serialize_error(error).to_blob()
         cause = getattr(error, "cause", error) if isinstance(error, RayTaskError) else error
         try:
             return serialization.serialize_error(self._wrapped(template, text, cause)).to_blob()

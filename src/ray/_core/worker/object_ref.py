@@ -5,13 +5,17 @@ Floor: worker. A ref knows its id and its owner; everything else is the core wor
 
 from __future__ import annotations
 
+import os
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ray._core.common.ids import JobID, TaskID
+from ray._core.common.ids import OBJECT_ID_SIZE, JobID, TaskID
 from ray._core.common.messages import Address
 from ray._core.store.serialization import capture
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Generator
     from concurrent.futures import Future
 
@@ -22,6 +26,10 @@ _core: CoreWorker | None = None
 """The process's core worker; set by `core` when it connects, None otherwise."""
 
 
+_NOBODY: deque[bytes] = deque(maxlen=0)
+"""Where the end of a ref that nobody counts is told."""
+
+
 class ObjectRef(Generic[T]):
     """A reference to one object. `ray.get(ref)` gives its value; passing it on passes the object.
 
@@ -30,10 +38,43 @@ class ObjectRef(Generic[T]):
 
     __slots__ = ("__weakref__", "_id", "_owner", "_released")
 
-    def __init__(self, object_id: bytes, owner: Address | None, released: Any) -> None:
+    def __init__(self, object_id: bytes, owner: Address | None = None, released: deque[bytes] | None = None) -> None:
+        """`released`: of the core worker that counts this ref. Without it the ref is made by hand, and counts only
+        where its object is known to this process already.
+
+        Raises:
+            ValueError: not 28 bytes.
+        """
+        self._released = _NOBODY if released is None else released  # append is atomic
         self._id = object_id
         self._owner = owner
-        self._released = released  # deque of the core worker that counts this ref; append is atomic
+        if released is None:
+            if len(object_id) != OBJECT_ID_SIZE:
+                raise ValueError(f"ID string needs to have length {OBJECT_ID_SIZE}, got {len(object_id)}")
+            if _core is not None:
+                _core.count_by_hand(self)
+
+    @classmethod
+    def from_binary(cls, object_id: bytes) -> ObjectRef[T]:
+        return cls(object_id)
+
+    @classmethod
+    def from_hex(cls, object_id: str) -> ObjectRef[T]:
+        return cls(bytes.fromhex(object_id))
+
+    @classmethod
+    def from_random(cls) -> ObjectRef[T]:
+        """A ref to nothing, with the id of no job's task."""
+        return cls(os.urandom(OBJECT_ID_SIZE - 8) + bytes(8))
+
+    @classmethod
+    def nil(cls) -> ObjectRef[T]:
+        return cls(b"\xff" * OBJECT_ID_SIZE)
+
+    @classmethod
+    def size(cls) -> int:
+        """Bytes of an id."""
+        return OBJECT_ID_SIZE
 
     def __del__(self) -> None:
         self._released.append(self._id)
@@ -57,10 +98,23 @@ class ObjectRef(Generic[T]):
         """A concurrent future of the value."""
         return _connected().future(self)
 
-    def __await__(self) -> Generator[Any, None, T]:
+    def as_future(self) -> asyncio.Future[T]:
+        """A future of the running event loop. Cancelling it does not cancel the task."""
         import asyncio
 
-        return asyncio.wrap_future(self.future()).__await__()
+        return asyncio.wrap_future(self.future())
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self.as_future().__await__()
+
+    def _on_completed(self, callback: Callable[[Any], None]) -> None:
+        """Call `callback` with the value, or with the error, once it is there; on a thread of the engine."""
+
+        def deliver(future: Future[T]) -> None:
+            error = future.exception()
+            callback(future.result() if error is None else error)
+
+        self.future().add_done_callback(deliver)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._id == other._id

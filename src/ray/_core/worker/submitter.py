@@ -30,7 +30,9 @@ _NO_ARGS = serialization.serialize(((), {})).to_blob()
 class Template:
     """What the calls of one function with one set of options have in common."""
 
-    def __init__(self, options: TaskOptions, key: str, blob: bytes, job_id: bytes, namespace: str) -> None:
+    def __init__(
+        self, options: TaskOptions, key: str, blob: bytes, job_id: bytes, namespace: str, code_paths: list[str]
+    ) -> None:
         self.options = options
         self.average_us: float | None = None
         self.scheduling = m.SchedulingClass(options.placing.resources, m.Strategy(), "", {}, job_id)
@@ -45,6 +47,7 @@ class Template:
             method="",
             num_returns=options.num_returns,
             job_id=job_id,
+            code_paths=code_paths,
         )
 
     def observe(self, duration_us: int) -> None:
