@@ -15,6 +15,9 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
+from ray._core.common import log_settings
 from ray._core.worker import object_ref as _process
 from ray._private import addresses
 from ray._private.auto_init_hook import connected_core
@@ -24,6 +27,7 @@ from ray._version import COMMIT, VERSION
 
 if TYPE_CHECKING:
     from ray._core.node.node import Node
+    from ray._core.worker.driver_log import DriverLog
     from ray.job_config import JobConfig
 
 log = logging.getLogger("ray")
@@ -49,6 +53,7 @@ class _Session:
     """What `init` remembers for `shutdown`; `node` is None when it joined a cluster."""
 
     node: Node | None = None
+    driver_log: DriverLog | None = None
     namespace: str = ""
 
 
@@ -133,6 +138,7 @@ def init(
         ignore_reinit_error: calling again is no error.
         namespace: of named actors; default: a random one.
         logging_level: of the logger "ray" in this process.
+        log_to_driver: show here what the workers print; default: RAY_LOG_TO_DRIVER, else yes.
     Raises:
         RuntimeError: called twice, or an unknown keyword argument.
         ValueError, TypeError: a wrong value.
@@ -171,6 +177,9 @@ def init(
         if temp is not None and not os.path.isabs(temp):
             raise ValueError("temp_dir must be absolute path or None.")
         _configure_logging(configure_logging, logging_level, logging_format)
+        settings = log_settings.load()
+        if log_to_driver is not None:
+            settings = msgspec.structs.replace(settings, to_driver=log_to_driver)
         cluster = addresses.find(address, addresses.temp_dir(temp))
         if cluster is None:
             _refuse_not_yet({"labels": labels, "_node_name": kwargs.get("_node_name")})
@@ -190,18 +199,22 @@ def init(
                 _enable_object_reconstruction=kwargs.get("_enable_object_reconstruction"),
             )
             node, raylet_path = None, addresses.local_raylet(cluster)
-        _connect(node, raylet_path, namespace or str(uuid.uuid4()))
+        _connect(node, raylet_path, namespace or str(uuid.uuid4()), settings)
         log.info("Started a local Ray instance." if node else "Connected to Ray cluster.")
         if include_dashboard or dashboard_port is not None:
             log.warning("There is no dashboard in this version of pure-ray yet.")
         return context()
 
 
-def _connect(node: Node | None, raylet_path: str, namespace: str) -> None:
+def _connect(node: Node | None, raylet_path: str, namespace: str, settings: log_settings.LogSettings) -> None:
     from ray._core.worker import core
+    from ray._core.worker.driver_log import DriverLog
 
     try:
-        core.connect_driver(raylet_path, namespace)
+        driver = core.connect_driver(raylet_path, namespace)
+        if settings.to_driver:
+            session.driver_log = DriverLog(driver, settings)
+            session.driver_log.start()
     except BaseException:
         if node is not None:
             node.stop()
@@ -230,10 +243,12 @@ def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = F
         wait_for_processes: nothing to choose here: the processes have always ended when this returns.
     """
     with _lock:
-        core, node = _process._core, session.node
-        session.node, session.namespace = None, ""
+        core, node, driver_log = _process._core, session.node, session.driver_log
+        session.node, session.driver_log, session.namespace = None, None, ""
         atexit.unregister(shutdown)
         try:
+            if driver_log is not None:
+                driver_log.stop()
             if core is not None and core.mode == "driver":
                 core.shutdown()
         finally:

@@ -424,13 +424,27 @@ class LogLines(Message, tag=36):
     batch: list[LogLine]
 
 
+EVERY_JOB = b"\xff\xff\xff\xff"
+"""The key of channel "error" for events of no job in particular; every driver subscribes to it too."""
+
+
 class ErrorEvent(Message, tag=37):
-    """R or G > G > driver of the job: a warning to show once (infeasible demand, out of memory, node death)."""
+    """R or G > G > driver of the job: a warning to show once (infeasible demand, out of memory, node death).
+
+    `job_id` b"": it concerns every driver. Loss: it is in the log of who sent it.
+    """
 
     job_id: bytes
     kind: str
     message: str
     source: str = "raylet"
+
+
+class FlushLogs(Request, tag=38):
+    """driver > G > A of every living node: ship what the workers of this job have written. Answer: Done, behind the
+    last LogLines."""
+
+    job_id: bytes
 
 
 # ------------------------------------------------------------------ G: jobs, key-value
@@ -1032,7 +1046,8 @@ class ObjectLost(Message, tag=175):
 
 
 class Fork(Request, tag=190):
-    """Answer: Forked. The child gets `env`, its output goes to files, and it runs the worker's main."""
+    """Answer: Forked. The child gets `env`, its output goes to files ("{pid}" in a path becomes its pid), and it runs
+    the main of its role: "worker", or "agent" with `argv`."""
 
     worker_id: bytes
     job_id: bytes
@@ -1041,6 +1056,10 @@ class Fork(Request, tag=190):
     sys_path: list[str]
     out_path: str
     err_path: str
+    role: str = "worker"
+    argv: list[str] = []
+    log_header: bytes = b""
+    """First bytes of both files."""
 
 
 class Forked(Reply, tag=191):

@@ -25,6 +25,7 @@ from ray._core.common.ids import JobID
 from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
 from ray._core.gcs.kv import KvTable
+from ray._core.gcs.log_relay import LogRelay
 from ray._core.gcs.nodes import NodeTable
 from ray._core.gcs.publisher import Publisher
 from ray._core.wire import aio, auth
@@ -50,6 +51,7 @@ class GcsServer:
             config.scheduler_avoid_gpu_nodes,
         )
         self.actors = ActorService(self.nodes, self.raylets, self.publisher, knobs, _now_ms)
+        self._log_relay = LogRelay(self.publisher, self.nodes)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.Ping: lambda connection, request: connection.reply(request),
@@ -59,6 +61,9 @@ class GcsServer:
             m.GetClusterResources: self._cluster_resources,
             m.Subscribe: self._subscribe,
             m.Unsubscribe: lambda c, r: self.publisher.unsubscribe(c, r.channel, r.key),
+            m.LogLines: lambda _, message: self._log_relay.lines(message),
+            m.ErrorEvent: lambda _, message: self._log_relay.event(message),
+            m.FlushLogs: self._log_relay.flush,
             m.RegisterJob: self._register_job,
             m.KvPut: self._kv_put,
             m.KvGet: lambda c, r: c.reply(r, m.KvValue(value=self.kv.get(r.namespace, r.key))),
@@ -84,6 +89,7 @@ class GcsServer:
 
     def closed(self, connection: aio.Connection) -> None:
         self.publisher.gone(connection)
+        self._log_relay.requester_gone(connection)
         match connection.peer:
             case ("node", bytes(node_id)):
                 self._node_died(node_id, f"The raylet's connection was lost: {connection.close_reason}.")
@@ -92,6 +98,8 @@ class GcsServer:
                 self.actors.owner_died(worker_id)
             case ("worker", bytes(worker_id)):
                 self.actors.owner_died(worker_id)
+            case ("agent", bytes(node_id)):
+                self._log_relay.agent_gone(node_id, connection)
 
     # ---------------------------------------------------------- handlers
 
@@ -100,6 +108,9 @@ class GcsServer:
             connection.close(f"The peer speaks protocol {hello.protocol}, this cluster {m.PROTOCOL}.")
         elif hello.role in ("worker", "driver"):
             connection.peer = ("worker", hello.worker_id)
+        elif hello.role == "agent":
+            connection.peer = ("agent", hello.node_id)
+            self._log_relay.agent_connected(hello.node_id, connection)
 
     def _register_node(self, connection: aio.Connection, request: m.RegisterNode) -> None:
         info = request.info
@@ -129,6 +140,7 @@ class GcsServer:
             self.publisher.publish("node", m.NodeChanged(dead), node_id)
             self.raylets.pop(node_id, None)
             self.actors.node_died(node_id, message)
+            self._log_relay.node_died(node_id)
 
     def _cluster_resources(self, connection: aio.Connection, request: m.GetClusterResources) -> None:
         demands = self.nodes.demands() + self.actors.demands()

@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from ray._core.common import config as configuration
+from ray._core.common import log_markers
 from ray._core.common import messages as m
 from ray._core.common.resources import UNIT, Resources, describe, to_fixed
 from ray._core.raylet.actor_host import ActorHost, Hosted
+from ray._core.raylet.agent_process import AgentProcess
 from ray._core.raylet.extents import ExtentAllocator
 from ray._core.raylet.scheduler import Scheduler, Waiting
 from ray._core.raylet.workers import Worker, WorkerPool
@@ -115,6 +117,7 @@ class Raylet:
         await self._gcs.request(m.Subscribe(channel="job"))
         for _ in range(self._soft_limit()):
             self._fork(b"")
+        self._agent.start()
 
     async def _start_zygote(self) -> None:
         ours, theirs = socket.socketpair()
@@ -123,11 +126,13 @@ class Raylet:
         theirs.close()
         self._zygote = await aio.connect_socket(self, ours)
         self._zygote.peer = "zygote"
+        self._agent = AgentProcess(self._zygote, self.settings, self.config)
 
     def close(self) -> None:
         """End the workers and the zygote, and give the shared memory back."""
         for worker in self.pool.workers.values():
             _kill(worker.pid)
+        _kill(self._agent.pid)
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         for path in (self.arena_path, self.path):
@@ -194,13 +199,15 @@ class Raylet:
     def _fork(self, job_id: bytes) -> None:
         worker_id = os.urandom(28)
         self.pool.workers[worker_id] = worker = Worker(worker_id)
-        log = f"{self.settings['log_dir']}/worker-{worker_id.hex()}-{job_id.hex()}"
+        job = job_id or b"\xff" * 4
+        log = f"{self.settings['log_dir']}/worker-{worker_id.hex()}-{job.hex()}-{{pid}}"
         env = {
             "RAY_RAYLET_SOCKET": self.path,
             "RAY_NODE_ID_HEX": self.node_id.hex(),
             "RAY_SESSION_DIR": self.settings["session_dir"],
         }
-        request = m.Fork(worker_id, job_id, env, "", [], f"{log}.out", f"{log}.err")
+        header = log_markers.header(self.node_id)
+        request = m.Fork(worker_id, job_id, env, "", [], f"{log}.out", f"{log}.err", log_header=header)
         self._zygote.request(request).add_done_callback(partial(self._forked, worker))
 
     def _forked(self, worker: Worker, reply: asyncio.Future[m.Forked]) -> None:
@@ -214,6 +221,8 @@ class Raylet:
             connection.peer.exit_kind, connection.peer.exit_note = message.kind, message.cause
 
     def _child_exited(self, _: aio.Connection, message: m.ChildExited) -> None:
+        if self._agent.exited(message.pid, _describe_exit(message.status)):
+            return
         worker = self.pool.by_pid(message.pid)
         if worker is None:
             return

@@ -12,14 +12,15 @@ import os
 import select
 import signal
 import socket
+import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
 from ray._core.common.messages import ChildExited, Fork, Forked
 from ray._core.wire import codec
 
-ChildMain = Callable[[bytes, bytes], NoReturn]
-"""Gets worker id and job id."""
+ChildMain = Callable[[Fork], NoReturn]
 _PR_SET_PDEATHSIG = 1
 
 
@@ -72,11 +73,19 @@ def _become_worker(request: Fork, child_main: ChildMain) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(request.env)
     for path, target in ((request.out_path, 1), (request.err_path, 2)):
+        path = path.replace("{pid}", str(os.getpid()))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.write(descriptor, request.log_header)
         os.dup2(descriptor, target)
         os.close(descriptor)
     status = 1
     try:
-        child_main(request.worker_id, request.job_id)
+        child_main(request)
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(status)  # never back into the zygote's loop, whatever happened

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ray._core.common import log_markers
 from ray._core.common import messages as m
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
@@ -67,11 +68,15 @@ class ActorRuntime:
         if recipe.is_async:
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)  # constructors make locks and tasks on it
+        output = self._invoker.output
+        output.announce(spec.job_id, log_markers.ACTOR, spec.class_name)
         token = current.set(Call(template, spec.creation_task_id, [], None))
         try:
             self.instance = self._construct(spec, recipe)
             own_repr = inspect.getattr_static(type(self.instance), "__repr__") is not object.__repr__
             repr_name = repr(self.instance) if own_repr else ""
+            if repr_name:
+                output.announce(spec.job_id, log_markers.ACTOR, repr_name)
         except SystemExit:
             raise
         except BaseException as error:

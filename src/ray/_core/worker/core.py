@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -56,6 +57,8 @@ class CoreWorker:
         self.actor_name = ""
         self.actor_restarts = 0
         """How often the actor in this process has been restarted before."""
+        self.listeners: dict[type, Callable[[Any], None]] = {}
+        """Who else takes messages of a kind; called by the leader with the lock held."""
         self._connect(raylet_path)
 
     @property
@@ -181,6 +184,10 @@ class CoreWorker:
                     self._peers.setdefault(message.worker_id, connection)
             case m.AssignWorker():
                 self.job_id = message.job_id
+            case _:
+                listener = self.listeners.get(type(message))
+                if listener is not None:
+                    listener(message)
 
     def closed(self, connection: Connection, reason: str) -> None:
         if connection is self.raylet and self.mode == "worker":

@@ -10,16 +10,17 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ray._core.common import log_markers
 from ray._core.common import messages as m
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection, Waiter
 from ray._core.worker.actor_runtime import ActorRuntime
 from ray._core.worker.invocation import ActorExit, Call, Invoker, current, raiser
+from ray._core.worker.output import WorkerOutput
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
@@ -32,7 +33,8 @@ SLOW_S = 0.01
 class Executor:
     def __init__(self, core: CoreWorker) -> None:
         self._core = core
-        self.invoker = Invoker(core)
+        self._output = WorkerOutput()
+        self.invoker = Invoker(core, self._output)
         self.actor: ActorRuntime | None = None
         self._templates: dict[tuple[Connection, int], m.TaskTemplate] = {}
         self._functions: dict[str, Callable[..., Any]] = {}
@@ -128,6 +130,8 @@ class Executor:
             if self.actor is not None:
                 self.invoker.run(call, push, self.actor.method(call.template))
             else:
+                if call.template.name != self._output.name:
+                    self._output.announce(call.template.job_id, log_markers.TASK, call.template.name)
                 self.invoker.run(call, push, self._function(call.template))
         finally:
             self._running = None
@@ -168,8 +172,7 @@ class Executor:
         if self.actor is not None:
             self.actor.finish_running()
             atexit._run_exitfuncs()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        self._output.flush()
         with core.lock:
             core.reactor.flush()
         os._exit(status)

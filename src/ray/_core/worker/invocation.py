@@ -20,6 +20,7 @@ from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry
+from ray._core.worker.output import WorkerOutput
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
@@ -61,8 +62,9 @@ def raiser(error: Exception) -> Callable[..., Any]:
 class Invoker:
     """Runs calls. Methods are not locked unless they say so."""
 
-    def __init__(self, core: CoreWorker) -> None:
+    def __init__(self, core: CoreWorker, output: WorkerOutput) -> None:
         self._core = core
+        self.output = output
         self.actor_instance: Any = None
         """The user's object, in an actor; errors tell its repr."""
 
@@ -133,6 +135,7 @@ class Invoker:
         self._finish(call, results, failed=True)
 
     def _finish(self, call: Call, results: list[m.Value], failed: bool) -> None:
+        self.output.flush()
         duration_us = int((time.perf_counter() - call.start_s) * 1e6)
         done = m.TaskDone(call.task_id, results, failed=failed, duration_us=duration_us)
         core = self._core

@@ -1,0 +1,97 @@
+"""The agent's process: connects to the GCS and hosts the modules.
+
+Floor: agent, shell. The raylet has its zygote fork it, which costs 1 ms and shares the zygote's memory; it also runs
+alone: `python -m ray._core.agent.main --gcs-address H:P --node-id HEX --node-ip IP --log-dir DIR --config JSON`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from ray._core.agent.log_monitor import LogMonitor
+from ray._core.common import config as configuration
+from ray._core.common import messages as m
+from ray._core.wire import aio, auth
+
+logger = logging.getLogger(__name__)
+
+
+class Agent:
+    """Requests from the GCS to the modules of this node."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+        self._node_id = bytes.fromhex(args.node_id)
+        self.stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.log_monitor: LogMonitor
+
+    async def start(self) -> None:
+        args = self._args
+        token = auth.load_token(configuration.load(args.config).enable_token_auth)
+        host, port = args.gcs_address.rsplit(":", 1)
+        gcs = await aio.connect_tcp(self, host, int(port), token)
+        self.log_monitor = LogMonitor(args.log_dir, self._node_id, args.node_ip, gcs, args.resume)
+        self.log_monitor.start()
+        gcs.send(m.Hello(m.PROTOCOL, "agent", node_id=self._node_id, pid=os.getpid()))
+
+    # ---------------------------------------------------------- aio.Handler
+
+    def connected(self, connection: aio.Connection) -> None:
+        """This side speaks first."""
+
+    def received(self, connection: aio.Connection, message: Any, payload: bytes) -> None:
+        match message:
+            case m.FlushLogs():
+                task = asyncio.get_running_loop().create_task(self._flush_logs(connection, message))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case m.Request():
+                connection.fail(message, "unknown_request", f"An agent does not serve {type(message).__name__}.")
+            case _:
+                logger.warning("Dropped a %s: an agent does not take it.", type(message).__name__)
+
+    def closed(self, connection: aio.Connection) -> None:
+        logger.error("The agent ends: its connection to the GCS is gone: %s", connection.close_reason)
+        self.stop.set()
+
+    async def _flush_logs(self, connection: aio.Connection, request: m.FlushLogs) -> None:
+        try:
+            await self.log_monitor.flush(request.job_id)
+        except OSError as error:
+            connection.fail(request, "io", f"The logs of the node could not be read: {error}")
+        else:
+            connection.reply(request)
+
+
+async def _serve(args: argparse.Namespace) -> None:
+    agent = Agent(args)
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, agent.stop.set)
+    await agent.start()
+    await agent.stop.wait()
+    agent.log_monitor.close()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="agent", description="The per-node agent of pure-ray: ships worker logs.")
+    parser.add_argument("--gcs-address", required=True, help="host:port")
+    parser.add_argument("--node-id", required=True, help="hex")
+    parser.add_argument("--node-ip", required=True, help="shown before lines on drivers of other nodes")
+    parser.add_argument("--log-dir", required=True, help="where the workers write")
+    parser.add_argument("--config", default="{}", help="JSON of the cluster's settings")
+    parser.add_argument("--resume", action="store_true", help="what is in the files now has been shipped already")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    asyncio.run(_serve(args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Worker output and error events on their way to the driver of the job, and the flush at a driver's end.
+
+Floor: gcs, shell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ray._core.common import messages as m
+from ray._core.gcs.nodes import NodeTable
+from ray._core.gcs.publisher import Publisher
+from ray._core.wire import aio
+
+logger = logging.getLogger(__name__)
+
+
+class LogRelay:
+    def __init__(self, publisher: Publisher, nodes: NodeTable) -> None:
+        self._publisher, self._nodes = publisher, nodes
+        self._agents: dict[bytes, aio.Connection] = {}
+        self._flushes: list[_Flush] = []
+
+    def __repr__(self) -> str:
+        return f"<LogRelay agents={len(self._agents)} flushes={len(self._flushes)}>"
+
+    def lines(self, message: m.LogLines) -> None:
+        by_job: dict[bytes, list[m.LogLine]] = {}
+        for each in message.batch:
+            by_job.setdefault(each.job_id, []).append(each)
+        for job_id, batch in by_job.items():
+            self._publisher.publish("log", m.LogLines(batch), job_id)
+
+    def event(self, message: m.ErrorEvent) -> None:
+        logger.warning("%s of job %s: %s", message.kind, message.job_id.hex() or "(all)", message.message)
+        self._publisher.publish("error", message, message.job_id or m.EVERY_JOB)
+
+    # ---------------------------------------------------------- flushing
+
+    def agent_connected(self, node_id: bytes, connection: aio.Connection) -> None:
+        self._agents[node_id] = connection
+        for flush in self._flushes:
+            if node_id in flush.unasked:
+                self._ask(flush, node_id)
+
+    def agent_gone(self, node_id: bytes, connection: aio.Connection) -> None:
+        if self._agents.get(node_id) is connection:
+            del self._agents[node_id]
+
+    def flush(self, connection: aio.Connection, request: m.FlushLogs) -> None:
+        """Answer once every living node has shipped. A node whose agent is still on its way up is waited for."""
+        flush = _Flush(connection, request, {info.node_id for info in self._nodes.infos() if info.state == "ALIVE"})
+        self._flushes.append(flush)
+        for node_id in list(flush.unasked):
+            if node_id in self._agents:
+                self._ask(flush, node_id)
+        self._finish_if_done(flush)
+
+    def node_died(self, node_id: bytes) -> None:
+        for flush in list(self._flushes):
+            flush.unasked.discard(node_id)
+            self._finish_if_done(flush)
+
+    def requester_gone(self, connection: aio.Connection) -> None:
+        self._flushes = [flush for flush in self._flushes if flush.connection is not connection]
+
+    def _ask(self, flush: _Flush, node_id: bytes) -> None:
+        flush.unasked.discard(node_id)
+        flush.asked.add(node_id)
+
+        def answered(reply: asyncio.Future[Any]) -> None:
+            if (error := reply.exception()) is not None:
+                logger.warning("The logs of node %s were not flushed: %s", node_id.hex(), error)
+            flush.asked.discard(node_id)
+            self._finish_if_done(flush)
+
+        self._agents[node_id].request(m.FlushLogs(job_id=flush.request.job_id)).add_done_callback(answered)
+
+    def _finish_if_done(self, flush: _Flush) -> None:
+        if flush in self._flushes and not flush.unasked and not flush.asked:
+            self._flushes.remove(flush)
+            flush.connection.reply(flush.request)
+
+
+class _Flush:
+    """A driver's request: nodes not asked yet (no agent), and nodes asked."""
+
+    def __init__(self, connection: aio.Connection, request: m.FlushLogs, nodes: set[bytes]) -> None:
+        self.connection, self.request = connection, request
+        self.unasked, self.asked = nodes, set[bytes]()

@@ -1,0 +1,61 @@
+"""Keeps the node's agent running: forked by the zygote, and again when it ends.
+
+Floor: raylet, shell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from ray._core.common import messages as m
+from ray._core.common.config import Config
+from ray._core.wire import aio
+
+logger = logging.getLogger(__name__)
+LEAST_LIFE_S = 5.0
+"""An agent that ended sooner is started again only after this long, so that a broken one costs nearly nothing."""
+
+
+class AgentProcess:
+    """The agent as its raylet sees it. `pid` 0: it does not run."""
+
+    def __init__(self, zygote: aio.Connection, settings: dict[str, Any], config: Config) -> None:
+        self.pid = 0
+        self._zygote = zygote
+        self._started_at_s = 0.0
+        self._was_started = False
+        self._log = f"{settings['log_dir']}/agent"
+        self._argv = [
+            *("--gcs-address", f"{settings['gcs_host']}:{settings['gcs_port']}"),
+            *("--node-id", settings["node_id"]),
+            *("--node-ip", settings["node_ip"]),
+            *("--log-dir", settings["log_dir"]),
+            *("--config", config.encode()),
+        ]
+
+    def __repr__(self) -> str:
+        return f"<AgentProcess pid={self.pid}>"
+
+    def start(self) -> None:
+        argv = [*self._argv, "--resume"] if self._was_started else self._argv
+        self._was_started = True
+        self._started_at_s = time.monotonic()
+        fork = m.Fork(b"", b"", {}, "", [], f"{self._log}.out", f"{self._log}.err", role="agent", argv=argv)
+        self._zygote.request(fork).add_done_callback(self._forked)
+
+    def _forked(self, reply: asyncio.Future[m.Forked]) -> None:
+        if reply.exception() is None:
+            self.pid = reply.result().pid
+
+    def exited(self, pid: int, how: str) -> bool:
+        """Whether the process that ended was the agent; then it is started again."""
+        if pid != self.pid:
+            return False
+        self.pid = 0
+        lived_s = time.monotonic() - self._started_at_s
+        logger.error("The agent has ended after %.1f s and is started again. %s See %s.err.", lived_s, how, self._log)
+        asyncio.get_running_loop().call_later(0.0 if lived_s >= LEAST_LIFE_S else LEAST_LIFE_S, self.start)
+        return True

@@ -1,0 +1,109 @@
+"""Shows on the driver what the job's workers print and what the cluster has to say about the job.
+
+Floor: worker, shell. The reactor hands batches over (locked, so it must not print: a terminal may block); a thread
+shows them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.common.errors import RaySystemError
+from ray._core.common.log_settings import LogSettings
+from ray._core.worker.log_dedup import LogDeduplicator, Shown
+from ray._core.worker.log_format import LogFormat
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+
+logger = logging.getLogger(__name__)
+FLUSH_TIMEOUT_S = 3.0
+"""How long a driver waits at its end for the nodes to ship what its workers printed; an agent that hangs costs no more.
+"""
+_END = object()
+
+
+class DriverLog:
+    """The driver's subscription to the output of its job."""
+
+    def __init__(self, core: CoreWorker, settings: LogSettings) -> None:
+        self._core, self._settings = core, settings
+        self._format = LogFormat(settings, core.node.host)
+        self._dedup = LogDeduplicator(settings.dedup_window_s, settings.dedup_allow, settings.dedup_skip)
+        self._incoming: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._started_at_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="ray-driver-log", daemon=True)
+
+    def start(self) -> None:
+        """Subscribe; what tasks print from now on will be shown."""
+        core = self._core
+        self._thread.start()
+        core.listeners[m.LogLines] = self._incoming.put
+        core.listeners[m.ErrorEvent] = self._incoming.put
+        with core.lock:
+            gcs = core.connect_gcs()
+            for channel, key in (("log", core.job_id), ("error", core.job_id), ("error", m.EVERY_JOB)):
+                gcs.request(m.Subscribe(channel=channel, key=key), _check_subscribed)
+            core.reactor.flush()
+
+    def stop(self) -> None:
+        """Show everything that the job's workers have written, and end."""
+        core = self._core
+        try:
+            with core.lock:
+                gcs = core.connect_gcs()
+            core.call(gcs, m.FlushLogs(job_id=core.job_id), FLUSH_TIMEOUT_S)
+        except (RaySystemError, OSError) as error:
+            logger.warning("The last output of workers may be missing here, it is in their logs: %s", error)
+        self._incoming.put(_END)
+        self._thread.join()
+
+    # ---------------------------------------------------------- the thread
+
+    def _run(self) -> None:
+        while True:
+            at_s = self._dedup.next_at_s
+            try:
+                got = self._incoming.get(timeout=None if at_s is None else max(at_s - time.monotonic(), 0))
+            except queue.Empty:
+                got = None
+            self._show(self._dedup.expire(time.monotonic()))
+            if got is _END:
+                self._show(self._dedup.flush())
+                return
+            if isinstance(got, m.LogLines):
+                for batch in got.batch:
+                    self._show_batch(batch)
+            elif isinstance(got, m.ErrorEvent):
+                _write(self._format.event(got, time.monotonic() - self._started_at_s), is_err=False)
+
+    def _show_batch(self, batch: m.LogLine) -> None:
+        if self._settings.dedup:
+            self._show(self._dedup.add(batch, time.monotonic()))
+        else:
+            self._show([Shown(batch, text) for text in batch.lines])
+
+    def _show(self, shown: list[Shown]) -> None:
+        for is_err in (False, True):
+            text = "".join(self._format.line(each) for each in shown if each.source.is_err == is_err)
+            if text:
+                _write(text, is_err)
+
+
+def _write(text: str, is_err: bool) -> None:
+    stream = sys.stderr if is_err else sys.stdout
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # the user has closed it: nowhere to say so
+        stream.write(text)
+        stream.flush()
+
+
+def _check_subscribed(reply: Any) -> None:
+    if isinstance(reply, m.Failed):
+        logger.warning("The output of workers will not be shown here: %s", reply.message)
