@@ -42,3 +42,18 @@ def test_an_older_report_changes_nothing():
     table.report(ReportResources(b"1", 2, {"CPU": 5}, {"CPU": 10}, []))
     table.report(ReportResources(b"1", 1, {"CPU": 7}, {"CPU": 10}, []))
     assert table.views()[0].available == {"CPU": 5}
+
+
+def test_schedulers_are_told_each_change_once_and_of_a_death_too():
+    table = NodeTable()
+    table.register(node(b"1"))
+    assert [(v.node_id, v.labels) for v in table.take_changes()] == [(b"1", {"ray.io/node-id": "31"})]
+    assert table.take_changes() == []
+    table.report(ReportResources(b"1", 1, {"CPU": 7}, {"CPU": 10}, []))
+    table.report(ReportResources(b"1", 2, {"CPU": 5}, {"CPU": 10}, []))
+    assert [v.available for v in table.take_changes()] == [{"CPU": 5}]
+    assert table.set_draining(b"1", True)
+    assert [v.draining for v in table.take_changes()] == [True]
+    table.die(b"1", "R", "it went", 5)
+    assert [(v.node_id, v.alive) for v in table.take_changes()] == [(b"1", False)]
+    assert not table.set_draining(b"1", True)

@@ -17,6 +17,57 @@ def test_jobs_take_turns():
     assert [each and each.key for each in granted] == [("greedy", 0), "modest", ("greedy", 1), None]
 
 
+def test_a_request_for_what_is_taken_holds_nobody_up_who_needs_something_else():
+    scheduler = Scheduler({"CPU": 2 * UNIT, "GPU": UNIT})
+    for key, demand in ("a", {"GPU": UNIT}), ("b", {"GPU": UNIT}), ("c", {"CPU": UNIT}), ("d", {"CPU": UNIT}):
+        scheduler.enqueue(Waiting(key, b"j", demand))
+    assert [scheduler.next_grant(lease_id).key for lease_id in range(3)] == ["a", "c", "d"]
+    assert scheduler.next_grant(9) is None
+    scheduler.release(0)
+    assert scheduler.next_grant(9).key == "b"
+
+
+def test_what_waits_counts_as_taken_for_whoever_comes_next():
+    scheduler = Scheduler({"CPU": 4 * UNIT})
+    scheduler.enqueue(Waiting("a", b"j", {"CPU": 3 * UNIT}))
+    assert scheduler.unclaimed() == {"CPU": UNIT}
+    assert scheduler.cancel("a").key == "a"
+    assert scheduler.unclaimed() == {"CPU": 4 * UNIT}
+    assert scheduler.cancel("a") is None
+
+
+def test_servable_counts_what_fits_together():
+    scheduler = Scheduler({"CPU": 4 * UNIT, "x": UNIT})
+    for number in range(5):
+        scheduler.enqueue(Waiting(number, b"j", {"CPU": UNIT}))
+    scheduler.enqueue(Waiting("x", b"j", {"x": UNIT}))
+    scheduler.enqueue(Waiting("nothing", b"k", {}))
+    assert scheduler.servable(100) == 6
+    assert scheduler.servable(2) == 2
+
+
+def test_an_actor_keeps_less_than_it_took_to_place_it():
+    scheduler = Scheduler({"CPU": UNIT})
+    assert scheduler.try_take(1, {"CPU": UNIT})
+    assert not scheduler.try_take(2, {"CPU": UNIT})
+    scheduler.keep_only(1, {})
+    assert scheduler.try_take(2, {"CPU": UNIT})
+    scheduler.release(1)
+    scheduler.release(2)
+    scheduler.validate()
+
+
+def test_bundles_come_and_go():
+    scheduler = Scheduler({"CPU": UNIT})
+    scheduler.grow({"CPU_group_1_ab": UNIT})
+    assert scheduler.try_take(1, {"CPU_group_1_ab": UNIT})
+    scheduler.set_blocked(1, True)
+    assert scheduler.available["CPU_group_1_ab"] == UNIT
+    scheduler.release(1)
+    scheduler.shrink({"CPU_group_1_ab": UNIT})
+    assert scheduler.total == scheduler.available == {"CPU": UNIT}
+
+
 def test_a_blocked_worker_lends_its_cpu_and_takes_it_back_below_zero():
     scheduler = Scheduler({"CPU": UNIT})
     for key in "ab":

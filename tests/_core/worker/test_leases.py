@@ -57,13 +57,23 @@ def test_an_idle_lease_lingers_and_then_returns():
     assert leases.expire(1.3, linger_s=0.25) == [ReturnLease(1)]
 
 
+def test_a_lease_of_single_use_goes_back_after_its_task_and_the_next_asks_anew():
+    leases = queue(single_use=True)
+    leases.submit(b"a", 80)
+    assert leases.granted(1, b"w") == [Push(b"a", 1)]
+    assert leases.submit(b"b", 80) == [AskForLease()]
+    assert leases.finished(1, b"a", 1.0) == [ReturnLease(1)]
+    assert leases.granted(2, b"v") == [Push(b"b", 2)]
+
+
 ACTIONS = ["submit", "grant", "finish", "back", "revoke", "lose"]
 STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 99)))
 
 
-@given(STEPS, st.integers(1, 5))
-def test_each_task_is_pushed_to_one_worker_at_a_time_and_all_run_in_the_end(steps, max_requests):
-    leases, requests, pushed, done, count, grants = queue(max_requests=max_requests), 0, {}, set(), 0, 0
+@given(STEPS, st.integers(1, 5), st.booleans())
+def test_each_task_is_pushed_to_one_worker_at_a_time_and_all_run_in_the_end(steps, max_requests, single_use):
+    leases = queue(max_requests=max_requests, single_use=single_use)
+    requests, pushed, done, count, grants = 0, {}, set(), 0, 0
 
     def apply(orders):
         nonlocal requests

@@ -49,7 +49,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     scheduler_top_k_fraction: float = 0.2
     scheduler_top_k_absolute: int = 1
     scheduler_avoid_gpu_nodes: bool = True
-    resource_report_interval_ms: int = 100
+    resource_report_interval_ms: int = 10
+    """Reports of a raylet, and the GCS's batches of them to all, come at most this often; or 1 ms per node, if more."""
     infeasible_warning_s: float = 5.0
 
     # Health, reconnection, shutdown

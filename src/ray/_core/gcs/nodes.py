@@ -1,4 +1,4 @@
-"""Which nodes there are and what they have. Floor: gcs, pure."""
+"""Which nodes there are, what they have, and which of that schedulers have not been told yet. Floor: gcs, pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ class NodeTable:
         self._infos: dict[bytes, NodeInfo] = {}
         self._views: dict[bytes, NodeView] = {}
         self._demands: dict[bytes, list[Demand]] = {}
+        self._changed: dict[bytes, NodeView] = {}
 
     def register(self, info: NodeInfo) -> NodeInfo:
+        """A node joins, or one that lost its connection is back. Returns it with the labels that every node has."""
+        info = msgspec.structs.replace(info, labels={"ray.io/node-id": info.node_id.hex(), **info.labels})
         self._infos[info.node_id] = info
         self._views[info.node_id] = NodeView(
             node_id=info.node_id,
@@ -28,6 +31,7 @@ class NodeTable:
             version=0,
             is_head=info.is_head,
         )
+        self._changed[info.node_id] = self._views[info.node_id]
         return info
 
     def die(self, node_id: bytes, reason: str, message: str, now_ms: int) -> NodeInfo | None:
@@ -35,7 +39,8 @@ class NodeTable:
         info = self._infos.get(node_id)
         if info is None or info.state == "DEAD":
             return None
-        self._views.pop(node_id, None)
+        view = self._views.pop(node_id)
+        self._changed[node_id] = msgspec.structs.replace(view, alive=False)
         self._demands.pop(node_id, None)
         dead = msgspec.structs.replace(
             info, state="DEAD", death_reason=reason, death_message=message, end_time_ms=now_ms
@@ -51,7 +56,24 @@ class NodeTable:
         self._views[report.node_id] = msgspec.structs.replace(
             view, available=report.available, total=report.total, version=report.version
         )
+        self._changed[report.node_id] = self._views[report.node_id]
         self._demands[report.node_id] = report.demands
+
+    def set_draining(self, node_id: bytes, draining: bool) -> bool:
+        """Nothing new is placed on a draining node. False: there is no such living node."""
+        view = self._views.get(node_id)
+        if view is None:
+            return False
+        self._views[node_id] = self._changed[node_id] = msgspec.structs.replace(view, draining=draining)
+        return True
+
+    def take_changes(self) -> list[NodeView]:
+        """Rows that changed since the last call; those of dead nodes once more, with `alive` False."""
+        changed, self._changed = self._changed, {}
+        return list(changed.values())
+
+    def info(self, node_id: bytes) -> NodeInfo | None:
+        return self._infos.get(node_id)
 
     def infos(self) -> list[NodeInfo]:
         return list(self._infos.values())

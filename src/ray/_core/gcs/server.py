@@ -26,7 +26,7 @@ from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
 from ray._core.gcs.kv import KvTable
 from ray._core.gcs.log_relay import LogRelay
-from ray._core.gcs.nodes import NodeTable
+from ray._core.gcs.node_manager import NodeManager
 from ray._core.gcs.publisher import Publisher
 from ray._core.wire import aio, auth
 
@@ -40,30 +40,26 @@ class GcsServer:
         self.session_name = session_name
         self.config = config
         self.kv = KvTable()
-        self.nodes = NodeTable()
         self.jobs: dict[bytes, m.JobInfo] = {}
         self.publisher = Publisher()
-        self.raylets: dict[bytes, aio.Connection] = {}
+        self.nodes = NodeManager(self)
         knobs = Knobs(
             config.scheduler_spread_threshold,
             config.scheduler_top_k_fraction,
             config.scheduler_top_k_absolute,
             config.scheduler_avoid_gpu_nodes,
         )
-        self.actors = ActorService(self.nodes, self.raylets, self.publisher, knobs, _now_ms)
-        self._log_relay = LogRelay(self.publisher, self.nodes)
+        self.actors = ActorService(self.nodes.table, self.nodes.raylets, self.publisher, knobs, _now_ms)
+        self.log_relay = LogRelay(self.publisher, self.nodes.table)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.Ping: lambda connection, request: connection.reply(request),
-            m.RegisterNode: self._register_node,
-            m.ReportResources: self._report,
-            m.ListNodes: lambda c, request: c.reply(request, m.NodeList(nodes=self.nodes.infos())),
-            m.GetClusterResources: self._cluster_resources,
+            **self.nodes.handlers,
             m.Subscribe: self._subscribe,
             m.Unsubscribe: lambda c, r: self.publisher.unsubscribe(c, r.channel, r.key),
-            m.LogLines: lambda _, message: self._log_relay.lines(message),
-            m.ErrorEvent: lambda _, message: self._log_relay.event(message),
-            m.FlushLogs: self._log_relay.flush,
+            m.LogLines: lambda _, message: self.log_relay.lines(message),
+            m.ErrorEvent: lambda _, message: self.log_relay.event(message),
+            m.FlushLogs: self.log_relay.flush,
             m.RegisterJob: self._register_job,
             m.KvPut: self._kv_put,
             m.KvGet: lambda c, r: c.reply(r, m.KvValue(value=self.kv.get(r.namespace, r.key))),
@@ -89,17 +85,17 @@ class GcsServer:
 
     def closed(self, connection: aio.Connection) -> None:
         self.publisher.gone(connection)
-        self._log_relay.requester_gone(connection)
+        self.log_relay.requester_gone(connection)
         match connection.peer:
             case ("node", bytes(node_id)):
-                self._node_died(node_id, f"The raylet's connection was lost: {connection.close_reason}.")
+                self.nodes.connection_lost(node_id, connection)
             case ("job", bytes(job_id), bytes(worker_id)):
                 self._finish_job(job_id)
                 self.actors.owner_died(worker_id)
             case ("worker", bytes(worker_id)):
                 self.actors.owner_died(worker_id)
             case ("agent", bytes(node_id)):
-                self._log_relay.agent_gone(node_id, connection)
+                self.log_relay.agent_gone(node_id, connection)
 
     # ---------------------------------------------------------- handlers
 
@@ -110,51 +106,15 @@ class GcsServer:
             connection.peer = ("worker", hello.worker_id)
         elif hello.role == "agent":
             connection.peer = ("agent", hello.node_id)
-            self._log_relay.agent_connected(hello.node_id, connection)
-
-    def _register_node(self, connection: aio.Connection, request: m.RegisterNode) -> None:
-        info = request.info
-        head = next((each for each in self.nodes.infos() if each.is_head), None)
-        if head is not None and (head.version, head.python) != (info.version, info.python):
-            connection.fail(
-                request,
-                "version_mismatch",
-                f"The head runs pure-ray {head.version} on Python {head.python}, this node {info.version} on "
-                f"{info.python}. Install the same versions on both.",
-            )
-            return
-        connection.peer = ("node", info.node_id)
-        self.raylets[info.node_id] = connection
-        self.nodes.register(msgspec.structs.replace(info, start_time_ms=_now_ms()))
-        self.publisher.publish("node", m.NodeChanged(info), info.node_id)
-        connection.reply(
-            request,
-            m.NodeRegistered(session_name=self.session_name, config=self.config.encode(), nodes=self.nodes.infos()),
-        )
-        self.actors.nodes_changed()
-
-    def _node_died(self, node_id: bytes, message: str) -> None:
-        dead = self.nodes.die(node_id, "UNEXPECTED_TERMINATION", message, _now_ms())
-        if dead is not None:
-            logger.warning("Node %s is dead: %s", node_id.hex(), message)
-            self.publisher.publish("node", m.NodeChanged(dead), node_id)
-            self.raylets.pop(node_id, None)
-            self.actors.node_died(node_id, message)
-            self._log_relay.node_died(node_id)
-
-    def _cluster_resources(self, connection: aio.Connection, request: m.GetClusterResources) -> None:
-        demands = self.nodes.demands() + self.actors.demands()
-        connection.reply(request, m.ClusterResources(views=self.nodes.views(), demands=demands, pending_groups=[]))
-
-    def _report(self, connection: aio.Connection, report: m.ReportResources) -> None:
-        self.nodes.report(report)
-        self.actors.nodes_changed()
+            self.log_relay.agent_connected(hello.node_id, connection)
 
     def _subscribe(self, connection: aio.Connection, request: m.Subscribe) -> None:
         self.publisher.subscribe(connection, request.channel, request.key)
         connection.reply(request)
         if request.channel == "actor" and (info := self.actors.table.get(request.key)) is not None:
             connection.send(m.ActorChanged(info))
+        for message in self.nodes.snapshot(request.channel):
+            connection.send(message)
 
     def _register_job(self, connection: aio.Connection, request: m.RegisterJob) -> None:
         job_id = JobID.from_int(len(self.jobs) + 1).binary()

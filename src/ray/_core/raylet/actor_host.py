@@ -34,12 +34,19 @@ class Hosted:
     worker: Worker | None = None
 
 
-class Raylet(Protocol):
-    """What this module needs of its raylet."""
+class Leases(Protocol):
+    """What this module needs of the raylet's `LeaseManager`."""
 
     scheduler: Scheduler
 
     def schedule(self) -> None: ...
+
+
+class Raylet(Protocol):
+    """What this module needs of its raylet."""
+
+    @property
+    def leases(self) -> Leases: ...
 
     def kill(self, worker: Worker, note: str) -> None: ...
 
@@ -61,8 +68,8 @@ class ActorHost:
         spec = request.spec
         hosted = Hosted(spec, request.incarnation, request, connection)
         self._actors[spec.actor_id] = hosted
-        self._raylet.scheduler.enqueue(Waiting(hosted, spec.job_id, dict(spec.held)))
-        self._raylet.schedule()
+        self._raylet.leases.scheduler.enqueue(Waiting(hosted, spec.job_id, dict(spec.held)))
+        self._raylet.leases.schedule()
 
     def granted(self, hosted: Hosted, worker: Worker) -> None:
         """Its resources and a worker are there: construct it."""
@@ -94,7 +101,7 @@ class ActorHost:
             return
         worker = hosted.worker
         if worker is None:
-            self._raylet.scheduler.cancel(hosted)
+            self._raylet.leases.scheduler.cancel(hosted)
             self._forget(hosted)
         elif message.graceful:
             worker.connection.send(m.ExitWorker(True, message.cause))

@@ -2,28 +2,32 @@
 
 Floor: raylet, pure. Requests wait by job and, within a job, by shape (what they demand): first come first served
 within a shape, while jobs take turns, and the shapes of a job do. So a job that asks for thousands does not starve one
-that asks for one, and a request that no node can hold keeps nobody else waiting. Amounts are fixed point (see
+that asks for one, and a request that waits for a GPU holds nobody up who needs a CPU. Amounts are fixed point (see
 common.resources).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
 
 from ray._core.common.resources import Resources, add, fits, missing, subtract
 
+Shape = tuple[tuple[str, int], ...]
 PATIENCE = 32
 """A shape that was passed over this often while smaller ones were served has what it needs kept free for it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request that waits. `key` is the caller's name for it."""
+    """A request that waits. `key` is the caller's name for it, `request` whatever the caller wants back with it."""
 
     key: object
     job_id: bytes
     demand: Resources
+    request: Any = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -31,12 +35,8 @@ class _Line:
     """Requests of one job and one shape. `passed`: how often others were served while the first of it could not be."""
 
     demand: Resources
-    requests: deque[Waiting] = dataclasses.field(default_factory=deque)
+    requests: OrderedDict[object, Waiting] = dataclasses.field(default_factory=OrderedDict)
     passed: int = 0
-
-
-def _shape(demand: Resources) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(demand.items()))
 
 
 class Scheduler:
@@ -45,79 +45,105 @@ class Scheduler:
     def __init__(self, total: Resources) -> None:
         self.total = dict(total)
         self.available = dict(total)
+        self.claimed: Resources = {}
+        """Sum of what waits: what is available and claimed is as good as taken for whoever comes next."""
         self._held: dict[int, Resources] = {}
         self._blocked: set[int] = set()
-        self._lines: OrderedDict[bytes, OrderedDict[object, _Line]] = OrderedDict()
+        self._lines: OrderedDict[bytes, OrderedDict[Shape, _Line]] = OrderedDict()
+        self._waiting: dict[object, Waiting] = {}
 
     def __repr__(self) -> str:
-        return f"<Scheduler held={len(self._held)} blocked={len(self._blocked)} waiting={len(self.waiting())}>"
+        return f"<Scheduler held={len(self._held)} blocked={len(self._blocked)} waiting={len(self._waiting)}>"
 
     def missing(self, demand: Resources) -> Resources:
         """What this node lacks for `demand` even when it is idle; empty: feasible."""
         return missing(demand, self.total)
 
+    def unclaimed(self) -> Resources:
+        """What is left for one more request once all that wait are served; below zero when more is asked for."""
+        left = dict(self.available)
+        subtract(left, self.claimed)
+        return left
+
+    # ---------------------------------------------------------- waiting
+
     def enqueue(self, request: Waiting) -> None:
+        self._waiting[request.key] = request
         lines = self._lines.setdefault(request.job_id, OrderedDict())
         line = lines.setdefault(_shape(request.demand), _Line(request.demand))
-        line.requests.append(request)
+        line.requests[request.key] = request
+        add(self.claimed, request.demand)
 
-    def cancel(self, key: object) -> bool:
-        """Forget a waiting request. False: it does not wait."""
-        for job_id, lines in self._lines.items():
-            for shape, line in lines.items():
-                for request in line.requests:
-                    if request.key == key:
-                        line.requests.remove(request)
-                        self._drop_if_empty(job_id, shape)
-                        return True
-        return False
-
-    def next_grant(self, lease_id: int) -> Waiting | None:
-        """Take resources for the next request that fits, under `lease_id`; None when none does."""
-        found = self._next()
-        if found is None:
-            return None
-        job_id, shape = found
-        line = self._lines[job_id][shape]
-        request = line.requests.popleft()
-        for other in self._all_lines():
-            if other is not line and not fits(other.demand, self.available):
-                other.passed += 1
-        line.passed = 0
-        self._lines[job_id].move_to_end(shape)
-        self._lines.move_to_end(job_id)
-        self._drop_if_empty(job_id, shape)
-        subtract(self.available, request.demand)
-        self._held[lease_id] = request.demand
+    def cancel(self, key: object) -> Waiting | None:
+        """Forget a waiting request and return it. None: it does not wait."""
+        request = self._waiting.get(key)
+        if request is not None:
+            self._remove(request)
         return request
 
-    def next_waiting(self) -> Waiting | None:
-        """What `next_grant` would grant now."""
-        found = self._next()
-        return None if found is None else self._lines[found[0]][found[1]].requests[0]
+    def waiting(self) -> list[Waiting]:
+        """All that wait, oldest first."""
+        return list(self._waiting.values())
 
-    def _next(self) -> tuple[bytes, object] | None:
+    def fitting(self) -> Iterator[Waiting]:
+        """Requests that fit now, one per job and shape, in the order in which they should be served."""
         reserved = {
             name
             for line in self._all_lines()
             if line.passed >= PATIENCE and fits(line.demand, self.total) and not fits(line.demand, self.available)
             for name in line.demand
         }
-        for job_id, lines in self._lines.items():
-            for shape, line in lines.items():
-                if fits(line.demand, self.available) and reserved.isdisjoint(line.demand):
-                    return job_id, shape
-        return None
+        for line in self._all_lines():
+            if fits(line.demand, self.available) and reserved.isdisjoint(line.demand):
+                yield next(iter(line.requests.values()))
 
-    def _all_lines(self) -> list[_Line]:
-        return [line for lines in self._lines.values() for line in lines.values()]
+    def servable(self, limit: int) -> int:
+        """How many of those who wait could be served now together, up to `limit`; costs by shape, not by request."""
+        left, count = dict(self.available), 0
+        for line in self._all_lines():
+            rooms = (left.get(name, 0) // units for name, units in line.demand.items() if units > 0)
+            number = min([len(line.requests), limit - count, *rooms])
+            if number > 0:
+                count += number
+                subtract(left, {name: units * number for name, units in line.demand.items()})
+        return count
 
-    def _drop_if_empty(self, job_id: bytes, shape: object) -> None:
-        lines = self._lines[job_id]
-        if not lines[shape].requests:
-            del lines[shape]
-            if not lines:
-                del self._lines[job_id]
+    # ---------------------------------------------------------- holding
+
+    def grant(self, request: Waiting, lease_id: int) -> None:
+        """Take the resources of a request that `fitting` named, under `lease_id`; its job goes last then."""
+        lines, shape = self._lines[request.job_id], _shape(request.demand)
+        for line in self._all_lines():
+            if not fits(line.demand, self.available):
+                line.passed += 1
+        lines[shape].passed = 0
+        lines.move_to_end(shape)
+        self._lines.move_to_end(request.job_id)
+        self._remove(request)
+        subtract(self.available, request.demand)
+        self._held[lease_id] = request.demand
+
+    def next_grant(self, lease_id: int) -> Waiting | None:
+        """Grant the first request that fits; None when none does."""
+        request = next(self.fitting(), None)
+        if request is not None:
+            self.grant(request, lease_id)
+        return request
+
+    def try_take(self, lease_id: int, demand: Resources) -> bool:
+        """Take `demand` at once, past those who wait (an actor which the GCS has placed here); False: no room."""
+        if not fits(demand, self.available):
+            return False
+        subtract(self.available, demand)
+        self._held[lease_id] = dict(demand)
+        return True
+
+    def keep_only(self, lease_id: int, held: Resources) -> None:
+        """A lease needs no more than `held` from now on (an actor once it is created)."""
+        was = self._held[lease_id]
+        add(self.available, was)
+        subtract(self.available, held)
+        self._held[lease_id] = dict(held)
 
     def release(self, lease_id: int) -> None:
         """The lease is over; an unknown one (returned twice) changes nothing."""
@@ -126,14 +152,17 @@ class Scheduler:
             return
         if lease_id in self._blocked:
             self._blocked.discard(lease_id)
-            held = {name: units for name, units in held.items() if name != "CPU"}
+            held = {name: units for name, units in held.items() if not _is_cpu(name)}
         add(self.available, held)
+
+    def held_by(self, lease_id: int) -> Resources:
+        return self._held.get(lease_id, {})
 
     def set_blocked(self, lease_id: int, blocked: bool) -> None:
         """A worker waits in get and lends its CPU, or goes on and takes it back, even below zero."""
         if lease_id not in self._held or (lease_id in self._blocked) == blocked:
             return
-        cpu = {"CPU": self._held[lease_id].get("CPU", 0)}
+        cpu = {name: units for name, units in self._held[lease_id].items() if _is_cpu(name)}
         if blocked:
             self._blocked.add(lease_id)
             add(self.available, cpu)
@@ -141,13 +170,53 @@ class Scheduler:
             self._blocked.discard(lease_id)
             subtract(self.available, cpu)
 
-    def waiting(self) -> list[Waiting]:
-        return [request for line in self._all_lines() for request in line.requests]
+    def grow(self, more: Resources) -> None:
+        """The node has more from now on (a bundle was committed)."""
+        add(self.total, more)
+        add(self.available, more)
+
+    def shrink(self, less: Resources) -> None:
+        """The node has less from now on; what is held of it must have been released. Names at zero disappear."""
+        for amounts in (self.total, self.available):
+            subtract(amounts, less)
+            for name in less:
+                if not amounts.get(name):
+                    amounts.pop(name, None)
 
     def validate(self) -> None:
         """Held and available add up to the total, but for the CPUs that blocked workers lent."""
         sums = dict(self.available)
         for lease_id, held in self._held.items():
-            lent = {"CPU"} if lease_id in self._blocked else set()
-            add(sums, {name: units for name, units in held.items() if name not in lent})
+            lent = lease_id in self._blocked
+            add(sums, {name: units for name, units in held.items() if not (lent and _is_cpu(name))})
         assert {n: u for n, u in sums.items() if u} == {n: u for n, u in self.total.items() if u}, self
+        claims: Resources = {}
+        for request in self.waiting():
+            add(claims, request.demand)
+        assert {n: u for n, u in claims.items() if u} == {n: u for n, u in self.claimed.items() if u}, self
+        queued = sum(len(line.requests) for line in self._all_lines())
+        assert queued == len(self._waiting), self
+
+    # ---------------------------------------------------------- inside
+
+    def _all_lines(self) -> list[_Line]:
+        return [line for lines in self._lines.values() for line in lines.values()]
+
+    def _remove(self, request: Waiting) -> None:
+        del self._waiting[request.key]
+        subtract(self.claimed, request.demand)
+        lines, shape = self._lines[request.job_id], _shape(request.demand)
+        del lines[shape].requests[request.key]
+        if not lines[shape].requests:
+            del lines[shape]
+            if not lines:
+                del self._lines[request.job_id]
+
+
+def _shape(demand: Resources) -> Shape:
+    return tuple(sorted(demand.items()))
+
+
+def _is_cpu(name: str) -> bool:
+    """A CPU of the node, or of a placement group's bundle."""
+    return name == "CPU" or name.startswith("CPU_group_")

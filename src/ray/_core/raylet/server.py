@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import contextlib
 import ipaddress
-import itertools
 import json
 import logging
 import os
@@ -22,26 +21,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ray._core.common import config as configuration
 from ray._core.common import log_markers
 from ray._core.common import messages as m
-from ray._core.common.resources import UNIT, Resources, describe, to_fixed
-from ray._core.raylet.actor_host import ActorHost, Hosted
+from ray._core.common.resources import Resources, to_fixed
+from ray._core.raylet.actor_host import ActorHost
 from ray._core.raylet.agent_process import AgentProcess
-from ray._core.raylet.extents import ExtentAllocator
-from ray._core.raylet.scheduler import Scheduler, Waiting
+from ray._core.raylet.leasing import LeaseManager, kill
+from ray._core.raylet.object_manager import ObjectManager
 from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio, auth
 
 logger = logging.getLogger(__name__)
-FORKS_AT_ONCE = 4
-"""Workers that start at the same time, at least; more would only share the same cores."""
 LAST_WORDS_S = 1.0
 """How long a dead worker's connection may stay open before its death is taken as told."""
 
 
 class Raylet:
-    """The shell around scheduler, worker pool and extents."""
+    """Connections, workers and the life of the node; `leases` and `objects` are managed by objects of their own."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
@@ -49,35 +48,28 @@ class Raylet:
         self.node_id = bytes.fromhex(settings["node_id"])
         self.node: m.NodeInfo
         self.total: Resources = to_fixed(settings["resources"])
-        self.scheduler = Scheduler(self.total)
+        self.draining = False
         self.pool = WorkerPool()
+        self.leases = LeaseManager(self, self.total)
         self.actors = ActorHost(self)
-        self.extents = ExtentAllocator(settings["object_store_memory"])
+        self.objects = ObjectManager(self, settings["object_store_memory"])
         self.stop = asyncio.Event()
         self.path = f"{settings['sockets_dir']}/raylet"
         self.arena_path = f"{settings['arena_dir']}/ray-{settings['node_id'][:16]}.arena"
-        self._gcs: aio.Connection
+        self.gcs: aio.Connection
         self._zygote: aio.Connection
-        self._lease_ids = itertools.count(1)
-        self._report_version = 0
-        self._reported: Any = None
-        self._slabs: dict[int, aio.Connection | None] = {}
-        self._objects: dict[bytes, tuple[int, aio.Connection | None]] = {}
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.JobChanged: self._job_changed,
             m.RegisterWorker: self._register_worker,
-            m.RequestLease: self._request_lease,
-            m.CancelLease: self._cancel_lease,
-            m.ReturnLease: self._return_lease,
-            m.SetBlocked: self._set_blocked,
             m.ChildExited: self._child_exited,
             m.WorkerExiting: self._worker_exiting,
             m.KillWorker: self._kill_worker,
-            m.AllocateSlab: self._allocate_slab,
-            m.ReleaseSlab: lambda _, message: self._release_slab(message.offset),
-            m.ObjectsSealed: self._objects_sealed,
-            m.FreeObjects: self._free_objects,
+            m.NodeChanged: self._node_changed,
+            m.Ping: self._ping,
+            m.SetDraining: self._set_draining,
+            **self.leases.handlers,
+            **self.objects.handlers,
             **self.actors.handlers(),
         }
 
@@ -87,7 +79,7 @@ class Raylet:
         """Create the arena, start the zygote, join the cluster, and listen."""
         with open(self.arena_path, "xb") as file:
             os.chmod(self.arena_path, 0o600)
-            file.truncate(self.extents.size)
+            file.truncate(self.objects.extents.size)
         await self._start_zygote()
         await aio.serve_unix(self, self.path)
         token = auth.load_token(self.config.enable_token_auth)
@@ -95,8 +87,8 @@ class Raylet:
         host, port = settings["node_ip"], settings.get("raylet_port", 0)
         bind_to = host if ipaddress.ip_address(host).is_loopback else ""  # "": all of this machine's addresses
         self._tcp, port = await aio.serve_tcp(self, bind_to, port, token)
-        self._gcs = await aio.connect_tcp(self, settings["gcs_host"], settings["gcs_port"], token)
-        self._gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
+        self.gcs = await aio.connect_tcp(self, settings["gcs_host"], settings["gcs_port"], token)
+        self.gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
         self.node = m.NodeInfo(
             node_id=self.node_id,
             host=host,
@@ -113,10 +105,11 @@ class Raylet:
             version=settings["version"],
             python=".".join(map(str, sys.version_info[:2])),
         )
-        await self._gcs.request(m.RegisterNode(info=self.node))
-        await self._gcs.request(m.Subscribe(channel="job"))
-        for _ in range(self._soft_limit()):
-            self._fork(b"")
+        await self.gcs.request(m.RegisterNode(info=self.node))
+        for channel in ("job", "node", "resources"):
+            await self.gcs.request(m.Subscribe(channel=channel))
+        for _ in range(self.leases.soft_limit()):
+            self.fork(b"")
         self._agent.start()
 
     async def _start_zygote(self) -> None:
@@ -131,8 +124,8 @@ class Raylet:
     def close(self) -> None:
         """End the workers and the zygote, and give the shared memory back."""
         for worker in self.pool.workers.values():
-            _kill(worker.pid)
-        _kill(self._agent.pid)
+            kill(worker.pid)
+        kill(self._agent.pid)
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         for path in (self.arena_path, self.path):
@@ -154,26 +147,22 @@ class Raylet:
             logger.warning("Dropped a %s: a raylet does not take it.", type(message).__name__)
 
     def closed(self, connection: aio.Connection) -> None:
-        if connection.peer == "zygote" or connection is getattr(self, "_gcs", None):
+        if connection.peer == "zygote" or connection is getattr(self, "gcs", None):
             logger.error("The raylet ends: its connection to the %s is gone.", connection.peer or "GCS")
             self.stop.set()
             return
-        for waiting in self.scheduler.waiting():
-            if isinstance(waiting.key, tuple) and waiting.key[0] is connection:
-                self.scheduler.cancel(waiting.key)
-        for worker in self.pool.of_owner(connection):
-            _kill(worker.pid)  # children of an owner that has gone: nobody wants their results
+        self.leases.owner_gone(connection)
         if isinstance(connection.peer, Worker):
             if connection.peer.status is None:
-                _kill(connection.peer.pid)
+                kill(connection.peer.pid)
             else:
                 self._worker_gone(connection.peer)
-        self._adopt_slabs(connection)
+        self.objects.holder_gone(connection)
 
     # ---------------------------------------------------------- workers
 
     def _hello(self, connection: aio.Connection, hello: m.Hello) -> None:
-        if hello.role == "worker":
+        if hello.role == "worker" and hello.node_id in (b"", self.node_id):
             worker = self.pool.workers.get(hello.worker_id)
             if worker is None:
                 connection.close("This worker is not of this node.")
@@ -187,23 +176,25 @@ class Raylet:
             gcs_port=self.settings["gcs_port"],
             session_name=Path(self.settings["session_dir"]).name,
             config=self.config.encode(),
-            arena_size=self.extents.size,
+            arena_size=self.objects.extents.size,
         )
         connection.reply(request, reply)
         worker = connection.peer
         if isinstance(worker, Worker):
-            worker.address = request.address
+            self.pool.registered(worker, msgspec.structs.replace(request.address, node_id=self.node_id))
             self.pool.put_idle(worker)
-            self.schedule()
+            self.leases.schedule()
 
-    def _fork(self, job_id: bytes) -> None:
+    def fork(self, job_id: bytes) -> None:
         worker_id = os.urandom(28)
-        self.pool.workers[worker_id] = worker = Worker(worker_id)
+        worker = Worker(worker_id)
+        self.pool.add(worker)
         job = job_id or b"\xff" * 4
         log = f"{self.settings['log_dir']}/worker-{worker_id.hex()}-{job.hex()}-{{pid}}"
         env = {
             "RAY_RAYLET_SOCKET": self.path,
             "RAY_NODE_ID_HEX": self.node_id.hex(),
+            "RAY_NODE_IP": self.node.host,
             "RAY_SESSION_DIR": self.settings["session_dir"],
         }
         header = log_markers.header(self.node_id)
@@ -212,7 +203,7 @@ class Raylet:
 
     def _forked(self, worker: Worker, reply: asyncio.Future[m.Forked]) -> None:
         if reply.exception() is None:
-            worker.pid = reply.result().pid
+            self.pool.forked(worker, reply.result().pid)
         else:
             self.pool.remove(worker.worker_id)
 
@@ -241,13 +232,13 @@ class Raylet:
         if worker.owner is not None:
             worker.owner.send(m.WorkerExited(worker.worker_id, kind, cause))
         self.actors.exited(worker, kind, cause)
-        self.scheduler.release(worker.lease_id)
-        self.schedule()
+        self.leases.scheduler.release(worker.lease_id)
+        self.leases.schedule()
 
     def kill(self, worker: Worker, note: str) -> None:
         """SIGKILL; `note` becomes the cause of its death."""
         worker.exit_note = worker.exit_note or note
-        _kill(worker.pid)
+        kill(worker.pid)
 
     def _kill_worker(self, _: aio.Connection, message: m.KillWorker) -> None:
         worker = self.pool.workers.get(message.worker_id)
@@ -259,155 +250,28 @@ class Raylet:
             for worker in list(self.pool.workers.values()):
                 is_detached = worker.hosted is not None and worker.hosted.spec.detached
                 if worker.job_id == message.info.job_id and not is_detached:
-                    _kill(worker.pid)
+                    kill(worker.pid)
 
-    def _soft_limit(self) -> int:
-        limit = self.config.num_workers_soft_limit
-        return limit if limit >= 0 else max(self.total.get("CPU", 0) // UNIT, 1)
+    def _ping(self, connection: aio.Connection, request: m.Ping) -> None:
+        """The answer comes behind a report of the resources as they are now."""
+        self.leases.report_now()
+        connection.reply(request)
 
-    # ---------------------------------------------------------- leases
+    def _set_draining(self, connection: aio.Connection, request: m.SetDraining) -> None:
+        self.draining = request.draining
+        connection.reply(request)
+        self.leases.reconsider()
 
-    def _request_lease(self, connection: aio.Connection, request: m.RequestLease) -> None:
-        demand = {name: units for name, units in request.scheduling.resources.items() if units}
-        short = self.scheduler.missing(demand)
-        if short:
-            text = f"{request.name} needs {describe(demand)}, and no node has that: {describe(short)} are missing."
-            self._gcs.send(m.ErrorEvent(request.scheduling.job_id, "infeasible", text))
-        self.scheduler.enqueue(Waiting((connection, request.rid), request.scheduling.job_id, demand))
-        self.schedule()
-
-    def schedule(self) -> None:
-        """Grant while resources and workers last; fork what is missing; ask idle leases back for who waits."""
-        while (worker := self._worker_for_next()) is not None:
-            lease_id = next(self._lease_ids)
-            granted = self.scheduler.next_grant(lease_id)
-            if granted is None:
-                self.pool.put_idle(worker)
-                break
-            worker.job_id, worker.lease_id = granted.job_id, lease_id
-            worker.connection.send(m.AssignWorker(granted.job_id, {}, granted.demand, {}))
-            if isinstance(granted.key, Hosted):
-                self.actors.granted(granted.key, worker)
-                continue
-            assert isinstance(granted.key, tuple) and worker.address is not None
-            connection, rid = granted.key
-            worker.owner = connection
-            connection.send(m.LeaseGranted(lease_id=lease_id, worker=worker.address, pid=worker.pid, rid=rid))
-        waiting = self.scheduler.waiting()
-        self._revoke_for({request.key[0] if isinstance(request.key, tuple) else self._gcs for request in waiting})
-        for surplus in self.pool.surplus(self._soft_limit() if not waiting else 1 << 30):
-            _kill(surplus.pid)
-        self._report()
-
-    def _revoke_for(self, who_waits: set[aio.Connection]) -> None:
-        """Ask leases back from owners that keep others waiting; an owner's own requests revoke nothing of its own."""
-        if not who_waits:
+    def _node_changed(self, _: aio.Connection, message: m.NodeChanged) -> None:
+        info = message.info
+        if info.state != "DEAD":
             return
-        for worker in self.pool.workers.values():
-            if worker.owner is not None and not worker.is_revoked and who_waits - {worker.owner}:
-                worker.is_revoked = True
-                worker.owner.send(m.RevokeLease(worker.lease_id))
-
-    def _worker_for_next(self) -> Worker | None:
-        """An idle worker for whoever is next; when there is none, one is forked and will call again."""
-        request = self.scheduler.next_waiting()
-        if request is None:
-            return None
-        worker = self.pool.take_idle(request.job_id)
-        if worker is None:
-            starting = sum(each.address is None for each in self.pool.workers.values())
-            most = max(self._soft_limit(), FORKS_AT_ONCE)
-            for _ in range(min(len(self.scheduler.waiting()), most) - starting):
-                self._fork(request.job_id)
-        return worker
-
-    def _cancel_lease(self, connection: aio.Connection, message: m.CancelLease) -> None:
-        if self.scheduler.cancel((connection, message.request_rid)):
-            connection.send(m.Failed(kind="cancelled", message="The request was taken back.", rid=message.request_rid))
-
-    def _return_lease(self, _: aio.Connection, message: m.ReturnLease) -> None:
-        worker = self.pool.by_lease(message.lease_id)
-        if worker is None:
+        if info.node_id == self.node_id:
+            logger.error("The raylet ends: the cluster has declared this node dead. %s", info.death_message)
+            self.stop.set()
             return
-        self.scheduler.release(message.lease_id)
-        if message.worker_broken:
-            worker.owner = None
-            _kill(worker.pid)
-        else:
-            self.pool.put_idle(worker)
-        self.schedule()
-
-    def _set_blocked(self, connection: aio.Connection, message: m.SetBlocked) -> None:
-        if isinstance(connection.peer, Worker):
-            self.scheduler.set_blocked(connection.peer.lease_id, message.blocked)
-            self.schedule()
-
-    def _report(self) -> None:
-        waiting = self.scheduler.waiting()
-        state = (dict(self.scheduler.available), len(waiting))
-        if state == self._reported:
-            return
-        self._reported = state
-        self._report_version += 1
-        demands = [
-            m.Demand(w.demand, 1, "waits for resources", w.job_id, bool(self.scheduler.missing(w.demand)))
-            for w in waiting[:100]
-        ]
-        report = m.ReportResources(self.node_id, self._report_version, state[0], self.total, demands)
-        self._gcs.send(report)
-
-    # ---------------------------------------------------------- shared memory
-
-    def _allocate_slab(self, connection: aio.Connection, request: m.AllocateSlab) -> None:
-        extent = self.extents.allocate(request.size)
-        if extent is None:
-            text = f"{request.size} bytes do not fit: {self.extents.used} of {self.extents.size} are in use."
-            connection.fail(request, "full", text)
-            return
-        self._slabs[extent[0]] = connection
-        connection.reply(request, m.SlabGranted(offset=extent[0], size=extent[1]))
-
-    def _release_slab(self, offset: int) -> None:
-        if offset in self._slabs:
-            del self._slabs[offset]
-            self.extents.free(offset)
-
-    def _objects_sealed(self, connection: aio.Connection, message: m.ObjectsSealed) -> None:
-        for object_id, offset, _ in message.objects:
-            self._objects[object_id] = (offset, connection)
-
-    def _free_objects(self, _: aio.Connection, message: m.FreeObjects) -> None:
-        for object_id in message.object_ids:
-            found = self._objects.pop(object_id, None)
-            if found is None:
-                continue
-            offset, holder = found
-            if holder is not None:
-                holder.send(m.SlabSpaceFreed([offset]))
-            else:
-                self._release_if_empty(self._slab_of(offset))
-
-    def _adopt_slabs(self, gone: aio.Connection) -> None:
-        """A process has ended: what it sealed stays for its owners, slabs with nothing in them go."""
-        for object_id, (offset, holder) in self._objects.items():
-            if holder is gone:
-                self._objects[object_id] = (offset, None)
-        for slab in [offset for offset, holder in self._slabs.items() if holder is gone]:
-            self._slabs[slab] = None
-            self._release_if_empty(slab)
-
-    def _slab_of(self, offset: int) -> int:
-        return max(slab for slab in self._slabs if slab <= offset)
-
-    def _release_if_empty(self, slab: int) -> None:
-        if not any(self._slab_of(offset) == slab for offset, _ in self._objects.values()):
-            self._release_slab(slab)
-
-
-def _kill(pid: int) -> None:
-    if pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        self.leases.view.remove(info.node_id)
+        self.leases.reconsider()
 
 
 def _describe_exit(status: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ray._core.common.messages import Address
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class Worker:
     """A worker process. `address` None: forked, not registered yet. `connection` is the shell's."""
 
@@ -35,10 +35,45 @@ class WorkerPool:
 
     def __init__(self) -> None:
         self.workers: dict[bytes, Worker] = {}
+        self.starting = 0
+        """Workers asked for that have not registered yet."""
         self._idle: list[Worker] = []
+        self._by_pid: dict[int, Worker] = {}
+        self._by_lease: dict[int, Worker] = {}
+        self._by_owner: dict[Any, dict[int, Worker]] = {}
 
     def __repr__(self) -> str:
-        return f"<WorkerPool workers={len(self.workers)} idle={len(self._idle)}>"
+        return f"<WorkerPool workers={len(self.workers)} idle={len(self._idle)} starting={self.starting}>"
+
+    # ---------------------------------------------------------- life
+
+    def add(self, worker: Worker) -> None:
+        """It has been asked for; `forked` and `registered` follow, or `remove`."""
+        self.workers[worker.worker_id] = worker
+        self.starting += 1
+
+    def forked(self, worker: Worker, pid: int) -> None:
+        worker.pid = pid
+        self._by_pid[pid] = worker
+
+    def registered(self, worker: Worker, address: Address) -> None:
+        if worker.address is None:
+            self.starting -= 1
+        worker.address = address
+
+    def remove(self, worker_id: bytes) -> Worker | None:
+        worker = self.workers.pop(worker_id, None)
+        if worker is None:
+            return None
+        if worker.address is None:
+            self.starting -= 1
+        if worker in self._idle:
+            self._idle.remove(worker)
+        self._by_pid.pop(worker.pid, None)
+        self._unindex(worker)
+        return worker
+
+    # ---------------------------------------------------------- leases
 
     def take_idle(self, job_id: bytes) -> Worker | None:
         for number in range(len(self._idle) - 1, -1, -1):
@@ -48,8 +83,18 @@ class WorkerPool:
                 return worker
         return None
 
-    def put_idle(self, worker: Worker) -> None:
+    def lease(self, worker: Worker, lease_id: int, owner: Any) -> None:
+        """`owner` (the shell's connection) uses `worker` from now on."""
+        worker.lease_id, worker.owner = lease_id, owner
+        self._by_lease[lease_id] = worker
+        self._by_owner.setdefault(owner, {})[lease_id] = worker
+
+    def end_lease(self, worker: Worker) -> None:
+        self._unindex(worker)
         worker.lease_id, worker.owner, worker.is_revoked = 0, None, False
+
+    def put_idle(self, worker: Worker) -> None:
+        self.end_lease(worker)
         self._idle.append(worker)
 
     def surplus(self, limit: int) -> list[Worker]:
@@ -58,17 +103,24 @@ class WorkerPool:
         del self._idle[: len(gone)]
         return gone
 
-    def remove(self, worker_id: bytes) -> Worker | None:
-        worker = self.workers.pop(worker_id, None)
-        if worker in self._idle:
-            self._idle.remove(worker)
-        return worker
+    # ---------------------------------------------------------- lookups
 
     def by_pid(self, pid: int) -> Worker | None:
-        return next((worker for worker in self.workers.values() if worker.pid == pid), None)
+        return self._by_pid.get(pid)
 
     def by_lease(self, lease_id: int) -> Worker | None:
-        return next((w for w in self.workers.values() if w.lease_id == lease_id and lease_id), None)
+        return self._by_lease.get(lease_id)
 
     def of_owner(self, owner: Any) -> list[Worker]:
-        return [worker for worker in self.workers.values() if worker.owner is owner]
+        return list(self._by_owner.get(owner, {}).values())
+
+    def leased(self) -> list[Worker]:
+        return list(self._by_lease.values())
+
+    def _unindex(self, worker: Worker) -> None:
+        leases = self._by_owner.get(worker.owner)
+        if leases is not None:
+            leases.pop(worker.lease_id, None)
+            if not leases:
+                del self._by_owner[worker.owner]
+        self._by_lease.pop(worker.lease_id, None)

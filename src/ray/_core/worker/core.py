@@ -50,6 +50,7 @@ class CoreWorker:
         self._puts = 0
         self._peers: dict[bytes, Connection] = {}
         self.gcs: Connection | None = None
+        self._watches_nodes = False
         self.namespace = ""
         self.code_paths: list[str] = []
         """Of the job's named actors."""
@@ -78,17 +79,33 @@ class CoreWorker:
         self.reactor.start()
         with self.lock:
             self.reactor.listen(listening, self, None)
+            host = os.environ.get("RAY_NODE_IP", "") if self.mode == "worker" else ""
+            port = self._listen_tcp(host) if host else 0
             self.raylet = self.reactor.connect_unix(raylet_path, self)
             self.raylet.peer = "raylet"
-            self.address = m.Address(b"", self.worker_id, "", 0, self.path)
+            self.address = m.Address(b"", self.worker_id, host, port, self.path)
             self.raylet.send(m.Hello(m.PROTOCOL, self.mode, worker_id=self.worker_id, pid=os.getpid()))
         registration = m.RegisterWorker(address=self.address, pid=os.getpid(), is_driver=self.mode == "driver")
         registered = self.call(self.raylet, registration)
         self.node: m.NodeInfo = registered.node
         self.config = configuration.load(registered.config)
+        with self.lock:
+            host = self.node.host
+            port = self.address.port or self._listen_tcp(host)  # a driver learns its node's address only now
+            self.address = m.Address(self.node.node_id, self.worker_id, host, port, self.path)
         self.gcs_address = f"{registered.gcs_host}:{registered.gcs_port}"
         self.arena = Arena(self.node.arena_path, registered.arena_size)
         self.slabs = SlabAllocator(self.config.slab_size)
+
+    def _listen_tcp(self, host: str) -> int:
+        """Let core workers of other nodes connect; they prove the token first. Returns the port. Locked."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listening_tcp = listening = socket.socket(family)
+        listening.bind((host if host in ("::1",) or host.startswith("127.") else "", 0))
+        listening.listen(1024)
+        self.reactor.listen(listening, self, self.token)
+        port: int = listening.getsockname()[1]
+        return port
 
     def connect_gcs(self) -> Connection:
         """The connection to the GCS, made at its first use. Locked."""
@@ -114,18 +131,39 @@ class CoreWorker:
         object_ref._core = None
         self.reactor.close()
         self._listening.close()
+        self._listening_tcp.close()
         os.unlink(self.path)
         self.arena.close()
 
     def peer(self, address: m.Address) -> Connection:
-        """The connection to another core worker. Locked. Raises OSError when its process has ended."""
+        """The connection to another core worker, by Unix socket on this node and TCP to others. Locked.
+
+        Raises OSError when its process on this node has ended; one elsewhere that cannot be reached closes it.
+        """
         connection = self._peers.get(address.worker_id)
         if connection is None or connection.is_closed:
-            connection = self.reactor.connect_unix(address.path, self)
+            if address.node_id == self.node.node_id:
+                connection = self.reactor.connect_unix(address.path, self)
+            else:
+                connection = self.reactor.connect_tcp(address.host, address.port, self, self.token)
+                self.watch_nodes()
             connection.peer = address
             connection.send(m.Hello(m.PROTOCOL, self.mode, worker_id=self.worker_id, address=self.address))
             self._peers[address.worker_id] = connection
         return connection
+
+    def watch_nodes(self) -> None:
+        """From now on hear which nodes die: a dead machine closes no connection. Locked."""
+        if not self._watches_nodes:
+            self._watches_nodes = True
+            self.connect_gcs().request(m.Subscribe(channel="node"), lambda reply: None)
+
+    def _node_changed(self, info: m.NodeInfo) -> None:
+        if info.state != "DEAD":
+            return
+        self.submitter.leases.node_died(info.node_id)
+        for connection in [c for c in self._peers.values() if c.peer.node_id == info.node_id]:
+            connection.close("its node has died")
 
     def call(self, connection: Connection, request: m.Request, timeout_s: float | None = 60.0) -> Any:
         """Ask and wait for the reply. Raises RaySystemError when it is `Failed` or does not come in time."""
@@ -172,7 +210,9 @@ class CoreWorker:
                 for key in message.object_ids:
                     self.unlend(key, message.borrower_id)
             case m.RevokeLease():
-                self.submitter.revoked(message.lease_id)
+                self.submitter.leases.revoked(message.lease_id)
+            case m.NodeChanged():
+                self._node_changed(message.info)
             case m.WorkerExited():
                 self.submitter.worker_exited(message)
             case m.SlabSpaceFreed():
@@ -192,8 +232,11 @@ class CoreWorker:
     def closed(self, connection: Connection, reason: str) -> None:
         if connection is self.raylet and self.mode == "worker":
             os._exit(1)  # the node is gone, and this process is part of it
+        if isinstance(connection.peer, tuple):
+            self.submitter.leases.raylet_lost(connection.peer[1], connection)
         if isinstance(connection.peer, m.Address):
-            self._peers.pop(connection.peer.worker_id, None)
+            if self._peers.get(connection.peer.worker_id) is connection:
+                del self._peers[connection.peer.worker_id]
             self.submitter.connection_lost(connection)
             self.lending.peer_gone(connection.peer.worker_id)
 

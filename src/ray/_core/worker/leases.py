@@ -58,11 +58,13 @@ class LeaseQueue:
             as all of it, so that nothing waits behind it.
         max_depth: and with no more tasks than this.
         max_requests: lease requests open at a time.
+        single_use: each lease runs one task and goes back, so that each task is placed anew (SPREAD).
     """
 
-    def __init__(self, target_us: float, max_depth: int, max_requests: int = 16) -> None:
+    def __init__(self, target_us: float, max_depth: int, max_requests: int = 16, *, single_use: bool = False) -> None:
         self.target_us = target_us
-        self.max_depth = max_depth
+        self.max_depth = 1 if single_use else max_depth
+        self.single_use = single_use
         self.max_requests = max_requests
         self.waiting: deque[tuple[bytes, float | None]] = deque()
         self.leases: dict[int, Lease] = {}
@@ -74,7 +76,7 @@ class LeaseQueue:
     def submit(self, task_id: bytes, estimate_us: float | None) -> list[Order]:
         """A task is ready to run."""
         self.waiting.append((task_id, estimate_us))
-        return self._fill()
+        return self.fill()
 
     def granted(self, lease_id: int, worker_id: bytes) -> list[Order]:
         """An open request was answered by a lease; it goes straight back when nothing waits any more."""
@@ -82,7 +84,7 @@ class LeaseQueue:
         if not self.waiting:
             return [ReturnLease(lease_id)]
         self.leases[lease_id] = Lease(lease_id, worker_id)
-        return self._fill()
+        return self.fill()
 
     def refused(self) -> list[Order]:
         """An open request was answered by no lease; the caller decides whether the tasks fail (`drain`)."""
@@ -106,7 +108,7 @@ class LeaseQueue:
                 lease.load_us -= lease.running.pop(task_id, 0.0)
             lease.blocked = True
         self.waiting.extendleft(reversed(tasks))
-        return self._fill() if lease is None else self._settle(lease, now_s)
+        return self.fill() if lease is None else self._settle(lease, now_s)
 
     def revoke(self, lease_id: int, now_s: float) -> list[Order]:
         """The raylet wants this lease for others: nothing more is pushed, and it returns when it is idle."""
@@ -131,6 +133,24 @@ class LeaseQueue:
         for lease in idle:
             del self.leases[lease.lease_id]
         return [ReturnLease(lease.lease_id) for lease in idle]
+
+    def fill(self) -> list[Order]:
+        """Push while some lease has room (the least loaded first), then ask for more leases."""
+        orders: list[Order] = []
+        while self.waiting:
+            roomy = [lease for lease in self.leases.values() if self._has_room(lease)]
+            if not roomy:
+                break
+            lease = min(roomy, key=lambda each: each.load_us)
+            task_id, estimate_us = self.waiting.popleft()
+            load_us = self.target_us if estimate_us is None else estimate_us + OVERHEAD_US
+            lease.running[task_id] = load_us
+            lease.load_us += load_us
+            orders.append(Push(task_id, lease.lease_id))
+        while self.open_requests < min(len(self.waiting), self.max_requests):
+            self.open_requests += 1
+            orders.append(AskForLease())
+        return orders
 
     def remove(self, task_id: bytes) -> bool:
         """Take a waiting task out (it was cancelled). False: it does not wait here."""
@@ -157,7 +177,9 @@ class LeaseQueue:
     # ---------------------------------------------------------- inside
 
     def _settle(self, lease: Lease, now_s: float) -> list[Order]:
-        orders = self._fill()
+        if self.single_use and not lease.running:
+            lease.revoked = True
+        orders = self.fill()
         if not lease.running:
             lease.idle_since_s = now_s
             if lease.revoked:
@@ -169,21 +191,3 @@ class LeaseQueue:
         if lease.blocked or lease.revoked:
             return False
         return not lease.running or (lease.load_us < self.target_us and len(lease.running) < self.max_depth)
-
-    def _fill(self) -> list[Order]:
-        """Push while some lease has room (the least loaded first), then ask for more leases."""
-        orders: list[Order] = []
-        while self.waiting:
-            roomy = [lease for lease in self.leases.values() if self._has_room(lease)]
-            if not roomy:
-                break
-            lease = min(roomy, key=lambda each: each.load_us)
-            task_id, estimate_us = self.waiting.popleft()
-            load_us = self.target_us if estimate_us is None else estimate_us + OVERHEAD_US
-            lease.running[task_id] = load_us
-            lease.load_us += load_us
-            orders.append(Push(task_id, lease.lease_id))
-        while self.open_requests < min(len(self.waiting), self.max_requests):
-            self.open_requests += 1
-            orders.append(AskForLease())
-        return orders

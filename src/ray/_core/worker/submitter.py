@@ -1,6 +1,7 @@
 """Tasks that this process submitted: their arguments, their way to a worker, their results and retries.
 
-Floor: worker. `leases` decides which worker gets what; this carries it out. Methods are locked unless they say so.
+Floor: worker. `leases` decides which worker gets what, `lease_client` holds the leases; this pushes tasks and takes
+their results. Methods are locked unless they say so.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ray._core.common import messages as m
-from ray._core.common.errors import RayTaskError, WorkerCrashedError
+from ray._core.common.errors import NodeDiedError, RayTaskError, TaskUnschedulableError, WorkerCrashedError
 from ray._core.common.ids import object_id
 from ray._core.common.options import TaskOptions
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
+from ray._core.worker.lease_client import Held, LeaseClient
 from ray._core.worker.leases import AskForLease, LeaseQueue, Order, Push, ReturnLease
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry
@@ -35,8 +40,13 @@ class Template:
     ) -> None:
         self.options = options
         self.average_us: float | None = None
-        self.scheduling = m.SchedulingClass(options.placing.resources, m.Strategy(), "", {}, job_id)
-        self.queue_key = tuple(sorted(options.placing.resources.items()))
+        placing = options.placing
+        strategy = placing.strategy or m.Strategy()
+        self.scheduling = m.SchedulingClass(placing.resources, strategy, "", placing.label_selector, job_id)
+        self.queue_key = (
+            tuple(sorted(placing.resources.items())),
+            msgspec.msgpack.encode((strategy, placing.label_selector)),
+        )
         self.message = m.TaskTemplate(
             namespace=namespace,
             template_id=next(_template_ids),
@@ -83,11 +93,9 @@ class Submitter:
         self._core = core
         self.tasks: dict[bytes, Record] = {}
         self._queues: dict[Any, LeaseQueue] = {}
-        self._lease_queue: dict[int, LeaseQueue] = {}
-        self._lease_worker: dict[int, Connection] = {}
+        self.leases = LeaseClient(core, self)
         self._known: dict[Connection, set[int]] = {}
         self._causes: dict[bytes, str] = {}
-        self._sweeping = False
 
     # ---------------------------------------------------------- arguments (not locked)
 
@@ -162,26 +170,38 @@ class Submitter:
         queue = self._queues.get(template.queue_key)
         if queue is None:
             config = self._core.config
-            queue = LeaseQueue(config.pipeline_target_ms * 1000, config.pipeline_max_depth)
+            spreads = template.scheduling.strategy.kind == "SPREAD"
+            queue = LeaseQueue(config.pipeline_target_ms * 1000, config.pipeline_max_depth, single_use=spreads)
             self._queues[template.queue_key] = queue
-        self._carry_out(queue, template, queue.submit(record.task_id, template.average_us))
+        self.carry_out(queue, template, queue.submit(record.task_id, template.average_us))
 
-    def _carry_out(self, queue: LeaseQueue, template: Template, orders: list[Order]) -> None:
+    def carry_out(self, queue: LeaseQueue, template: Template, orders: list[Order]) -> None:
         for order in orders:
             match order:
                 case Push():
                     self._push(self.tasks[order.task_id], order.lease_id)
                 case AskForLease():
-                    self._expire_others(queue)
-                    request = m.RequestLease(
-                        scheduling=template.scheduling, backlog=len(queue.waiting), name=template.options.name
-                    )
-                    self._core.raylet.request(request, lambda reply: self._answered(queue, template, reply))
+                    self.leases.expire_others(queue)
+                    self.leases.ask(queue, template, self._nodes_of_arguments(queue))
                 case ReturnLease():
-                    self._return(order.lease_id)
+                    self.leases.give_back(order.lease_id)
+
+    def queues(self) -> Iterable[LeaseQueue]:
+        return self._queues.values()
+
+    def _nodes_of_arguments(self, queue: LeaseQueue) -> list[bytes]:
+        """Nodes where the large arguments of the task that is next lie, most bytes first."""
+        sizes: dict[bytes, int] = {}
+        record = self.tasks[queue.waiting[0][0]]
+        for _, ref in record.packed.deps:
+            value = self._core.objects[ref.binary()].value
+            if value is not None and value.location is not None:
+                where = value.location
+                sizes[where.node_id] = sizes.get(where.node_id, 0) + where.size
+        return sorted(sizes, key=lambda node_id: -sizes[node_id])
 
     def _push(self, record: Record, lease_id: int) -> None:
-        connection = self._lease_worker[lease_id]
+        connection = self.leases.held[lease_id].worker
         record.lease_id = lease_id
         template = record.template.message
         known = self._known.setdefault(connection, set())
@@ -197,61 +217,14 @@ class Submitter:
         push = m.PushTask(record.task_id, template.template_id, record.packed.blob, deps, record.attempt)
         connection.send(push)
 
-    # ---------------------------------------------------------- leases
-
-    def _answered(self, queue: LeaseQueue, template: Template, reply: Any) -> None:
-        if isinstance(reply, m.LeaseGranted):
-            try:
-                connection = self._core.peer(reply.worker)
-            except OSError:  # it died between grant and now
-                queue.open_requests -= 1
-                self._core.raylet.send(m.ReturnLease(reply.lease_id, worker_broken=True))
-                self._carry_out(queue, template, queue._fill())
-                return
-            self._lease_queue[reply.lease_id] = queue
-            self._lease_worker[reply.lease_id] = connection
-            self._carry_out(queue, template, queue.granted(reply.lease_id, reply.worker.worker_id))
-            self._sweep_later()
-            return
-        queue.refused()
-        text = getattr(reply, "message", repr(reply))
+    def refused(self, queue: LeaseQueue, reply: m.Failed) -> None:
+        """No raylet will ever give a lease to what waits in `queue`."""
         for task_id in queue.drain():
-            self._crash(self.tasks[task_id], f"No worker could be leased: {text}")
-
-    def _return(self, lease_id: int) -> None:
-        self._lease_queue.pop(lease_id, None)
-        self._lease_worker.pop(lease_id, None)
-        self._core.raylet.send(m.ReturnLease(lease_id))
-
-    def _expire_others(self, wanting: LeaseQueue) -> None:
-        """Idle leases of other classes stand in the way of one that asks: back with them at once."""
-        for queue in self._queues.values():
-            if queue is not wanting:
-                for order in queue.expire(time.monotonic(), 0.0):
-                    assert isinstance(order, ReturnLease)
-                    self._return(order.lease_id)
-
-    def _sweep_later(self) -> None:
-        if not self._sweeping:
-            self._sweeping = True
-            self._core.reactor.call_later(self._core.config.lease_linger_ms / 1000, self._sweep)
-
-    def _sweep(self) -> None:
-        self._sweeping = False
-        self._core.drain()
-        for queue in self._queues.values():
-            for order in queue.expire(time.monotonic(), self._core.config.lease_linger_ms / 1000):
-                assert isinstance(order, ReturnLease)
-                self._return(order.lease_id)
-        if self._lease_queue:
-            self._sweep_later()
-
-    def revoked(self, lease_id: int) -> None:
-        queue = self._lease_queue.get(lease_id)
-        if queue is not None:
-            for order in queue.revoke(lease_id, time.monotonic()):
-                if isinstance(order, ReturnLease):
-                    self._return(order.lease_id)
+            record = self.tasks[task_id]
+            if reply.kind == "unschedulable":
+                self._fail(record, TaskUnschedulableError(f"{record.template.options.name}: {reply.message}"))
+            else:
+                self._crash(record, f"No worker could be leased: {reply.message}")
 
     # ---------------------------------------------------------- results
 
@@ -259,7 +232,8 @@ class Submitter:
         record = self.tasks.get(done.task_id)
         if record is None:
             return
-        queue = self._lease_queue.get(record.lease_id)
+        held = self.leases.held.get(record.lease_id)
+        queue = held.queue if held is not None else None
         template = record.template
         template.observe(done.duration_us)
         for key in done.borrowed:
@@ -276,7 +250,7 @@ class Submitter:
     def _settle(self, queue: LeaseQueue | None, record: Record) -> None:
         if queue is not None:
             orders = queue.finished(record.lease_id, record.task_id, time.monotonic())
-            self._carry_out(queue, record.template, orders)
+            self.carry_out(queue, record.template, orders)
 
     def _retries_exception(self, record: Record, done: m.TaskDone) -> bool:
         wanted = record.template.options.retry_exceptions
@@ -310,11 +284,11 @@ class Submitter:
         records = [self.tasks[task_id] for task_id in message.task_ids if task_id in self.tasks]
         if not records:
             return
-        queue = self._lease_queue.get(records[0].lease_id)
-        if queue is not None:
+        held = self.leases.held.get(records[0].lease_id)
+        if held is not None:
             tasks = [(record.task_id, record.template.average_us) for record in records]
-            orders = queue.handed_back(records[0].lease_id, tasks, time.monotonic())
-            self._carry_out(queue, records[0].template, orders)
+            orders = held.queue.handed_back(records[0].lease_id, tasks, time.monotonic())
+            self.carry_out(held.queue, records[0].template, orders)
 
     # ---------------------------------------------------------- failures
 
@@ -324,31 +298,42 @@ class Submitter:
     def connection_lost(self, connection: Connection) -> None:
         """A worker has gone: what was pushed to it runs again elsewhere, or fails when no retry is left."""
         self._known.pop(connection, None)
-        for lease_id in [lease_id for lease_id, each in self._lease_worker.items() if each is connection]:
-            queue = self._lease_queue[lease_id]
-            lost = queue.lost(lease_id)
-            del self._lease_queue[lease_id], self._lease_worker[lease_id]
-            self._core.raylet.send(m.ReturnLease(lease_id, worker_broken=True))
-            cause = self._causes.pop(connection.peer.worker_id, "Its process ended.")
+        for held, lost in self.leases.worker_lost(connection):
             for number, task_id in enumerate(lost):
                 record = self.tasks[task_id]
                 # Tasks start in order, so only the first can have run: the rest lose no retry.
                 if number == 0 and record.retries_left == 0:
-                    self._crash(record, cause)
+                    self._crash_with_cause(record, held, connection.peer.worker_id)
                     continue
                 if number == 0:
                     record.retries_left -= 1
                 record.attempt += 1
                 self._enqueue(record)
 
-    def _crash(self, record: Record, cause: str) -> None:
-        from ray._core.worker.core import error_value
+    def _crash_with_cause(self, record: Record, held: Held, worker_id: bytes) -> None:
+        """Ask the raylet that granted the lease whether it lives: so is told a crash of the worker from a node's."""
 
-        error = WorkerCrashedError(
+        def answered(reply: Any) -> None:
+            if isinstance(reply, m.Failed):
+                text = f"The node on which task {record.template.options.name} ran has died, and no retry is left."
+                self._fail(record, NodeDiedError(text))
+            else:
+                self._crash(record, self._causes.pop(worker_id, "Its process ended."))
+
+        held.raylet.request(m.Ping(), answered)
+
+    def _crash(self, record: Record, cause: str) -> None:
+        text = (
             f"The worker that ran task {record.template.options.name} ended before the task did. {cause} "
             f"Attempts: {record.attempt + 1}. Give it more with max_retries, or look into the worker's log."
         )
-        self._finish(record, [error_value(error)] * record.template.options.num_returns)
+        self._fail(record, WorkerCrashedError(text))
+
+    def _fail(self, record: Record, error: BaseException) -> None:
+        from ray._core.worker.core import error_value
+
+        if record.task_id in self.tasks:
+            self._finish(record, [error_value(error)] * record.template.options.num_returns)
 
 
 def _dependency_error(template: Template, value: m.Value) -> m.Value:

@@ -1,0 +1,168 @@
+"""Nodes of the cluster: who joins, who leaves, who has died, and what each has free.
+
+Floor: gcs, shell around `nodes.NodeTable`. Raylets register, report and answer pings; views of what they have free go
+to all raylets in batches, so that n nodes cost n messages per interval and not n².
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ray._core.common import messages as m
+from ray._core.gcs.nodes import NodeTable
+from ray._core.wire import aio
+
+if TYPE_CHECKING:
+    from ray._core.gcs.server import GcsServer
+
+logger = logging.getLogger(__name__)
+FRESH_UP_TO = 100
+"""Nodes: up to here whoever asks for the cluster's resources gets them as they are now."""
+FRESH_WITHIN_S = 0.25
+"""A raylet that does not answer by then is listed as it was."""
+
+
+class NodeManager:
+    def __init__(self, server: GcsServer) -> None:
+        self._server = server
+        self.table = NodeTable()
+        self.raylets: dict[bytes, aio.Connection] = {}
+        """Connections of living nodes' raylets, by node id."""
+        self._checks: dict[bytes, asyncio.Task[None]] = {}
+        self._publish_timer: asyncio.TimerHandle | None = None
+        self.handlers: dict[type, Any] = {
+            m.RegisterNode: self._register,
+            m.UnregisterNode: self._unregister,
+            m.DrainNode: self._drain,
+            m.ReportResources: self._reported,
+            m.ListNodes: lambda c, request: c.reply(request, m.NodeList(nodes=self.table.infos())),
+            m.GetClusterResources: self._cluster_resources,
+        }
+
+    def snapshot(self, channel: str) -> list[Any]:
+        """What a new subscriber of `channel` must know first."""
+        if channel == "resources":
+            return [m.ResourceViews(self.table.views())]
+        return [m.NodeChanged(info) for info in self.table.infos()] if channel == "node" else []
+
+    # ---------------------------------------------------------- joining
+
+    def _register(self, connection: aio.Connection, request: m.RegisterNode) -> None:
+        info = request.info
+        head = next((each for each in self.table.infos() if each.is_head), None)
+        if head is not None and (head.version, head.python) != (info.version, info.python):
+            connection.fail(
+                request,
+                "version_mismatch",
+                f"The head runs pure-ray {head.version} on Python {head.python}, this node {info.version} on "
+                f"{info.python}. Install the same versions on both.",
+            )
+            return
+        connection.peer = ("node", info.node_id)
+        self.raylets[info.node_id] = connection
+        info = self.table.register(msgspec.structs.replace(info, start_time_ms=_now_ms()))
+        self._server.publisher.publish("node", m.NodeChanged(info), info.node_id)
+        self._publish_soon()
+        self._checks[info.node_id] = asyncio.get_running_loop().create_task(self._check(info.node_id, connection))
+        config = self._server.config.encode()
+        answer = m.NodeRegistered(session_name=self._server.session_name, config=config, nodes=self.table.infos())
+        connection.reply(request, answer)
+        self._server.actors.nodes_changed()
+
+    # ---------------------------------------------------------- leaving
+
+    def _unregister(self, connection: aio.Connection, request: m.UnregisterNode) -> None:
+        self.died(request.node_id, request.reason, request.message)
+        connection.reply(request)
+
+    def _drain(self, connection: aio.Connection, request: m.DrainNode) -> None:
+        raylet = self.raylets.get(request.node_id)
+        if raylet is None:
+            connection.fail(request, "unknown_node", f"There is no living node {request.node_id.hex()}.")
+            return
+        self.table.set_draining(request.node_id, True)
+        self._publish_soon()
+        raylet.request(m.SetDraining(draining=True))
+        connection.reply(request)
+
+    def connection_lost(self, node_id: bytes, connection: aio.Connection) -> None:
+        if self.raylets.get(node_id) is connection:
+            text = f"The raylet's connection was lost: {connection.close_reason}."
+            self.died(node_id, "UNEXPECTED_TERMINATION", text)
+
+    def died(self, node_id: bytes, reason: str, message: str) -> None:
+        """Declare a node dead and tell everybody; again: nothing."""
+        dead = self.table.die(node_id, reason, message, _now_ms())
+        if dead is None:
+            return
+        logger.warning("Node %s is dead (%s): %s", node_id.hex(), reason, message)
+        self._server.publisher.publish("node", m.NodeChanged(dead), node_id)
+        self._publish_soon()
+        self.raylets.pop(node_id, None)
+        check = self._checks.pop(node_id, None)
+        if check is not None and check is not asyncio.current_task():
+            check.cancel()
+        self._server.actors.node_died(node_id, message)
+        self._server.log_relay.node_died(node_id)
+
+    async def _check(self, node_id: bytes, connection: aio.Connection) -> None:
+        """Ask now and then whether the raylet still answers: a machine that lost its power closes no connection."""
+        config = self._server.config
+        await asyncio.sleep(config.health_check_initial_delay_ms / 1000)
+        missed = 0
+        while not connection.is_closed:
+            try:
+                await asyncio.wait_for(connection.request(m.Ping()), config.health_check_timeout_ms / 1000)
+                missed = 0
+            except TimeoutError:
+                missed += 1
+            except ConnectionError:
+                return  # `connection_lost` says so
+            if missed >= config.health_check_failure_threshold:
+                silent_s = missed * (config.health_check_timeout_ms + config.health_check_period_ms) / 1000
+                self.died(node_id, "UNEXPECTED_TERMINATION", f"The raylet did not answer for {silent_s:g} s.")
+                connection.close("the node was declared dead")
+                return
+            await asyncio.sleep(config.health_check_period_ms / 1000)
+
+    # ---------------------------------------------------------- resources
+
+    def _reported(self, _: aio.Connection, report: m.ReportResources) -> None:
+        self.table.report(report)
+        self._server.actors.nodes_changed()
+        self._publish_soon()
+
+    def _cluster_resources(self, connection: aio.Connection, request: m.GetClusterResources) -> None:
+        """Answered as things are now: each raylet is asked to report first. Large clusters hear the last reports."""
+        asked = (
+            [raylet.request(m.Ping()) for raylet in self.raylets.values()] if len(self.raylets) <= FRESH_UP_TO else []
+        )
+        waiting = asyncio.gather(*asked, return_exceptions=True)
+        timer = asyncio.get_running_loop().call_later(FRESH_WITHIN_S, waiting.cancel)
+
+        def answer(_: object) -> None:
+            timer.cancel()
+            demands = self.table.demands() + self._server.actors.demands()
+            connection.reply(request, m.ClusterResources(views=self.table.views(), demands=demands, pending_groups=[]))
+
+        waiting.add_done_callback(answer)
+
+    def _publish_soon(self) -> None:
+        if self._publish_timer is None:
+            delay_s = max(self._server.config.resource_report_interval_ms, len(self.raylets)) / 1000
+            self._publish_timer = asyncio.get_running_loop().call_later(delay_s, self._publish)
+
+    def _publish(self) -> None:
+        self._publish_timer = None
+        changes = self.table.take_changes()
+        if changes:
+            self._server.publisher.publish("resources", m.ResourceViews(changes))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,46 @@
+"""What this raylet knows of the other nodes: rows from the GCS, up to a report interval old.
+
+Floor: raylet, pure. Whatever this raylet sends to a node is taken off that node's row at once, so that a burst of
+requests is not all sent to the one node which the last report showed free.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ray._core.common.messages import NodeView
+from ray._core.common.resources import Resources, subtract
+
+
+class ClusterView:
+    def __init__(self) -> None:
+        self.rows: dict[bytes, NodeView] = {}
+
+    def __repr__(self) -> str:
+        return f"<ClusterView nodes={len(self.rows)}>"
+
+    def update(self, views: list[NodeView]) -> bool:
+        """Take rows that changed; older ones than known change nothing. True: something is news."""
+        news = False
+        for view in views:
+            known = self.rows.get(view.node_id)
+            if not view.alive:
+                news |= self.rows.pop(view.node_id, None) is not None
+            elif known is None or view.version > known.version or view.draining != known.draining:
+                self.rows[view.node_id] = view
+                news = True
+        return news
+
+    def remove(self, node_id: bytes) -> None:
+        self.rows.pop(node_id, None)
+
+    def debit(self, node_id: bytes, demand: Resources) -> None:
+        """Something was sent there; the node's next report tells the truth again."""
+        row = self.rows.get(node_id)
+        if row is not None:
+            available = dict(row.available)
+            subtract(available, demand)
+            self.rows[node_id] = msgspec.structs.replace(row, available=available)
+
+    def others(self, own_id: bytes) -> list[NodeView]:
+        return [row for node_id, row in self.rows.items() if node_id != own_id]

@@ -1,0 +1,310 @@
+"""Lease requests of this node: granted here, sent on to a better node, or kept until a node can hold them.
+
+Floor: raylet, shell around `scheduler`, `cluster_view` and `common.policy`. Owners send requests, workers' ends and
+views of other nodes come in; grants, spills, revocations and reports to the GCS go out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.common.policy import Choice, Knobs, Outcome, pick_node, utilization
+from ray._core.common.resources import UNIT, Resources, describe, fits
+from ray._core.raylet.actor_host import Hosted
+from ray._core.raylet.cluster_view import ClusterView
+from ray._core.raylet.scheduler import Scheduler, Waiting
+from ray._core.raylet.workers import Worker, WorkerPool
+from ray._core.wire import aio
+
+if TYPE_CHECKING:
+    from ray._core.raylet.server import Raylet
+
+FORKS_AT_ONCE = 4
+"""Workers that start at the same time, at least; more would only share the same cores."""
+MAX_HOPS = 8
+"""A request that was sent on so often waits where it is: views contradict each other."""
+
+
+class LeaseManager:
+    def __init__(self, raylet: Raylet, total: Resources) -> None:
+        self._raylet = raylet
+        self.scheduler = Scheduler(total)
+        self.view = ClusterView()
+        self._knobs = Knobs(
+            raylet.config.scheduler_spread_threshold,
+            raylet.config.scheduler_top_k_fraction,
+            raylet.config.scheduler_top_k_absolute,
+            raylet.config.scheduler_avoid_gpu_nodes,
+        )
+        self._rng = Random()
+        self._spread_after = b""
+        self._infeasible: dict[object, Waiting] = {}
+        self._of_connection: dict[aio.Connection, set[int]] = {}
+        self._lease_ids = itertools.count(int.from_bytes(os.urandom(5), "little") << 20)  # unlike other raylets' ids
+        self._version = 0
+        self._reported: Any = None
+        self._report_timer: asyncio.TimerHandle | None = None
+        self.handlers: dict[type, Any] = {
+            m.RequestLease: self._request,
+            m.CancelLease: self._cancel,
+            m.ReturnLease: self._return,
+            m.SetBlocked: self._set_blocked,
+            m.ResourceViews: self._views_changed,
+        }
+
+    @property
+    def pool(self) -> WorkerPool:
+        return self._raylet.pool
+
+    # ---------------------------------------------------------- where to
+
+    def _request(self, connection: aio.Connection, request: m.RequestLease) -> None:
+        demand = {name: units for name, units in request.scheduling.resources.items() if units}
+        waiting = Waiting((connection, request.rid), request.scheduling.job_id, demand, request)
+        self._of_connection.setdefault(connection, set()).add(request.rid)
+        self._place(waiting)
+        self.schedule()
+
+    def _place(self, waiting: Waiting) -> None:
+        """Queue the request here, send it on, or keep it aside."""
+        choice = self._choose(waiting)
+        own = self._raylet.node_id
+        match choice.outcome:
+            case Outcome.PLACED | Outcome.BUSY if choice.node_id == own:
+                self.scheduler.enqueue(waiting)
+            case Outcome.PLACED | Outcome.BUSY if waiting.request.hops < MAX_HOPS and choice.node_id is not None:
+                self._spill(waiting, choice.node_id)
+            case Outcome.UNSCHEDULABLE:
+                self._answer(waiting, m.Failed(kind="unschedulable", message=choice.why))
+            case _:
+                self._set_aside(waiting, choice.why)
+
+    def _choose(self, waiting: Waiting) -> Choice:
+        request: m.RequestLease = waiting.request
+        scheduling = request.scheduling
+        strategy, labels = scheduling.strategy, scheduling.label_selector
+        own = self._own_row()
+        if strategy.kind == "DEFAULT" and not labels and not request.prefer_nodes:
+            # The common case, whose cost must not grow with the number of nodes.
+            is_plain = not own.total.get("GPU") or waiting.demand.get("GPU") or len(self.view.rows) < 2
+            if is_plain and fits(waiting.demand, own.available) and utilization(own) < self._knobs.spread_threshold:
+                return Choice(Outcome.PLACED, own.node_id)
+        if strategy.kind == "SPREAD" and request.hops:
+            strategy = m.Strategy()  # the raylet before this one has chosen; only if that failed, choose again
+        choice = pick_node(
+            waiting.demand,
+            [own, *self.view.others(own.node_id)],
+            strategy,
+            labels,
+            rng=self._rng,
+            local=own.node_id,
+            prefer=request.prefer_nodes,
+            spread_after=self._spread_after,
+            knobs=self._knobs,
+        )
+        if strategy.kind == "SPREAD" and choice.node_id is not None:
+            self._spread_after = choice.node_id
+        return choice
+
+    def _own_row(self) -> m.NodeView:
+        """This node as the policy sees it: what is claimed by those who wait counts as taken."""
+        node = self._raylet.node
+        return m.NodeView(
+            node.node_id,
+            node.host,
+            node.raylet_port,
+            node.raylet_path,
+            self.scheduler.total,
+            self.scheduler.unclaimed(),
+            node.labels,
+            self._version,
+            draining=self._raylet.draining,
+        )
+
+    def _spill(self, waiting: Waiting, node_id: bytes) -> None:
+        row = self.view.rows[node_id]
+        self.view.debit(node_id, waiting.demand)
+        self._answer(
+            waiting, m.LeaseSpilled(node_id=node_id, host=row.host, port=row.raylet_port, path=row.raylet_path)
+        )
+
+    def _answer(self, waiting: Waiting, reply: m.Reply) -> None:
+        assert isinstance(waiting.key, tuple)
+        connection, reply.rid = waiting.key
+        open_rids = self._of_connection.get(connection)
+        if open_rids is not None:
+            open_rids.discard(reply.rid)
+        connection.send(reply)
+
+    # ---------------------------------------------------------- nobody can hold it
+
+    def _set_aside(self, waiting: Waiting, why: str) -> None:
+        """No node of today can hold it: it waits for one that can, and after a while the driver is told why."""
+        self._infeasible[waiting.key] = waiting
+        delay_s = self._raylet.config.infeasible_warning_s
+        asyncio.get_running_loop().call_later(delay_s, self._warn, waiting.key)
+
+    def _warn(self, key: object) -> None:
+        waiting = self._infeasible.get(key)
+        if waiting is None:
+            return
+        why = self._choose(waiting).why
+        text = (
+            f"{waiting.request.name} needs {describe(waiting.demand)} and no node can ever give it: {why}. "
+            "It waits until a node joins that can; or ask for less."
+        )
+        self._raylet.gcs.send(m.ErrorEvent(waiting.job_id, "infeasible", text))
+
+    def _views_changed(self, _: aio.Connection, message: m.ResourceViews) -> None:
+        if self.view.update(message.views):
+            self.reconsider()
+
+    def reconsider(self) -> None:
+        """The cluster has changed: what waits here may do better elsewhere now, or become possible at all."""
+        aside, self._infeasible = self._infeasible, {}
+        for waiting in aside.values():
+            self._place(waiting)
+        left = dict(self.scheduler.available)
+        for waiting in self.scheduler.waiting():
+            if fits(waiting.demand, left):
+                for name, units in waiting.demand.items():
+                    left[name] -= units
+            elif len(self.view.rows) > 1 and waiting.request is not None:
+                self.scheduler.cancel(waiting.key)
+                self._place(waiting)
+        self.schedule()
+
+    # ---------------------------------------------------------- granting
+
+    def schedule(self) -> None:
+        """Grant while resources and workers last; fork what is missing; ask idle leases back for who waits."""
+        while self._grant_one():
+            pass
+        limit = self.soft_limit()
+        for _ in range(self.scheduler.servable(max(limit, FORKS_AT_ONCE)) - self.pool.starting):
+            waiting = next(self.scheduler.fitting())
+            self._raylet.fork(waiting.job_id)
+        waits = self.scheduler.waiting()
+        self._revoke_for({request.key[0] if isinstance(request.key, tuple) else None for request in waits})
+        for surplus in self.pool.surplus(limit if not waits else 1 << 30):
+            kill(surplus.pid)
+        self.report()
+
+    def _grant_one(self) -> bool:
+        for waiting in self.scheduler.fitting():
+            worker = self.pool.take_idle(waiting.job_id)
+            if worker is None:
+                continue
+            lease_id = next(self._lease_ids)
+            self.scheduler.grant(waiting, lease_id)
+            assert worker.address is not None
+            owner = waiting.key[0] if isinstance(waiting.key, tuple) else None
+            self.pool.lease(worker, lease_id, owner)
+            worker.connection.send(m.AssignWorker(waiting.job_id, {}, waiting.demand, {}))
+            if isinstance(waiting.key, Hosted):
+                self._raylet.actors.granted(waiting.key, worker)
+                return True
+            self._answer(waiting, m.LeaseGranted(lease_id=lease_id, worker=worker.address, pid=worker.pid))
+            return True
+        return False
+
+    def soft_limit(self) -> int:
+        limit = self._raylet.config.num_workers_soft_limit
+        return limit if limit >= 0 else max(self.scheduler.total.get("CPU", 0) // UNIT, 1)
+
+    def _revoke_for(self, who_waits: set[aio.Connection | None]) -> None:
+        """Ask leases back from owners that keep others waiting; an owner's own requests revoke nothing of its own."""
+        if not who_waits:
+            return
+        for worker in self.pool.leased():
+            if worker.owner is not None and not worker.is_revoked and who_waits - {worker.owner}:
+                worker.is_revoked = True
+                worker.owner.send(m.RevokeLease(worker.lease_id))
+
+    def _cancel(self, connection: aio.Connection, message: m.CancelLease) -> None:
+        key = (connection, message.request_rid)
+        waiting = self.scheduler.cancel(key) or self._infeasible.pop(key, None)
+        if waiting is not None:
+            self._answer(waiting, m.Failed(kind="cancelled", message="The request was taken back."))
+            self.schedule()
+
+    def _return(self, _: aio.Connection, message: m.ReturnLease) -> None:
+        worker = self.pool.by_lease(message.lease_id)
+        if worker is None:
+            return
+        self.scheduler.release(message.lease_id)
+        if message.worker_broken:
+            self.pool.end_lease(worker)
+            kill(worker.pid)
+        else:
+            self.pool.put_idle(worker)
+        self.schedule()
+
+    def _set_blocked(self, connection: aio.Connection, message: m.SetBlocked) -> None:
+        if isinstance(connection.peer, Worker):
+            self.scheduler.set_blocked(connection.peer.lease_id, message.blocked)
+            self.schedule()
+
+    def owner_gone(self, connection: aio.Connection) -> None:
+        """Its requests are void, and nobody wants the results of what its workers run."""
+        for rid in self._of_connection.pop(connection, ()):
+            self.scheduler.cancel((connection, rid))
+            self._infeasible.pop((connection, rid), None)
+        for worker in self.pool.of_owner(connection):
+            kill(worker.pid)
+
+    # ---------------------------------------------------------- telling the GCS
+
+    def report(self) -> None:
+        """Send what changed now, but no more often than the report interval; the last state always leaves."""
+        if self._report_timer is None:
+            self._send_report()
+
+    def report_now(self) -> None:
+        if self._report_timer is not None:
+            self._report_timer.cancel()
+        self._send_report()
+
+    def _send_report(self) -> None:
+        self._report_timer = None
+        state = (dict(self.scheduler.available), self._demands())
+        if state == self._reported:
+            return
+        self._reported = state
+        self._version += 1
+        self._raylet.gcs.send(
+            m.ReportResources(
+                self._raylet.node_id,
+                self._version,
+                state[0],
+                dict(self.scheduler.total),
+                state[1],
+                num_workers=len(self.pool.workers),
+            )
+        )
+        interval_s = max(self._raylet.config.resource_report_interval_ms, len(self.view.rows)) / 1000
+        self._report_timer = asyncio.get_running_loop().call_later(interval_s, self._send_report)
+
+    def _demands(self) -> list[m.Demand]:
+        counts: dict[tuple[bytes, bool, tuple[tuple[str, int], ...]], int] = {}
+        for requests, is_infeasible in ((self.scheduler.waiting(), False), (self._infeasible.values(), True)):
+            for waiting in requests:
+                key = (waiting.job_id, is_infeasible, tuple(sorted(waiting.demand.items())))
+                counts[key] = counts.get(key, 0) + 1
+        return [
+            m.Demand(dict(shape), count, "no node can hold it" if bad else "waits for resources", job_id, bad)
+            for (job_id, bad, shape), count in itertools.islice(counts.items(), 100)
+        ]
+
+
+def kill(pid: int) -> None:
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

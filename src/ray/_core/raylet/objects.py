@@ -1,0 +1,135 @@
+"""Which objects lie in this node's arena, in whose slabs, and which slabs nobody needs any more.
+
+Floor: raylet, pure. A slab belongs to the process that fills it (its holder, the shell's connection), or to the raylet
+(None): the slabs of processes that have ended, and the extents of copies pulled from other nodes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from bisect import bisect_right, insort
+from collections import OrderedDict
+from typing import Any
+
+EARLY_KEPT = 10_000
+"""Frees that overtook the word that the object exists (another connection brought them); remembered up to this many."""
+
+
+@dataclasses.dataclass(slots=True)
+class Slab:
+    offset: int
+    holder: Any
+    live: int = 0
+    """Objects in it that nobody has freed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Placed:
+    """Where an object lies."""
+
+    offset: int
+    size: int
+    slab: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TellHolder:
+    """The space at `offset` is free again; its slab's holder manages it."""
+
+    holder: Any
+    offset: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ReleaseExtent:
+    """Nothing is left in the extent at `offset`."""
+
+    offset: int
+
+
+Order = TellHolder | ReleaseExtent
+
+
+class ObjectTable:
+    def __init__(self) -> None:
+        self.objects: dict[bytes, Placed] = {}
+        self._slabs: dict[int, Slab] = {}
+        self._starts: list[int] = []
+        self._of_holder: dict[Any, set[int]] = {}
+        self._freed_early: OrderedDict[bytes, None] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<ObjectTable objects={len(self.objects)} slabs={len(self._slabs)}>"
+
+    def add_slab(self, offset: int, holder: Any) -> None:
+        self._slabs[offset] = Slab(offset, holder)
+        insort(self._starts, offset)
+        if holder is not None:
+            self._of_holder.setdefault(holder, set()).add(offset)
+
+    def release_slab(self, offset: int) -> list[Order]:
+        """Its holder has nothing in it any more; an unknown slab changes nothing."""
+        slab = self._slabs.get(offset)
+        return [] if slab is None else self._drop(slab)
+
+    def sealed(self, object_id: bytes, offset: int, size: int) -> list[Order]:
+        """An object can be read at `offset`.
+
+        It replaces an earlier copy: that was of an attempt of the task whose end its owner never saw. If the owner
+        was quicker to free it than this word to come, it is freed at once.
+        """
+        slab = self._slabs[self._starts[bisect_right(self._starts, offset) - 1]]
+        slab.live += 1
+        if object_id in self._freed_early:
+            del self._freed_early[object_id]
+            return self._freed(slab, offset)
+        orders = self.free(object_id) if object_id in self.objects else []
+        self.objects[object_id] = Placed(offset, size, slab.offset)
+        return orders
+
+    def free(self, object_id: bytes) -> list[Order]:
+        placed = self.objects.pop(object_id, None)
+        if placed is None:
+            self._freed_early[object_id] = None
+            if len(self._freed_early) > EARLY_KEPT:
+                self._freed_early.popitem(last=False)
+            return []
+        return self._freed(self._slabs[placed.slab], placed.offset)
+
+    def expected(self, object_id: bytes) -> None:
+        """The object is to come here anew (pulled, or made again): an earlier free is not meant for it."""
+        self._freed_early.pop(object_id, None)
+
+    def holder_gone(self, holder: Any) -> list[Order]:
+        """A process has ended: what it sealed stays for its owners, slabs with nothing in them go."""
+        orders: list[Order] = []
+        for offset in self._of_holder.pop(holder, ()):
+            slab = self._slabs[offset]
+            slab.holder = None
+            if not slab.live:
+                orders += self._drop(slab)
+        return orders
+
+    def validate(self) -> None:
+        live = dict.fromkeys(self._slabs, 0)
+        for placed in self.objects.values():
+            live[placed.slab] += 1
+        assert live == {offset: slab.live for offset, slab in self._slabs.items()}, self
+        assert self._starts == sorted(self._slabs)
+        assert all(slab.live for slab in self._slabs.values() if slab.holder is None), self
+
+    def _freed(self, slab: Slab, offset: int) -> list[Order]:
+        slab.live -= 1
+        if slab.holder is not None:
+            return [TellHolder(slab.holder, offset)]
+        return [] if slab.live else self._drop(slab)
+
+    def _drop(self, slab: Slab) -> list[Order]:
+        del self._slabs[slab.offset]
+        del self._starts[bisect_right(self._starts, slab.offset) - 1]
+        slabs = self._of_holder.get(slab.holder)
+        if slabs is not None:
+            slabs.discard(slab.offset)
+            if not slabs:
+                del self._of_holder[slab.holder]
+        return [ReleaseExtent(slab.offset)]

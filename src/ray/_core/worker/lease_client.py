@@ -1,0 +1,167 @@
+"""Leases of this process: asked of its raylet, followed to others, kept, and given back to whoever granted them.
+
+Floor: worker. All methods are locked. `leases.LeaseQueue` decides how many; `submitter` uses them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.wire.reactor import Connection
+from ray._core.worker.leases import LeaseQueue, ReturnLease
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+    from ray._core.worker.submitter import Submitter, Template
+
+
+@dataclasses.dataclass(slots=True)
+class Held:
+    """A lease: `worker` runs the tasks of `queue`, `raylet` granted it."""
+
+    queue: LeaseQueue
+    worker: Connection
+    raylet: Connection
+
+
+class LeaseClient:
+    def __init__(self, core: CoreWorker, submitter: Submitter) -> None:
+        self._core = core
+        self._submitter = submitter
+        self.held: dict[int, Held] = {}
+        self._of_worker: dict[Connection, set[int]] = {}
+        self._raylets: dict[bytes, Connection] = {}
+        self._sweeping = False
+
+    # ---------------------------------------------------------- asking
+
+    def ask(self, queue: LeaseQueue, template: Template, prefer_nodes: list[bytes]) -> None:
+        self._ask(self._core.raylet, queue, template, 0, prefer_nodes)
+
+    def _ask(
+        self, raylet: Connection, queue: LeaseQueue, template: Template, hops: int, prefer_nodes: list[bytes]
+    ) -> None:
+        request = m.RequestLease(
+            scheduling=template.scheduling,
+            backlog=len(queue.waiting),
+            hops=hops,
+            prefer_nodes=prefer_nodes,
+            name=template.options.name,
+        )
+        raylet.request(request, lambda reply: self._answered(raylet, queue, template, hops, reply))
+
+    def _answered(self, raylet: Connection, queue: LeaseQueue, template: Template, hops: int, reply: Any) -> None:
+        submitter = self._submitter
+        if isinstance(reply, m.LeaseGranted):
+            self._granted(raylet, queue, template, reply)
+        elif not queue.waiting:
+            queue.refused()
+        elif isinstance(reply, m.LeaseSpilled):
+            self._ask(self._remote(reply), queue, template, hops + 1, [])
+        elif reply.kind == "connection_lost" and raylet is not self._core.raylet:
+            self._ask(self._core.raylet, queue, template, 0, [])  # that node died: our own raylet knows others
+        else:
+            queue.refused()
+            submitter.refused(queue, reply)
+
+    def _granted(self, raylet: Connection, queue: LeaseQueue, template: Template, granted: m.LeaseGranted) -> None:
+        try:
+            worker = self._core.peer(granted.worker)
+        except OSError:  # it died between grant and now
+            raylet.send(m.ReturnLease(granted.lease_id, worker_broken=True))
+            queue.refused()
+            self._submitter.carry_out(queue, template, queue.fill())
+            return
+        self.held[granted.lease_id] = Held(queue, worker, raylet)
+        self._of_worker.setdefault(worker, set()).add(granted.lease_id)
+        self._submitter.carry_out(queue, template, queue.granted(granted.lease_id, granted.worker.worker_id))
+        self._sweep_later()
+
+    def _remote(self, where: m.LeaseSpilled) -> Connection:
+        """The connection to another node's raylet; when it cannot be made, its requests fail as connection_lost."""
+        if where.node_id == self._core.node.node_id:
+            return self._core.raylet
+        connection = self._raylets.get(where.node_id)
+        if connection is None or connection.is_closed:
+            core = self._core
+            connection = core.reactor.connect_tcp(where.host, where.port, core, core.token)
+            connection.peer = ("raylet", where.node_id)
+            connection.send(
+                m.Hello(m.PROTOCOL, core.mode, core.node.node_id, core.worker_id, core.job_id, core.address)
+            )
+            self._raylets[where.node_id] = connection
+        return connection
+
+    # ---------------------------------------------------------- giving back
+
+    def give_back(self, lease_id: int) -> None:
+        held = self._forget(lease_id)
+        if held is not None:
+            held.raylet.send(m.ReturnLease(lease_id))
+
+    def expire_others(self, wanting: LeaseQueue) -> None:
+        """Idle leases of other classes stand in the way of one that asks: back with them at once."""
+        for queue in self._submitter.queues():
+            if queue is not wanting:
+                self._expire(queue, 0.0)
+
+    def _expire(self, queue: LeaseQueue, linger_s: float) -> None:
+        for order in queue.expire(time.monotonic(), linger_s):
+            assert isinstance(order, ReturnLease)
+            self.give_back(order.lease_id)
+
+    def _sweep_later(self) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            self._core.reactor.call_later(self._core.config.lease_linger_ms / 1000, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = False
+        self._core.drain()
+        for queue in self._submitter.queues():
+            self._expire(queue, self._core.config.lease_linger_ms / 1000)
+        if self.held:
+            self._sweep_later()
+
+    def revoked(self, lease_id: int) -> None:
+        held = self.held.get(lease_id)
+        if held is not None:
+            for order in held.queue.revoke(lease_id, time.monotonic()):
+                if isinstance(order, ReturnLease):
+                    self.give_back(order.lease_id)
+
+    # ---------------------------------------------------------- losses
+
+    def worker_lost(self, worker: Connection) -> list[tuple[Held, list[bytes]]]:
+        """The leases of a worker that has gone, each with the ids of what had been pushed to it, oldest first."""
+        lost = []
+        for lease_id in list(self._of_worker.get(worker, ())):
+            held = self._forget(lease_id)
+            assert held is not None
+            held.raylet.send(m.ReturnLease(lease_id, worker_broken=True))
+            lost.append((held, held.queue.lost(lease_id)))
+        return lost
+
+    def raylet_lost(self, node_id: bytes, raylet: Connection) -> None:
+        """A node's raylet has gone, and with it every worker it had: their connections need not be waited for."""
+        if self._raylets.get(node_id) is raylet:
+            del self._raylets[node_id]
+        for worker in {held.worker for held in self.held.values() if held.raylet is raylet}:
+            worker.close("its node has died")
+
+    def node_died(self, node_id: bytes) -> None:
+        raylet = self._raylets.get(node_id)
+        if raylet is not None:
+            raylet.close("its node has died")
+
+    def _forget(self, lease_id: int) -> Held | None:
+        held = self.held.pop(lease_id, None)
+        if held is not None:
+            leases = self._of_worker[held.worker]
+            leases.discard(lease_id)
+            if not leases:
+                del self._of_worker[held.worker]
+        return held

@@ -1,0 +1,85 @@
+"""Objects and slabs: nothing is released while something in it is needed, everything is in the end."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ray._core.raylet.objects import ObjectTable, ReleaseExtent, TellHolder
+
+
+def test_a_living_holder_is_told_of_free_space_and_a_dead_ones_slab_goes_with_its_last_object():
+    table = ObjectTable()
+    table.add_slab(4096, "p")
+    for number in range(2):
+        assert table.sealed(bytes([number]), 4096 + number * 64, 64) == []
+    assert table.free(b"\0") == [TellHolder("p", 4096)]
+    assert table.holder_gone("p") == []
+    assert table.free(b"\1") == [ReleaseExtent(4096)]
+
+
+def test_an_empty_slab_goes_with_its_holder():
+    table = ObjectTable()
+    table.add_slab(0, "p")
+    assert table.holder_gone("p") == [ReleaseExtent(0)]
+
+
+def test_a_free_that_overtakes_the_word_of_the_object_is_not_lost():
+    table = ObjectTable()
+    table.add_slab(0, "p")
+    assert table.free(b"x") == []
+    assert table.sealed(b"x", 64, 64) == [TellHolder("p", 64)]
+    assert table.objects == {}
+    table.free(b"y")
+    table.expected(b"y")
+    assert table.sealed(b"y", 64, 64) == []
+    assert list(table.objects) == [b"y"]
+
+
+def test_a_second_attempts_copy_replaces_the_first():
+    table = ObjectTable()
+    table.add_slab(0, "p")
+    table.add_slab(4096, "q")
+    table.sealed(b"x", 0, 64)
+    assert table.sealed(b"x", 4096, 64) == [TellHolder("p", 0)]
+    assert table.objects[b"x"].offset == 4096
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["slab", "seal", "free", "gone", "release"]), st.integers(0, 30)))
+
+
+@given(STEPS)
+def test_extents_are_released_once_and_only_when_empty(steps):
+    table, extents, slabs, count = ObjectTable(), set(), {}, 0
+    for action, pick in steps:
+        orders = []
+        if action == "slab":
+            offset = 4096 * count
+            count += 1
+            slabs[offset] = f"holder {pick % 3}"
+            extents.add(offset)
+            table.add_slab(offset, slabs[offset])
+        elif action == "seal" and (own := sorted(o for o, holder in slabs.items() if holder)):
+            slab = own[pick % len(own)]
+            table.expected(bytes([pick % 12]))
+            orders = table.sealed(bytes([pick % 12]), slab + 64 * pick, 64)
+        elif action == "free":
+            orders = table.free(bytes([pick % 12]))
+        elif action == "gone":
+            gone = f"holder {pick % 3}"
+            slabs = {offset: None if holder == gone else holder for offset, holder in slabs.items()}
+            orders = table.holder_gone(gone)
+        for order in orders:
+            if isinstance(order, ReleaseExtent):
+                extents.remove(order.offset)
+                del slabs[order.offset]
+                assert not any(placed.slab == order.offset for placed in table.objects.values())
+            else:
+                assert order.holder is not None
+        table.validate()
+    for key in list(table.objects):
+        for order in table.free(key):
+            if isinstance(order, ReleaseExtent):
+                extents.remove(order.offset)
+    for number in range(3):
+        for order in table.holder_gone(f"holder {number}"):
+            extents.remove(order.offset)
+    assert extents == set()

@@ -1,0 +1,99 @@
+"""Tasks on several nodes: spilling to where there is room, waiting for what is missing, surviving a node's death."""
+
+import os
+import time
+
+import pytest
+
+import ray
+
+from .conftest import wait_until
+
+
+@ray.remote
+def where():
+    return ray.get_runtime_context().get_node_id()
+
+
+@ray.remote
+def hold(seconds):
+    time.sleep(seconds)
+    return ray.get_runtime_context().get_node_id()
+
+
+def test_a_task_goes_to_the_node_that_has_what_it_needs(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    other = cluster.add(num_cpus=1, resources={"special": 1})
+    assert ray.get(where.options(resources={"special": 1}).remote()) == other.node_id
+    assert ray.get(where.remote()) == cluster.head_id
+    assert ray.cluster_resources()["CPU"] == 2
+
+
+def test_tasks_spill_to_free_nodes_and_run_at_the_same_time(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    nodes = {cluster.head_id, cluster.add().node_id, cluster.add().node_id}
+    wait_until(lambda: ray.available_resources().get("CPU") == 3, "all nodes are seen")
+    start_s = time.monotonic()
+    assert set(ray.get([hold.remote(1) for _ in range(3)])) == nodes
+    assert time.monotonic() - start_s < 2.5
+
+
+def test_what_no_node_can_hold_waits_for_one_that_can(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    ref = where.options(num_cpus=2, resources={"later": 1}).remote()
+    assert ray.wait([ref], timeout=0.3) == ([], [ref])
+    assert ray.get(where.remote()) == cluster.head_id, "it holds nobody up"
+    other = cluster.add(num_cpus=2, resources={"later": 1})
+    assert ray.get(ref, timeout=20) == other.node_id
+
+
+def test_a_task_whose_node_dies_runs_again_elsewhere(start_cluster):
+    cluster = start_cluster(num_cpus=0)
+    first = cluster.add(resources={"x": 1})
+    ref = hold.options(resources={"x": 1}).remote(2)
+    wait_until(lambda: ray.available_resources().get("x", 0) == 0, "the task runs")
+    first.kill()
+    second = cluster.add(resources={"x": 1})
+    assert ray.get(ref, timeout=30) == second.node_id
+    assert {n["NodeID"]: n["Alive"] for n in ray.nodes()} == {
+        cluster.head_id: True,
+        first.node_id: False,
+        second.node_id: True,
+    }
+
+
+def test_a_task_without_retries_tells_that_its_node_died(start_cluster):
+    cluster = start_cluster(num_cpus=0)
+    node = cluster.add(resources={"x": 1})
+    ref = hold.options(resources={"x": 1}, max_retries=0).remote(60)
+    wait_until(lambda: ray.available_resources().get("x", 0) == 0, "the task runs")
+    node.kill()
+    with pytest.raises(ray.exceptions.NodeDiedError, match="hold"):
+        ray.get(ref, timeout=30)
+
+
+def test_a_worker_that_dies_on_another_node_is_told_from_a_node_that_dies(start_cluster):
+    cluster = start_cluster(num_cpus=0)
+    cluster.add(resources={"x": 1})
+
+    @ray.remote(max_retries=0, resources={"x": 1})
+    def end():
+        os._exit(3)
+
+    with pytest.raises(ray.exceptions.WorkerCrashedError):
+        ray.get(end.remote(), timeout=30)
+
+
+def test_refs_travel_between_workers_of_different_nodes(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    cluster.add(resources={"x": 1})
+
+    @ray.remote(resources={"x": 1})
+    def make():
+        return [ray.put("from there")]
+
+    @ray.remote(num_cpus=1)
+    def read(refs):
+        return ray.get(refs[0])
+
+    assert ray.get(read.remote(ray.get(make.remote()))) == "from there"
