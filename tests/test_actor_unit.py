@@ -31,24 +31,27 @@ class FakeCore:
         self.calls: list = []
         self._numbers = itertools.count(1)
 
-    def create_actor(self, cls, options, methods, args, kwargs):
+    def create(self, cls, options, methods, args, kwargs):
         self.created.append((cls, options, args, kwargs))
         return State(bytes([next(self._numbers)]) * 16, options.class_name, methods)
 
-    def actor_template(self, state, name, options):
+    def template(self, state, name, options):
         self.templates.append((name, options))
         return SimpleNamespace(name=name, options=options)
 
-    def submit_actor(self, state, template, args, kwargs):
+    def submit(self, state, template, args, kwargs):
         self.calls.append((template.name, args, kwargs))
         count = template.options.num_returns
         return "generator" if count == STREAMING else [f"ref{index}" for index in range(max(count, 0))]
 
-    def actor_state_from(self, blob):
+    def restore(self, blob):
         return State(*pickle.loads(blob))
 
-    def context(self):
-        return SimpleNamespace(actor_id=b"")
+    actor_id = b""
+
+    @property
+    def actors(self):
+        return self
 
 
 @pytest.fixture

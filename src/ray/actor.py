@@ -19,7 +19,6 @@ from ray._core.worker import object_ref as _process
 from ray._private.actor_class import METHOD_OPTIONS_KEY, Inspected, inspect_class, with_builtin_methods
 from ray._private.auto_init_hook import auto_init_core, connected_core, runtime_env_here
 from ray._private.engine_options import actor_options, method_options
-from ray._private.not_yet import refuse
 from ray._private.options import check_actor_options, check_call_options, check_method_options, check_streaming
 from ray.remote_function import full_name, raise_argument_error, unwrap
 
@@ -95,7 +94,7 @@ class ActorMethod:
         if kwargs or not self._least <= len(args) <= self._most:
             self._calls.check(len(args), kwargs)
         try:
-            refs = core.submit_actor(self._state, self._template, args, kwargs)
+            refs = core.actors.submit(self._state, self._template, args, kwargs)
         except Exception as error:
             raise_argument_error(error, f"{self._state.class_name}.{self._name}", args, kwargs)
         if self._num_returns == 1:
@@ -119,7 +118,7 @@ class ActorMethod:
 
     def _prepare(self) -> Any:
         core: Any = auto_init_core()
-        self._template = core.actor_template(self._state, self._name, self._options)
+        self._template = core.actors.template(self._state, self._name, self._options)
         self._session = core.session_token
         return core
 
@@ -168,9 +167,9 @@ class ActorHandle(Generic[T]):
         return _restore_handle, (self._ray_state.serialize(),)
 
 
-def _restore_handle(blob: bytes) -> ActorHandle[Any]:
+def _restore_handle(state: Any) -> ActorHandle[Any]:
     core: Any = connected_core()
-    return ActorHandle(core.actor_state_from(blob))
+    return ActorHandle(core.actors.restore(state))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,7 +249,7 @@ class ActorClass(Generic[T]):
             self._prepare(core)
         self._calls.check(len(args), kwargs)
         try:
-            state = core.create_actor(
+            state = core.actors.create(
                 self._inspected.modified_class, self._options, self._inspected.methods, args, kwargs
             )
         except Exception as error:
@@ -264,7 +263,6 @@ class ActorClass(Generic[T]):
         return actor_class.remote(*(args or ()), **(kwargs or {}))
 
     def _prepare(self, core: Any) -> None:
-        refuse(None if hasattr(core, "create_actor") else "actors")
         self._options = actor_options(
             self._default_options,
             class_name=self.__name__,
@@ -299,7 +297,7 @@ def exit_actor() -> NoReturn:
         TypeError: not called inside an actor.
     """
     core: Any = _process._core
-    if core is None or core.mode != "worker" or not core.context().actor_id:
+    if core is None or not core.actor_id:
         raise TypeError("exit_actor is called inside an actor's method, to end that actor; this is none.")
-    core.exit_actor()
+    core.actors.exit()
     raise AssertionError("exit_actor has returned")

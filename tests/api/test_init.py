@@ -37,7 +37,6 @@ def test_shutdown_is_idempotent_and_harmless_before_init(fresh_ray):
     assert not ray.is_initialized()
 
 
-@pytest.mark.xfail(strict=True, reason="actors are not built yet")
 def test_init_works_again_after_shutdown_with_the_same_remote_function(fresh_ray):
     for _ in range(2):
         fresh_ray()
@@ -231,10 +230,7 @@ def test_a_named_namespace_is_the_sessions(fresh_ray):
         lambda: ray.put(1),
         lambda: ray.wait([]),
         lambda: one.remote(),
-        pytest.param(
-            lambda: Holder.remote(),
-            marks=pytest.mark.xfail(strict=True, reason="actors are not built yet", raises=NotImplementedError),
-        ),
+        lambda: Holder.remote(),
         lambda: ray.get_gpu_ids(),
         lambda: ray.get_runtime_context(),
     ],
@@ -273,7 +269,6 @@ def test_auto_init_can_be_switched_off(fresh_ray):
     assert printed == ["RaySystemError", "False"] * 2
 
 
-@pytest.mark.xfail(strict=True, reason="actors are not built yet")
 def test_handles_of_an_older_session_are_refused(fresh_ray):
     fresh_ray()
     holder = Holder.remote()
@@ -310,7 +305,6 @@ print(*ray.get([kept.pid.remote(), lost.pid.remote()]))
 """
 
 
-@pytest.mark.xfail(strict=True, reason="actors are not built yet")
 def test_actors_end_with_their_driver_unless_detached(fresh_ray):
     address = fresh_ray(namespace="leaving").address_info["gcs_address"]
     kept, lost = map(int, _driver(LEAVES, address).split())

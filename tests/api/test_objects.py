@@ -365,7 +365,6 @@ def test_a_callback_gets_the_value():
 # --- life ---
 
 
-@pytest.mark.xfail(strict=True, reason="actors are not built yet")
 def test_a_borrower_keeps_the_value_alive():
     @ray.remote
     class Keeper:

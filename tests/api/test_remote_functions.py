@@ -474,7 +474,6 @@ except Trouble as error:
 """
 
 
-@pytest.mark.xfail(strict=True, reason="actors are not built yet")
 def test_names_of_main_travel_by_value(fresh_ray, tmp_path):
     script = tmp_path / "main.py"
     script.write_text(MAIN)

@@ -94,7 +94,6 @@ def test_an_error_of_rays_own_class_says_where_it_happened():
     assert error.ip
 
 
-@pytest.mark.xfail(strict=True, reason="actors are not built yet")
 def test_an_error_of_a_method_names_actor_and_method():
     @ray.remote
     class Failing:
@@ -432,7 +431,6 @@ def test_other_tasks_do_not_notice_a_crash():
         ray.get(crashed)
 
 
-@pytest.mark.xfail(strict=True, reason="actors are not built yet")
 def test_results_owned_by_a_dead_worker_are_lost(gate):
     @ray.remote(max_retries=0)
     def never():

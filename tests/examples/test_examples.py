@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-needs_actors = pytest.mark.xfail(strict=True, reason="actors are not built yet", raises=AssertionError)
 
 
 def run(name, *arguments):
@@ -34,7 +33,6 @@ def test_map_reduce_counts_what_a_plain_loop_counts(monkeypatch):
     assert "17 tasks" in printed  # 9 batches, and 8 merges of two
 
 
-@needs_actors
 def test_pi_is_near_and_does_not_depend_on_the_number_of_actors():
     three, one = (
         re.findall(r"^pi = ([\d.]+)", run("monte_carlo_pi.py", "--samples", "100001", "--batch", "9000", "--actors", n))
@@ -44,7 +42,6 @@ def test_pi_is_near_and_does_not_depend_on_the_number_of_actors():
     assert float(one[0]) == pytest.approx(math.pi, abs=0.02)
 
 
-@needs_actors
 def test_the_parameter_server_learns_the_spirals():
     printed = run("parameter_server.py", "--steps", "300", "--report-every", "100")
     losses = [float(loss) for loss in re.findall(r"loss ([\d.]+)", printed)]

@@ -162,7 +162,6 @@ def test_a_result_that_cannot_be_pickled_is_a_type_error_of_the_task(cluster):
         ray.get(unsendable.remote())
 
 
-@pytest.mark.xfail(raises=NotImplementedError, reason="actors are not built yet")
 def test_arguments_and_classes_of_actors_are_named_too(cluster):
     with pytest.raises(TypeError, match=r"Could not serialize the argument .*test_check_serialize\.Actor\.__init__:"):
         Actor.remote(LOCK)

@@ -148,7 +148,7 @@ def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
     if not isinstance(actor, ActorHandle):
         raise ValueError(f"ray.kill() is for actors; for tasks there is ray.cancel(). Got: {type(actor)}.")
     core: Any = auto_init_core()
-    core.kill_actor(actor._ray_state, no_restart)
+    core.actors.kill(actor._ray_state, no_restart)
 
 
 def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
@@ -173,8 +173,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
     if namespace == "":
         raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
     core: Any = auto_init_core()
-    refuse(None if hasattr(core, "get_actor") else "ray.get_actor")
-    return ActorHandle(core.get_actor(name, namespace))
+    return ActorHandle(core.actors.find(name, namespace))
 
 
 def get_gpu_ids() -> list[int | str]:

@@ -25,6 +25,7 @@ from ray._core.store.arena import Arena, SlabAllocator
 from ray._core.wire import auth
 from ray._core.wire.reactor import Connection, Reactor, Waiter
 from ray._core.worker import object_ref
+from ray._core.worker.actors import Actors
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry, Lending
@@ -44,6 +45,7 @@ class CoreWorker:
         self.released: deque[bytes] = deque()
         self.lending = Lending(self)
         self.submitter = Submitter(self)
+        self.actors = Actors(self)
         self.executor: Any = executor(self) if executor is not None else None
         self.session_token = object()
         self._ids = TaskIDSource()
@@ -165,8 +167,8 @@ class CoreWorker:
         for connection in [c for c in self._peers.values() if c.peer.node_id == info.node_id]:
             connection.close("its node has died")
 
-    def call(self, connection: Connection, request: m.Request, timeout_s: float | None = 60.0) -> Any:
-        """Ask and wait for the reply. Raises RaySystemError when it is `Failed` or does not come in time."""
+    def ask(self, connection: Connection, request: m.Request, timeout_s: float | None = 60.0) -> Any:
+        """The reply, `Failed` included. Raises RaySystemError when none comes in time."""
         waiter, replies = Waiter(self.reactor), deque[Any]()
 
         def on_reply(reply: Any) -> None:
@@ -178,9 +180,14 @@ class CoreWorker:
             self.reactor.flush()
         if not self.reactor.wait(waiter, timeout_s):
             raise RaySystemError(f"No answer to {type(request).__name__} from {connection.peer} in {timeout_s} s.")
-        if isinstance(replies[0], m.Failed):
-            raise RaySystemError(f"{type(request).__name__} failed: {replies[0].message}")
         return replies[0]
+
+    def call(self, connection: Connection, request: m.Request, timeout_s: float | None = 60.0) -> Any:
+        """As `ask`, but `Failed` raises RaySystemError."""
+        reply = self.ask(connection, request, timeout_s)
+        if isinstance(reply, m.Failed):
+            raise RaySystemError(f"{type(request).__name__} failed: {reply.message}")
+        return reply
 
     def ask_gcs(self, request: m.Request) -> Any:
         with self.lock:
@@ -213,6 +220,8 @@ class CoreWorker:
                 self.submitter.leases.revoked(message.lease_id)
             case m.NodeChanged():
                 self._node_changed(message.info)
+            case m.ActorChanged():
+                self.actors.changed(message.info)
             case m.WorkerExited():
                 self.submitter.worker_exited(message)
             case m.SlabSpaceFreed():
@@ -238,6 +247,7 @@ class CoreWorker:
             if self._peers.get(connection.peer.worker_id) is connection:
                 del self._peers[connection.peer.worker_id]
             self.submitter.connection_lost(connection)
+            self.actors.connection_lost(connection)
             self.lending.peer_gone(connection.peer.worker_id)
 
     # ---------------------------------------------------------- objects (locked)
@@ -305,6 +315,8 @@ class CoreWorker:
         if entry.local or entry.held or entry.lent:
             return
         del self.objects[key]
+        if entry.on_free is not None:
+            entry.on_free()
         value = entry.value
         if entry.owner is not None:
             self.lending.give_back(key, entry)
@@ -520,6 +532,10 @@ class CoreWorker:
         """Start a task. Raises what the pickler raises for arguments that cannot be pickled."""
         packed = self.submitter.pack(args, kwargs)
         return self.submitter.submit(template, self._ids.task_id(NO_ACTOR_PREFIX + self.job_id), packed)
+
+    def new_task_id(self, actor_id: bytes) -> bytes:
+        """For a call of an actor's method."""
+        return self._ids.task_id(actor_id)
 
 
 def error_value(error: BaseException) -> m.Value:

@@ -49,7 +49,7 @@ class LeaseClient:
             backlog=len(queue.waiting),
             hops=hops,
             prefer_nodes=prefer_nodes,
-            name=template.options.name,
+            name=template.name,
         )
         raylet.request(request, lambda reply: self._answered(raylet, queue, template, hops, reply))
 

@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 class Entry:
     """One object. `owner` None: owned here. `held` counts pending tasks and containers, `lent` names borrowers."""
 
-    __slots__ = ("asked", "callbacks", "held", "inner", "lent", "local", "owner", "registered", "value", "waiters")
+    __slots__ = (
+        "asked",
+        "callbacks",
+        "held",
+        "inner",
+        "lent",
+        "local",
+        "on_free",
+        "owner",
+        "registered",
+        "value",
+        "waiters",
+    )
 
     def __init__(self, owner: m.Address | None) -> None:
         self.owner = owner
@@ -33,6 +45,8 @@ class Entry:
         self.inner: list[bytes] = []
         self.waiters: list[Waiter] = []
         self.callbacks: list[Callable[[m.Value], None]] = []
+        self.on_free: Callable[[], None] | None = None
+        """Called once nobody needs the object any more (an actor then ends)."""
         self.asked = False
         self.registered = False
         """The owner counts this process among the borrowers."""

@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -26,10 +26,23 @@ from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry
 
 if TYPE_CHECKING:
+    from ray._core.worker.actors import ActorClient
     from ray._core.worker.core import CoreWorker
 
 _template_ids = itertools.count(1)
 _NO_ARGS = serialization.serialize(((), {})).to_blob()
+
+
+class CallTemplate(Protocol):
+    """What the calls of one function, or of one actor's method, have in common, as far as their results go."""
+
+    name: str
+    num_returns: int
+    max_retries: int
+    retry_exceptions: bool | tuple[type[BaseException], ...]
+    message: m.TaskTemplate
+
+    def observe(self, duration_us: int) -> None: ...
 
 
 class Template:
@@ -38,7 +51,10 @@ class Template:
     def __init__(
         self, options: TaskOptions, key: str, blob: bytes, job_id: bytes, namespace: str, code_paths: list[str]
     ) -> None:
-        self.options = options
+        self.name = options.name
+        self.num_returns = options.num_returns
+        self.max_retries = options.max_retries
+        self.retry_exceptions = options.retry_exceptions
         self.average_us: float | None = None
         placing = options.placing
         strategy = placing.strategy or m.Strategy()
@@ -80,9 +96,11 @@ class Record:
     """A task not finished yet."""
 
     task_id: bytes
-    template: Template
+    template: CallTemplate
     packed: Packed
     retries_left: int
+    actor: ActorClient | None = None
+    """Whose method it calls; None: a normal task, whose template is a `Template`."""
     unresolved: int = 0
     lease_id: int = 0
     attempt: int = 0
@@ -126,14 +144,16 @@ class Submitter:
 
     # ---------------------------------------------------------- submitting
 
-    def submit(self, template: Template, task_id: bytes, packed: Packed) -> list[ObjectRef[Any]]:
+    def submit(
+        self, template: CallTemplate, task_id: bytes, packed: Packed, actor: ActorClient | None = None
+    ) -> list[ObjectRef[Any]]:
         """Not locked."""
         core = self._core
-        record = Record(task_id, template, packed, template.options.max_retries)
+        record = Record(task_id, template, packed, template.max_retries, actor)
         with core.lock:
             core.drain()
             refs = []
-            for index in range(1, template.options.num_returns + 1):
+            for index in range(1, template.num_returns + 1):
                 key = object_id(task_id, index)
                 core.objects[key] = Entry(None)
                 refs.append(core.new_ref(key))
@@ -142,7 +162,9 @@ class Submitter:
                 core.hold(ref.binary())
             for _, ref in packed.deps:
                 self._await_dep(record, ref.binary())
-            if not record.unresolved:
+            if actor is not None:
+                actor.submit(record)
+            elif not record.unresolved:
                 self._enqueue(record)
             core.reactor.soon_flushed()
         return refs
@@ -157,16 +179,26 @@ class Submitter:
     def _dep_ready(self, record: Record) -> None:
         record.unresolved -= 1
         if not record.unresolved:
-            self._enqueue(record)
+            if record.actor is not None:
+                record.actor.ready(record)
+            else:
+                self._enqueue(record)
+
+    def failed_dependency(self, record: Record) -> m.Value | None:
+        """The call's own error when an argument of it, all of which have come, is an error."""
+        for _, ref in record.packed.deps:
+            value = self._core.objects[ref.binary()].value
+            if value is not None and value.is_error:
+                return _dependency_error(record.template, value)
+        return None
 
     def _enqueue(self, record: Record) -> None:
         template = record.template
-        for _, ref in record.packed.deps:
-            value = self._core.objects[ref.binary()].value
-            assert value is not None
-            if value.is_error:
-                self._finish(record, [_dependency_error(template, value)] * template.options.num_returns)
-                return
+        assert isinstance(template, Template)
+        error = self.failed_dependency(record)
+        if error is not None:
+            self.finish(record, [error] * template.num_returns)
+            return
         queue = self._queues.get(template.queue_key)
         if queue is None:
             config = self._core.config
@@ -179,7 +211,9 @@ class Submitter:
         for order in orders:
             match order:
                 case Push():
-                    self._push(self.tasks[order.task_id], order.lease_id)
+                    record = self.tasks[order.task_id]
+                    record.lease_id = order.lease_id
+                    self.push(record, self.leases.held[order.lease_id].worker)
                 case AskForLease():
                     self.leases.expire_others(queue)
                     self.leases.ask(queue, template, self._nodes_of_arguments(queue))
@@ -200,9 +234,7 @@ class Submitter:
                 sizes[where.node_id] = sizes.get(where.node_id, 0) + where.size
         return sorted(sizes, key=lambda node_id: -sizes[node_id])
 
-    def _push(self, record: Record, lease_id: int) -> None:
-        connection = self.leases.held[lease_id].worker
-        record.lease_id = lease_id
+    def push(self, record: Record, connection: Connection) -> None:
         template = record.template.message
         known = self._known.setdefault(connection, set())
         if template.template_id not in known:
@@ -222,7 +254,7 @@ class Submitter:
         for task_id in queue.drain():
             record = self.tasks[task_id]
             if reply.kind == "unschedulable":
-                self._fail(record, TaskUnschedulableError(f"{record.template.options.name}: {reply.message}"))
+                self._fail(record, TaskUnschedulableError(f"{record.template.name}: {reply.message}"))
             else:
                 self._crash(record, f"No worker could be leased: {reply.message}")
 
@@ -232,28 +264,32 @@ class Submitter:
         record = self.tasks.get(done.task_id)
         if record is None:
             return
-        held = self.leases.held.get(record.lease_id)
-        queue = held.queue if held is not None else None
-        template = record.template
-        template.observe(done.duration_us)
         for key in done.borrowed:
             self._core.lend(key, connection.peer.worker_id)
-        if done.failed and self._retries_exception(record, done):
+        again = done.failed and self._retries_exception(record, done)
+        if record.actor is not None:
+            record.actor.done(record, done.results, again)
+            return
+        held = self.leases.held.get(record.lease_id)
+        queue = held.queue if held is not None else None
+        record.template.observe(done.duration_us)
+        if again:
             record.attempt += 1
             record.retries_left -= 1
             self._settle(queue, record)
             self._enqueue(record)
             return
         self._settle(queue, record)
-        self._finish(record, done.results)
+        self.finish(record, done.results)
 
     def _settle(self, queue: LeaseQueue | None, record: Record) -> None:
         if queue is not None:
+            assert isinstance(record.template, Template)
             orders = queue.finished(record.lease_id, record.task_id, time.monotonic())
             self.carry_out(queue, record.template, orders)
 
     def _retries_exception(self, record: Record, done: m.TaskDone) -> bool:
-        wanted = record.template.options.retry_exceptions
+        wanted = record.template.retry_exceptions
         if not wanted or record.retries_left == 0:
             return False
         if isinstance(wanted, bool):
@@ -262,7 +298,7 @@ class Submitter:
         error = serialization.deserialize(blob).error if blob is not None else None
         return isinstance(getattr(error, "cause", error), wanted)
 
-    def _finish(self, record: Record, results: list[m.Value]) -> None:
+    def finish(self, record: Record, results: list[m.Value]) -> None:
         """The task has its results, good or bad: nothing of it is pending any more."""
         core = self._core
         del self.tasks[record.task_id]
@@ -286,9 +322,10 @@ class Submitter:
             return
         held = self.leases.held.get(records[0].lease_id)
         if held is not None:
-            tasks = [(record.task_id, record.template.average_us) for record in records]
+            templates = [record.template for record in records if isinstance(record.template, Template)]
+            tasks = [(each.task_id, template.average_us) for each, template in zip(records, templates, strict=True)]
             orders = held.queue.handed_back(records[0].lease_id, tasks, time.monotonic())
-            self.carry_out(held.queue, records[0].template, orders)
+            self.carry_out(held.queue, templates[0], orders)
 
     # ---------------------------------------------------------- failures
 
@@ -315,7 +352,7 @@ class Submitter:
 
         def answered(reply: Any) -> None:
             if isinstance(reply, m.Failed):
-                text = f"The node on which task {record.template.options.name} ran has died, and no retry is left."
+                text = f"The node on which task {record.template.name} ran has died, and no retry is left."
                 self._fail(record, NodeDiedError(text))
             else:
                 self._crash(record, self._causes.pop(worker_id, "Its process ended."))
@@ -324,7 +361,7 @@ class Submitter:
 
     def _crash(self, record: Record, cause: str) -> None:
         text = (
-            f"The worker that ran task {record.template.options.name} ended before the task did. {cause} "
+            f"The worker that ran task {record.template.name} ended before the task did. {cause} "
             f"Attempts: {record.attempt + 1}. Give it more with max_retries, or look into the worker's log."
         )
         self._fail(record, WorkerCrashedError(text))
@@ -333,15 +370,15 @@ class Submitter:
         from ray._core.worker.core import error_value
 
         if record.task_id in self.tasks:
-            self._finish(record, [error_value(error)] * record.template.options.num_returns)
+            self.finish(record, [error_value(error)] * record.template.num_returns)
 
 
-def _dependency_error(template: Template, value: m.Value) -> m.Value:
+def _dependency_error(template: CallTemplate, value: m.Value) -> m.Value:
     """The error of a task that could not start since an argument of it failed; keeps the argument's error as cause."""
     assert value.blob is not None
     error = serialization.deserialize(value.blob).error
     cause = error.cause if isinstance(error, RayTaskError) else error
     inner = error.traceback_str if isinstance(error, RayTaskError) else f"{type(error).__name__}: {error}"
     text = f"At least one of the input arguments for this task could not be computed:\n{inner}"
-    wrapped = RayTaskError(template.options.name, text, cause)
+    wrapped = RayTaskError(template.name, text, cause)
     return m.Value(blob=serialization.serialize_error(wrapped).to_blob(), is_error=True)

@@ -1,0 +1,535 @@
+"""Actors as this process sees them: creating, calling, finding and ending them.
+
+Floor: worker. `actor_calls` decides what is sent when; this carries it out. The GCS publishes what becomes of an actor
+(`ActorChanged`); calls go to its process directly. Methods are locked unless they say so.
+
+Handles are counted like objects: the creator owns a pseudo-object whose refs are the handles, so borrowing handles in
+arguments, results and other actors needs no protocol of its own, and the actor ends when that object is freed. A
+pending call holds it too, so nothing is cut off.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pickle
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ray._core.common import messages as m
+from ray._core.common.errors import (
+    ActorAlreadyExistsError,
+    ActorDiedError,
+    ActorHandleNotFoundError,
+    ActorPlacementGroupRemoved,
+    ActorUnavailableError,
+    ActorUnschedulableError,
+    OutOfMemoryError,
+    PendingCallsLimitExceeded,
+)
+from ray._core.common.ids import object_id
+from ray._core.common.options import ActorOptions, MethodOptions
+from ray._core.store import serialization
+from ray._core.wire.reactor import Connection
+from ray._core.worker.actor_calls import CallQueue, Fail, Order, Push
+from ray._core.worker.actor_recipe import ActorRecipe
+from ray._core.worker.invocation import ActorExit
+from ray._core.worker.object_ref import ObjectRef
+from ray._core.worker.objects import Entry
+from ray._core.worker.submitter import Packed, Record
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+
+RECONNECT_S = 0.2
+"""How long to wait before an actor whose connection broke, but which the GCS holds for alive, is tried again."""
+INLINE_CLASS_BYTES = 100 * 1024
+"""Classes above this are put into the key-value table once instead of travelling with each actor."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """What every handle on an actor knows; pickled once per class and options."""
+
+    class_name: str
+    methods: dict[str, MethodOptions]
+    max_task_retries: int
+    max_pending_calls: int
+    in_order: bool
+    namespace: str
+    is_detached: bool
+
+
+@functools.lru_cache(maxsize=1024)
+def _definition(blob: bytes) -> Definition:
+    definition: Definition = pickle.loads(blob)
+    return definition
+
+
+class ActorState:
+    """One handle's state. `ref` None: a weak handle (by name, or the actor's own), which keeps nothing alive."""
+
+    __slots__ = ("actor_id", "blob", "client", "definition", "ref")
+
+    def __init__(self, client: ActorClient, blob: bytes, ref: ObjectRef[Any] | None) -> None:
+        self.client = client
+        self.actor_id = client.actor_id
+        self.blob = blob
+        self.definition = _definition(blob)
+        self.ref = ref
+
+    @property
+    def class_name(self) -> str:
+        return self.definition.class_name
+
+    @property
+    def methods(self) -> dict[str, MethodOptions]:
+        return self.definition.methods
+
+    def serialize(self) -> tuple[bytes, bytes, ObjectRef[Any] | None]:
+        return self.actor_id, self.blob, self.ref
+
+
+class ActorTemplate:
+    """What the calls of one method of one actor, with one set of options, have in common."""
+
+    def __init__(self, state: ActorState, method: str, options: MethodOptions, core: CoreWorker, number: int) -> None:
+        definition = state.definition
+        retries = options.max_task_retries
+        self.name = options.name or f"{definition.class_name}.{method}"
+        self.num_returns = options.num_returns
+        self.max_retries = definition.max_task_retries if retries is None else retries
+        self.retry_exceptions = options.retry_exceptions or False
+        self.message = m.TaskTemplate(
+            template_id=number,
+            function_key="",
+            function_blob=b"",
+            name=self.name,
+            function_name=f"{definition.class_name}.{method}",
+            method=method,
+            num_returns=options.num_returns,
+            job_id=core.job_id,
+            concurrency_group=options.concurrency_group,
+            backpressure=options.backpressure,
+            namespace=core.namespace,
+        )
+
+    def observe(self, duration_us: int) -> None:
+        """Nothing is learnt: an actor's calls are sent at once."""
+
+
+class ActorClient:
+    """This process's dealings with one actor; shared by all handles on it here."""
+
+    def __init__(self, actors: Actors, actor_id: bytes, in_order: bool) -> None:
+        self._actors = actors
+        self.actor_id = actor_id
+        self.queue = CallQueue(in_order)
+        self.info: m.ActorInfo | None = None
+        self.connection: Connection | None = None
+        self.is_subscribed = False
+        self.constructor: Packed | None = None
+        """Keeps what the constructor takes, for restarts."""
+
+    # ---------------------------------------------------------- calls
+
+    def submit(self, record: Record) -> None:
+        if not self.is_subscribed:
+            self._actors.subscribe(self)
+        self._carry_out(self.queue.submit(record))
+        if self.connection is None and self.info is not None and self.info.state == "ALIVE":
+            self._connect()
+
+    def ready(self, record: Record) -> None:
+        if record.task_id not in self.queue.waiting:
+            return  # given up meanwhile
+        error = self._actors.submitter.failed_dependency(record)
+        if error is None:
+            self._carry_out(self.queue.ready(record))
+        else:
+            self.done(record, [error] * record.template.num_returns, again=False)
+
+    def done(self, record: Record, results: list[m.Value], again: bool) -> None:
+        """The call was answered; `again`: its exception is to be retried."""
+        if again:
+            self._carry_out(self.queue.retry(record))
+            return
+        orders = self.queue.finished(record.task_id)
+        self._actors.submitter.finish(record, results)
+        self._carry_out(orders)
+
+    def _carry_out(self, orders: list[Order]) -> None:
+        submitter = self._actors.submitter
+        for order in orders:
+            record = order.call
+            assert isinstance(record, Record)
+            if isinstance(order, Push):
+                error = submitter.failed_dependency(record) if record.packed.deps else None
+                if error is not None:
+                    self.done(record, [error] * record.template.num_returns, again=False)
+                elif self.connection is not None:
+                    submitter.push(record, self.connection)
+            else:
+                submitter.finish(record, [self._error(order)] * record.template.num_returns)
+
+    def _error(self, order: Fail) -> m.Value:
+        from ray._core.worker.core import error_value
+
+        if order.is_dead:
+            assert self.info is not None
+            return error_value(death_error(self.info))
+        return error_value(ActorUnavailableError("The actor is restarting, or its process has gone", self.actor_id))
+
+    # ---------------------------------------------------------- what becomes of it
+
+    def changed(self, info: m.ActorInfo) -> None:
+        known = self.info
+        if known is not None and (info.incarnation < known.incarnation or known.state == "DEAD"):
+            return  # older than what is known
+        self.info = info
+        if info.state == "ALIVE":
+            if known is not None and known.incarnation == info.incarnation and self.connection is not None:
+                return
+            if self.queue.sent:  # of an earlier life whose end was not heard of
+                self._carry_out(self.queue.restarting())
+            self._connect()
+        elif info.state == "RESTARTING":
+            self._disconnected()
+            self._carry_out(self.queue.restarting())
+        elif info.state == "DEAD":
+            self._disconnected()
+            self.constructor = None
+            self._carry_out(self.queue.dead())
+
+    def _connect(self) -> None:
+        assert self.info is not None and self.info.address is not None
+        try:
+            self.connection = self._actors.core.peer(self.info.address)
+        except OSError:  # it has just died: the GCS will say so
+            self._later()
+            return
+        self._actors.by_connection[self.connection] = self
+        self._carry_out(self.queue.alive())
+
+    def _disconnected(self) -> None:
+        if self.connection is not None:
+            self._actors.by_connection.pop(self.connection, None)
+            self.connection = None
+
+    def lost(self) -> None:
+        """The connection is gone. Usually the process is, and the GCS publishes that; ask, in case it did before."""
+        self._disconnected()
+        self.queue.lost()
+        self._later()
+
+    def _later(self) -> None:
+        self._actors.core.reactor.call_later(RECONNECT_S, self._look_again)
+
+    def _look_again(self) -> None:
+        """Still no news: the actor lives as far as the GCS knows, so try to reach it again."""
+        info = self.info
+        if self.connection is not None or info is None or info.state != "ALIVE":
+            return
+        self._carry_out(self.queue.unreachable())
+        self._connect()
+
+
+class Actors:
+    """All actors that this process has handles on."""
+
+    def __init__(self, core: CoreWorker) -> None:
+        self.core = core
+        self.submitter = core.submitter
+        self.by_connection: dict[Connection, ActorClient] = {}
+        self._clients: weakref.WeakValueDictionary[bytes, ActorClient] = weakref.WeakValueDictionary()
+        self._followed: dict[bytes, ActorClient] = {}
+        """Clients of living actors that the GCS tells of."""
+        self._templates = 0
+        self._class_blobs: weakref.WeakKeyDictionary[type, tuple[bytes, str]] = weakref.WeakKeyDictionary()
+
+    # ---------------------------------------------------------- creating (not locked)
+
+    def create(
+        self,
+        cls: type,
+        options: ActorOptions,
+        methods: dict[str, MethodOptions],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> ActorState:
+        """Register an actor with the GCS, which starts it; at once, but for a named one, whose name must be free.
+
+        Raises:
+            ActorAlreadyExistsError: the name is taken.
+        """
+        core = self.core
+        actor_id = os.urandom(12) + core.job_id
+        packed = self.submitter.pack(args, kwargs)
+        definition = Definition(
+            class_name=options.class_name,
+            methods=methods,
+            max_task_retries=options.max_task_retries,
+            max_pending_calls=options.max_pending_calls,
+            in_order=not options.allow_out_of_order,
+            namespace=options.namespace,
+            is_detached=options.lifetime_detached,
+        )
+        blob = serialization.dump_code(definition)
+        spec = self._spec(actor_id, cls, options, packed)
+        request = m.RegisterActor(spec=spec, handle_blob=blob, get_if_exists=options.get_if_exists, ready=False)
+        client = ActorClient(self, actor_id, definition.in_order)
+        client.constructor = packed
+        client.is_subscribed = True  # by the registration
+        with core.lock:
+            core.drain()
+            request.ready = self._await_constructor(client, packed)
+            self._clients[actor_id] = self._followed[actor_id] = client
+            if not options.name:
+                core.connect_gcs().request(request, lambda reply: self._registered(client, reply))
+                core.reactor.soon_flushed()
+        if options.name:
+            reply = core.ask(core.connect_gcs(), request)
+            if isinstance(reply, m.Failed):
+                raise ActorAlreadyExistsError(reply.message)
+            if reply.info.actor_id != actor_id:  # get_if_exists found another
+                return self.weak_state(reply.info)
+            with core.lock:
+                self._registered(client, reply)
+        return ActorState(client, blob, None if options.lifetime_detached else self._counted(actor_id))
+
+    def _spec(self, actor_id: bytes, cls: type, options: ActorOptions, packed: Packed) -> m.ActorSpec:
+        core = self.core
+        class_blob, class_key = self._class_blob(cls)
+        recipe = ActorRecipe(
+            class_blob=class_blob,
+            args=packed.blob,
+            deps=[m.Dep(slot, ref.binary(), ref._owner or core.address, m.Value()) for slot, ref in packed.deps],
+            constructor=f"{cls.__module__}.{cls.__qualname__}.__init__",
+            namespace=core.namespace,
+            max_concurrency=options.max_concurrency,
+            concurrency_groups=options.concurrency_groups,
+            is_async=options.is_async,
+            code_paths=core.code_paths,
+        )
+        placing = options.placing
+        return m.ActorSpec(
+            actor_id=actor_id,
+            job_id=core.job_id,
+            name=options.name,
+            namespace=options.namespace,
+            class_name=options.class_name,
+            owner=core.address,
+            detached=options.lifetime_detached,
+            max_restarts=options.max_restarts,
+            placement=m.SchedulingClass(
+                placing.resources,
+                placing.strategy or m.Strategy(),
+                placing.runtime_env,
+                placing.label_selector,
+                core.job_id,
+            ),
+            held=options.held,
+            class_key=class_key,
+            spec_blob=msgspec.msgpack.encode(recipe),
+            creation_task_id=_creation_task_id(actor_id),
+            parent_task_id=core.current.task_id if core.current is not None else b"",
+        )
+
+    def _class_blob(self, cls: type) -> tuple[bytes, str]:
+        """The pickled class, or its key in the GCS when it is large."""
+        found = self._class_blobs.get(cls)
+        if found is None:
+            blob = serialization.dump_code(cls)
+            key = hashlib.sha1(blob).hexdigest()
+            if len(blob) > INLINE_CLASS_BYTES:
+                self.core.ask_gcs(m.KvPut(namespace="fun", key=key.encode(), value=blob, overwrite=False))
+                blob = b""
+            found = self._class_blobs[cls] = (blob, key)
+        return found
+
+    def _await_constructor(self, client: ActorClient, packed: Packed) -> bool:
+        """Whether all that the constructor takes exists; else the GCS is told when it does. Locked."""
+        core, missing = self.core, 0
+
+        def arrived(_: m.Value) -> None:
+            nonlocal missing
+            missing -= 1
+            if not missing:
+                core.connect_gcs().send(m.ActorReady(client.actor_id))
+
+        for _, ref in packed.deps:
+            entry = core.objects[ref.binary()]
+            if entry.value is None:
+                missing += 1
+                entry.callbacks.append(arrived)
+                core.fetch(ref.binary(), entry)
+        return not missing
+
+    def _registered(self, client: ActorClient, reply: Any) -> None:
+        """Locked."""
+        if not isinstance(reply, m.Failed):
+            client.changed(reply.info)
+
+    def _counted(self, actor_id: bytes) -> ObjectRef[Any]:
+        """The first handle's ref; the actor ends when the last of them, anywhere, is gone."""
+        core, key = self.core, _handle_key(actor_id)
+
+        def out_of_scope() -> None:
+            core.connect_gcs().send(m.ActorOutOfScope(actor_id))
+            core.reactor.soon_flushed()
+
+        with core.lock:
+            entry = core.objects[key] = Entry(None)
+            entry.on_free = out_of_scope
+            return core.new_ref(key)
+
+    # ---------------------------------------------------------- handles (not locked)
+
+    def restore(self, state: tuple[bytes, bytes, ObjectRef[Any] | None]) -> ActorState:
+        """A handle that arrived in a value."""
+        actor_id, blob, ref = state
+        return ActorState(self._client(actor_id, _definition(blob).in_order), blob, ref)
+
+    def weak_state(self, info: m.ActorInfo) -> ActorState:
+        client = self._client(info.actor_id, _definition(info.handle_blob).in_order)
+        return ActorState(client, info.handle_blob, None)
+
+    def _client(self, actor_id: bytes, in_order: bool) -> ActorClient:
+        with self.core.lock:
+            client = self._clients.get(actor_id)
+            if client is None:
+                client = self._clients[actor_id] = ActorClient(self, actor_id, in_order)
+            return client
+
+    def find(self, name: str, namespace: str | None) -> ActorState:
+        """A weak handle on a living named actor. Raises ValueError when there is none."""
+        namespace = namespace or self.core.namespace
+        info = self.core.ask_gcs(m.GetActor(name=name, namespace=namespace)).info
+        if info is None:
+            raise ValueError(
+                f"Failed to look up actor with name '{name}': no living actor of namespace '{namespace}' has it. It "
+                "may have died, or live in another namespace (pass namespace=…), or never have been created."
+            )
+        return self.weak_state(info)
+
+    def myself(self) -> ActorState:
+        """A weak handle on the actor that this process is. Raises RuntimeError when it is none."""
+        if not self.core.actor_id:
+            raise RuntimeError("This method is only available in an actor; this process runs none.")
+        return self.weak_state(self.core.ask_gcs(m.GetActor(actor_id=self.core.actor_id)).info)
+
+    # ---------------------------------------------------------- calling and ending (not locked)
+
+    def template(self, state: ActorState, method: str, options: MethodOptions) -> ActorTemplate:
+        self._templates += 1
+        return ActorTemplate(state, method, options, self.core, -self._templates)
+
+    def submit(self, state: ActorState, template: ActorTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a method. Raises PendingCallsLimitExceeded."""
+        client, limit = state.client, state.definition.max_pending_calls
+        if 0 <= limit <= len(client.queue):
+            raise PendingCallsLimitExceeded(
+                f"The actor {client.actor_id.hex()} ({state.class_name}) has {len(client.queue)} pending calls of this "
+                f"process, and max_pending_calls={limit}. Wait for results before calling it again."
+            )
+        packed = self.submitter.pack(args, kwargs)
+        if state.ref is not None:
+            packed.refs.append(state.ref)
+        return self.submitter.submit(template, self.core.new_task_id(client.actor_id), packed, client)
+
+    def kill(self, state: ActorState, no_restart: bool) -> None:
+        """Raises ActorHandleNotFoundError for a handle of an older session."""
+        if state.client._actors is not self:
+            raise ActorHandleNotFoundError(
+                f"The handle on actor {state.actor_id.hex()} ({state.class_name}) is of a session that has ended; "
+                "its actor ended with it."
+            )
+        request = m.KillActor(actor_id=state.actor_id, no_restart=no_restart, cause="It was killed by ray.kill.")
+        self.core.ask_gcs(request)
+
+    def exit(self) -> None:
+        """End the actor that this process is."""
+        raise ActorExit("exit_actor() was called.")
+
+    # ---------------------------------------------------------- news (locked)
+
+    def subscribe(self, client: ActorClient) -> None:
+        client.is_subscribed = True
+        self._followed[client.actor_id] = client
+        gcs = self.core.connect_gcs()
+        gcs.request(m.Subscribe(channel="actor", key=client.actor_id), lambda reply: None)
+        gcs.request(m.GetActor(actor_id=client.actor_id), lambda reply: self._looked_up(client, reply))
+
+    def _looked_up(self, client: ActorClient, reply: Any) -> None:
+        if isinstance(reply, m.ActorReply) and reply.info is None:
+            client.changed(_unknown(client.actor_id))
+
+    def changed(self, info: m.ActorInfo) -> None:
+        client = self._followed.get(info.actor_id)
+        if client is None:
+            return
+        client.changed(info)
+        if info.state == "DEAD":
+            del self._followed[info.actor_id]  # no more news; handles keep the client itself
+
+    def connection_lost(self, connection: Connection) -> None:
+        client = self.by_connection.get(connection)
+        if client is not None:
+            client.lost()
+
+
+def _creation_task_id(actor_id: bytes) -> bytes:
+    return b"\xff" * 8 + actor_id
+
+
+def _handle_key(actor_id: bytes) -> bytes:
+    """The pseudo-object whose refs are the handles on the actor."""
+    return object_id(_creation_task_id(actor_id), 1)
+
+
+def _unknown(actor_id: bytes) -> m.ActorInfo:
+    return m.ActorInfo(
+        actor_id=actor_id,
+        job_id=actor_id[-4:],
+        name="",
+        namespace="",
+        class_name="",
+        state="DEAD",
+        incarnation=0,
+        num_restarts=0,
+        max_restarts=0,
+        death_kind="UNKNOWN",
+        death_cause="The cluster does not know it: it died long ago, or belonged to another cluster.",
+    )
+
+
+def death_error(info: m.ActorInfo) -> Exception:
+    """What a call on a dead actor raises."""
+    hex_id = info.actor_id.hex()
+    if info.error is not None:
+        error = serialization.deserialize(info.error).error
+        if info.death_kind != "INIT_FAILED" and isinstance(error, Exception):
+            return error
+        return ActorDiedError(error, actor_id=hex_id, class_name=info.class_name, actor_init_failed=True)
+    text = f"{info.class_name} {hex_id}: {info.death_cause}"
+    match info.death_kind:
+        case "UNSCHEDULABLE":
+            return ActorUnschedulableError(text)
+        case "OUT_OF_MEMORY":
+            return OutOfMemoryError(text)
+        case "PLACEMENT_GROUP_REMOVED":
+            return ActorPlacementGroupRemoved(text)
+    return ActorDiedError(
+        f"The actor is dead because {info.death_cause[:1].lower()}{info.death_cause[1:]}",
+        actor_id=hex_id,
+        class_name=info.class_name,
+        name=info.name,
+        namespace=info.namespace if info.name else "",
+        pid=info.pid,
+        reason=info.death_kind,
+        preempted=info.preempted,
+    )
