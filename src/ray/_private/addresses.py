@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import socket
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from ray._core.common import messages as m
-from ray._core.wire import auth, blocking
+from ray._core.common.errors import AuthenticationError
+from ray._core.node import membership, session_dir
+from ray._core.wire import auth
 
 DEFAULT_PORT = 6379
 
@@ -18,14 +19,8 @@ DEFAULT_PORT = 6379
 class Cluster:
     """A running cluster that was asked for: `source` says by what."""
 
-    host: str
-    port: int
+    address: str
     source: str
-
-
-def temp_dir(given: str | None = None) -> Path:
-    """Where sessions have their directories."""
-    return Path(given or os.path.join(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray"))
 
 
 def find(address: str | None, temp: Path) -> Cluster | None:
@@ -55,57 +50,55 @@ def find(address: str | None, temp: Path) -> Cluster | None:
 
 
 def parse(address: str, source: str) -> Cluster:
-    host, separator, port = address.rpartition(":")
-    if not separator or not host or not port.isdigit():
-        raise ValueError(f'Invalid address format: {source}{address!r}. It is "host:port", "auto" or "local".')
-    return Cluster(host, int(port), f"{source}{address!r}")
+    try:
+        membership.split_address(address)
+    except ValueError:
+        raise ValueError(
+            f'Invalid address format: {source}{address!r}. It is "host:port", "auto" or "local".'
+        ) from None
+    return Cluster(address, f"{source}{address!r}")
 
 
 def _recorded(temp: Path, *, needed: bool) -> Cluster | None:
-    """The cluster that `ray start` wrote down here, if somebody still listens there."""
-    file = temp / "ray_current_cluster"
-    text = file.read_text().strip() if file.exists() else ""
-    if text:
-        cluster = parse(text, f"{file}: ")
-        if _listens(cluster):
-            return cluster
+    """The cluster that `ray start` wrote down here, if it still serves."""
+    text = session_dir.read_current_cluster(temp)
+    if text and membership.is_serving(text):
+        return parse(text, f"{temp / session_dir.CURRENT_CLUSTER}: ")
     if needed:
         raise ConnectionError(
-            "Could not find any running Ray instance. Start one with `ray start --head`, "
+            "Could not find any running Ray instance. Please specify the one to connect to by setting `--address` "
+            "flag or `RAY_ADDRESS` environment variable, start one with `ray start --head`, "
             "or call ray.init() without an address to start a local one."
         )
     return None
 
 
-def _listens(cluster: Cluster) -> bool:
-    try:
-        socket.create_connection((cluster.host, cluster.port), 2.0).close()
-    except OSError:
-        return False
-    return True
-
-
-def local_raylet(cluster: Cluster) -> str:
-    """The Unix socket of the cluster's node on this machine.
+def local_raylet(cluster: Cluster, node_ip: str | None = None) -> str:
+    """The Unix socket of the cluster's node on this machine; with `node_ip`, of the one at that address.
 
     Raises:
-        ConnectionError: the cluster cannot be reached, refuses our token, or has no node here.
+        ConnectionError: the cluster cannot be reached, or has no node here.
+        AuthenticationError: it refuses our token.
+        RuntimeError: it is of another version.
     """
-    try:
-        sock = blocking.connect_tcp(cluster.host, cluster.port, auth.load_token())
-    except auth.AuthenticationFailed:
-        raise
-    except OSError as error:
-        raise ConnectionError(
-            f"Could not connect to a Ray cluster at {cluster.host}:{cluster.port} ({cluster.source}): {error}"
-        ) from error
-    with blocking.Client(sock, m.Hello(m.PROTOCOL, "driver", pid=os.getpid())) as client:
-        nodes = client.request(m.ListNodes()).nodes
-    for node in nodes:
-        if node.state == "ALIVE" and os.path.exists(node.raylet_path):
+    with authentication_told(), membership.open_client(cluster.address, "driver") as client:
+        membership.check_versions(membership.ask_cluster(client))
+        nodes = membership.list_nodes(client)
+    for node in sorted(nodes, key=lambda node: not node.is_head):
+        if node.state == "ALIVE" and node_ip in (None, node.host) and os.path.exists(node.raylet_path):
             path: str = node.raylet_path
             return path
+    where = f"this machine with the address {node_ip}" if node_ip else "this machine"
     raise ConnectionError(
-        f"The cluster at {cluster.host}:{cluster.port} has no living node on this machine; a driver needs one. "
-        f"Start it with `ray start --address={cluster.host}:{cluster.port}`."
+        f"The cluster at {cluster.address} has no living node on {where}; a driver needs one. "
+        f"Start it with `ray start --address={cluster.address}`."
     )
+
+
+@contextlib.contextmanager
+def authentication_told() -> Iterator[None]:
+    """What the wire says of tokens, as the exception that users know."""
+    try:
+        yield
+    except auth.AuthenticationFailed as error:
+        raise AuthenticationError(str(error)) from error

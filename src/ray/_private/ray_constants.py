@@ -1,6 +1,6 @@
 """Constants that libraries import."""
 
-from ray._private.session import LEAST_STORE
+from ray._core.node.params import LEAST_STORE
 
 OBJECT_STORE_MINIMUM_MEMORY_BYTES = LEAST_STORE
 DEFAULT_PORT = 6379

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import platform
 import signal
 import sys
@@ -18,34 +17,19 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from ray._core.common import log_settings
+from ray._core.node import session_dir
 from ray._core.worker import object_ref as _process
-from ray._private import addresses
+from ray._private import addresses, start_options
 from ray._private.auto_init_hook import connected_core
-from ray._private.not_yet import refuse
-from ray._private.options import check_amount
 from ray._version import COMMIT, VERSION
 
 if TYPE_CHECKING:
     from ray._core.node.node import Node
+    from ray._core.node.params import NodeParams
     from ray._core.worker.driver_log import DriverLog
     from ray.job_config import JobConfig
 
 log = logging.getLogger("ray")
-LEAST_STORE = 75 * 1024 * 1024
-"""Bytes: a smaller object store could not even hold the slabs of a few processes."""
-_HIDDEN = ("_system_config", "_temp_dir", "_enable_object_reconstruction", "_skip_env_hook", "_redis_password")
-"""Keyword arguments that are taken besides those of the signature; lineage reconstruction has no switch any more."""
-_HIDDEN_NOT_YET = (
-    "_node_ip_address",
-    "_node_name",
-    "_memory",
-    "_redis_username",
-    "_metrics_export_port",
-    "_tracing_startup_hook",
-    "_plasma_directory",
-    "object_spilling_directory",
-    "_driver_object_store_memory",
-)
 _lock = threading.RLock()
 
 
@@ -145,9 +129,7 @@ def init(
         ConnectionError: no cluster there.
         NotImplementedError: an argument that this version cannot honour.
     """
-    unknown = sorted(set(kwargs) - set(_HIDDEN) - set(_HIDDEN_NOT_YET))
-    if unknown:
-        raise RuntimeError(f"Unknown keyword argument(s): {', '.join(unknown)}")
+    start_options.check_names(kwargs)
     if local_mode:
         raise RuntimeError("`local_mode` is no longer supported. Use a debugger in the tasks instead.")
     with _lock:
@@ -160,9 +142,8 @@ def init(
             )
         if job_config is not None and namespace is None:
             namespace = job_config.ray_namespace
-        _refuse_not_yet(
+        start_options.refuse_given(
             {
-                **{name: kwargs.get(name) for name in _HIDDEN_NOT_YET if name != "_node_name"},
                 "logging_config": logging_config,
                 "enable_resource_isolation": enable_resource_isolation,
                 "proxy_server_url": proxy_server_url,
@@ -170,35 +151,28 @@ def init(
                 "metadata of job_config": job_config.metadata if job_config else None,
             }
         )
+        start_options.check_hidden(kwargs)
         _check_namespace(namespace)
-        system_config, temp = kwargs.get("_system_config"), kwargs.get("_temp_dir")
-        if system_config is not None and not isinstance(system_config, dict):
-            raise TypeError("The _system_config must be a dict.")
-        if temp is not None and not os.path.isabs(temp):
-            raise ValueError("temp_dir must be absolute path or None.")
         _configure_logging(configure_logging, logging_level, logging_format)
         settings = log_settings.load()
         if log_to_driver is not None:
             settings = msgspec.structs.replace(settings, to_driver=log_to_driver)
-        cluster = addresses.find(address, addresses.temp_dir(temp))
+        given = {
+            **kwargs,
+            "num_cpus": num_cpus,
+            "num_gpus": num_gpus,
+            "resources": resources,
+            "labels": labels,
+            "object_store_memory": object_store_memory,
+        }
+        cluster = addresses.find(address, session_dir.temp_dir(kwargs.get("_temp_dir")))
         if cluster is None:
-            _refuse_not_yet({"labels": labels, "_node_name": kwargs.get("_node_name")})
-            amounts = _amounts(num_cpus, num_gpus, resources)
-            _check_store(object_store_memory)
-            node = _start_node(amounts, object_store_memory, system_config, temp)
-            raylet_path = node.raylet_path
+            node = _start_node(start_options.head_params(given))
+            raylet_path = node.raylet_socket_name
         else:
-            _check_join(
-                num_cpus=num_cpus,
-                num_gpus=num_gpus,
-                resources=resources,
-                labels=labels,
-                _node_name=kwargs.get("_node_name"),
-                object_store_memory=object_store_memory,
-                _system_config=system_config,
-                _enable_object_reconstruction=kwargs.get("_enable_object_reconstruction"),
-            )
-            node, raylet_path = None, addresses.local_raylet(cluster)
+            start_options.check_joining(given)
+            log.info("Connecting to existing Ray cluster at address: %s...", cluster.address)
+            node, raylet_path = None, addresses.local_raylet(cluster, kwargs.get("_node_ip_address"))
         _connect(node, raylet_path, namespace or str(uuid.uuid4()), settings)
         log.info("Started a local Ray instance." if node else "Connected to Ray cluster.")
         if include_dashboard or dashboard_port is not None:
@@ -226,13 +200,12 @@ def _connect(node: Node | None, raylet_path: str, namespace: str, settings: log_
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that atexit runs
 
 
-def _start_node(
-    amounts: dict[str, float], store: int | None, system_config: dict[str, Any] | None, temp: str | None
-) -> Node:
+def _start_node(params: NodeParams) -> Node:
     from ray._core.node.node import Node
 
-    node = Node(amounts, store, system_config, temp)
-    node.start()
+    node = Node(params)
+    with addresses.authentication_told():
+        node.start()
     return node
 
 
@@ -285,45 +258,11 @@ def context() -> RayContext:
 # ------------------------------------------------------------------ checks
 
 
-def _refuse_not_yet(given: Mapping[str, Any]) -> None:
-    refuse(next((f"ray.init with {name}={value!r}" for name, value in given.items() if value), None))
-
-
 def _check_namespace(namespace: str | None) -> None:
     if namespace is not None and not isinstance(namespace, str):
         raise TypeError("namespace must be None or a string.")
     if namespace == "":
         raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
-
-
-def _check_join(**given: Any) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise ValueError(
-                f"When connecting to an existing cluster, {name} must not be provided: its nodes are there already."
-            )
-
-
-def _check_store(size: int | None) -> None:
-    if size is not None and size < LEAST_STORE:
-        raise ValueError(f"object_store_memory={size} bytes is below the least allowed, {LEAST_STORE} bytes.")
-
-
-def _amounts(num_cpus: float | None, num_gpus: float | None, resources: Mapping[str, float] | None) -> dict[str, float]:
-    """What the new node has."""
-    amounts: dict[str, float] = dict(resources or {})
-    for name in ("CPU", "GPU"):
-        if name in amounts:
-            raise ValueError(f"Use num_{name.lower()}s instead of {name!r} in 'resources'.")
-    amounts["CPU"] = len(os.sched_getaffinity(0)) if num_cpus is None else num_cpus
-    amounts["GPU"] = num_gpus or 0
-    for name, amount in amounts.items():
-        if isinstance(amount, (int, float)) and amount < 0:
-            raise ValueError(f"The resources of a node must be nonnegative; {name} is {amount}.")
-        check_amount(name, amount)
-        if amount != int(amount):
-            raise ValueError(f"The resources of a node must all be whole numbers; {name} is {amount}.")
-    return amounts | {"node:127.0.0.1": 1.0, "node:__internal_head__": 1.0}
 
 
 def _configure_logging(wanted: bool, level: int | str, pattern: str | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ import msgspec
 from ray._core.common import messages as m
 from ray._core.gcs.nodes import NodeTable
 from ray._core.wire import aio
+from ray._version import VERSION
 
 if TYPE_CHECKING:
     from ray._core.gcs.server import GcsServer
 
 logger = logging.getLogger(__name__)
+PYTHON = ".".join(map(str, sys.version_info[:2]))
 FRESH_UP_TO = 100
 """Nodes: up to here whoever asks for the cluster's resources gets them as they are now."""
 FRESH_WITHIN_S = 0.25
@@ -54,12 +57,11 @@ class NodeManager:
 
     def _register(self, connection: aio.Connection, request: m.RegisterNode) -> None:
         info = request.info
-        head = next((each for each in self.table.infos() if each.is_head), None)
-        if head is not None and (head.version, head.python) != (info.version, info.python):
+        if (info.version, info.python) != (VERSION, PYTHON):
             connection.fail(
                 request,
                 "version_mismatch",
-                f"The head runs pure-ray {head.version} on Python {head.python}, this node {info.version} on "
+                f"The head runs Ray {VERSION} on Python {PYTHON}, this node {info.version} on "
                 f"{info.python}. Install the same versions on both.",
             )
             return

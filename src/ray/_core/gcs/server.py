@@ -1,6 +1,6 @@
 """gcs_server: the cluster's tables behind a socket.
 
-Floor: gcs, shell. `python -m ray._core.gcs.server --listen-fd N --session-name S --config JSON --ready-fd N`
+Floor: gcs, shell. `python -m ray._core.gcs.server --listen-fd N --session-dir D --config JSON --ready-fd N`
 Run by node.services. Never unpickles anything.
 """
 
@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ from ray._core.gcs.log_relay import LogRelay
 from ray._core.gcs.node_manager import NodeManager
 from ray._core.gcs.publisher import Publisher
 from ray._core.wire import aio, auth
+from ray._version import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +38,11 @@ logger = logging.getLogger(__name__)
 class GcsServer:
     """Messages in, table changes, answers and publications out."""
 
-    def __init__(self, session_name: str, config: configuration.Config) -> None:
-        self.session_name = session_name
+    def __init__(self, session_dir: str, config: configuration.Config) -> None:
+        self.session_name = os.path.basename(session_dir)
         self.config = config
         self.kv = KvTable()
+        self.kv.put("session", b"cluster", _describe(session_dir, config), True)
         self.jobs: dict[bytes, m.JobInfo] = {}
         self.publisher = Publisher()
         self.nodes = NodeManager(self)
@@ -145,13 +148,25 @@ class GcsServer:
         connection.reply(request, m.KvCount(count=int(is_new)))
 
 
+def _describe(session_dir: str, config: configuration.Config) -> bytes:
+    """What whoever joins asks first (see node.membership)."""
+    facts = {
+        "session_name": os.path.basename(session_dir),
+        "session_dir": session_dir,
+        "config": config.encode(),
+        "version": VERSION,
+        "python": ".".join(map(str, sys.version_info[:2])),
+    }
+    return json.dumps(facts).encode()
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
 async def _serve(args: argparse.Namespace) -> None:
     config = configuration.load(args.config)
-    server = GcsServer(args.session_name, config)
+    server = GcsServer(args.session_dir, config)
     token = auth.load_token(config.enable_token_auth)
     loop = asyncio.get_running_loop()
     sock = socket.socket(fileno=args.listen_fd)
@@ -168,7 +183,7 @@ async def _serve(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="gcs_server", description="The control plane of a pure-ray cluster.")
     parser.add_argument("--listen-fd", type=int, required=True, help="inherited socket that is bound and listens")
-    parser.add_argument("--session-name", required=True)
+    parser.add_argument("--session-dir", required=True, help="of the head")
     parser.add_argument("--config", default="", help="JSON of the cluster's settings")
     parser.add_argument("--ready-fd", type=int, required=True, help="pipe on which to say that it serves")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

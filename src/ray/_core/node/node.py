@@ -1,110 +1,306 @@
-"""A node: its session directory and its processes. Floor: node, shell."""
+"""A node: its processes on this machine, started and stopped. Floor: node, shell."""
 
 from __future__ import annotations
 
-import datetime
+import contextlib
 import json
 import os
 import secrets
 import socket
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from ray._core.common import config as configuration
+from ray._core.node import machine, membership, session_dir
+from ray._core.node.params import NodeParams
 from ray._core.node.services import Service
 from ray._core.wire import auth
+from ray._version import VERSION
 
-VERSION = "2.60.0"
-
-
-def default_object_store_memory() -> int:
-    """30 % of the machine's memory, within what /dev/shm has free."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    free = os.statvfs("/dev/shm")
-    return min(int(memory * 0.3), int(free.f_bavail * free.f_frsize * 0.9))
+REAPER = Path(__file__).with_name("reaper.py")
 
 
 class Node:
-    """A head with the owner's fate: gcs_server, raylet (with zygote and workers), and a reaper.
+    """A head (gcs_server and raylet) or a joining node (raylet), with a reaper.
 
-    Args:
-        resources: amounts by name, floats.
-        object_store_memory: bytes of shared memory; None: 30 % of the machine's.
-        system_config: settings by name (see common.config).
+    `start()` starts it and returns once it serves; `stop()` ends it. A node that is `fate_shared` also ends with the
+    process that started it; another one outlives it, and is stopped by `ray stop`.
     """
 
-    def __init__(
-        self,
-        resources: dict[str, float],
-        object_store_memory: int | None = None,
-        system_config: dict[str, Any] | None = None,
-        temp_dir: str | None = None,
-    ) -> None:
-        self.resources = resources
-        self.object_store_memory = object_store_memory or default_object_store_memory()
-        self.config = configuration.load(system_config or {})
-        parent = temp_dir or os.path.join(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray")
-        stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S_%f")
-        self.session_dir = Path(parent) / f"session_{stamp}_{os.getpid()}"
-        self.node_id = secrets.token_bytes(28)
-        self.raylet_path = ""
+    def __init__(self, params: NodeParams | None = None, **given: Any) -> None:
+        """Raises ValueError for parameters that no node can have (see NodeParams, whose fields `given` may name)."""
+        self.params = params or NodeParams(**given)
+        self.unique_id = secrets.token_hex(28)
+        self.node_ip_address = ""
         self.gcs_address = ""
-        self._services: list[Service] = []
+        self.raylet_socket_name = ""
+        self.plasma_store_socket_name = ""
+        """The shared-memory file: there is no store process, and no socket of one."""
+        self.session_dir = Path()
+        self.config = configuration.Config()
+        self.gcs: Service | None = None
+        self.raylet: Service | None = None
+        self.extras: list[Service] = []
+        self._env: dict[str, str] = {}
+        self._fate = -1
+        self._reaper: subprocess.Popen[bytes] | None = None
+
+    def __repr__(self) -> str:
+        kind = "head" if self.params.head else "node"
+        return f"<Node {kind} {self.unique_id[:8]} at {self.node_ip_address} of {self.gcs_address}>"
+
+    # ---------------------------------------------------------- what others look at
+
+    @property
+    def node_id(self) -> str:
+        return self.unique_id
+
+    @property
+    def address(self) -> str:
+        return self.gcs_address
+
+    @property
+    def head(self) -> bool:
+        return self.params.head
+
+    def get_session_dir_path(self) -> str:
+        return str(self.session_dir)
+
+    def get_logs_dir_path(self) -> str:
+        return str(self.session_dir / "logs")
+
+    def services(self) -> list[Service]:
+        """Those that run or ran, in the order in which they started."""
+        return [service for service in (self.gcs, self.raylet, *self.extras) if service is not None]
+
+    def live_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
+        return [(service.name, service.process) for service in self.services() if service.is_alive]
+
+    def dead_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
+        return [(service.name, service.process) for service in self.services() if not service.is_alive]
+
+    def remaining_processes_alive(self) -> bool:
+        """Whether none of the node's processes has ended by itself."""
+        return all(service.is_alive for service in self.services())
+
+    # ---------------------------------------------------------- starting
 
     def start(self) -> None:
-        """Start everything and return when it serves. Raises StartError."""
-        log_dir, sockets_dir = self.session_dir / "logs", self.session_dir / "sockets"
-        for directory in (self.session_dir, log_dir, sockets_dir):
-            directory.mkdir(mode=0o700, parents=True)
-        auth.load_token(self.config.enable_token_auth, create=True)
-        listening = socket.create_server(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-        arena_path = f"/dev/shm/ray-{self.node_id.hex()[:16]}.arena"
-        reaper_r, self._fate = os.pipe()
-        self._reaper = subprocess.Popen([sys.executable, "-m", "ray._core.node.reaper"], stdin=reaper_r)
-        os.close(reaper_r)
-        config = self.config.encode()
-        gcs_args = ["--listen-fd", str(listening.fileno()), "--session-name", self.session_dir.name, "--config", config]
-        gcs = Service("gcs_server", "ray._core.gcs.server", gcs_args, log_dir, [listening.fileno()])
-        listening.close()
-        settings = {
-            "node_id": self.node_id.hex(),
-            "node_ip": "127.0.0.1",
-            "gcs_host": "127.0.0.1",
-            "gcs_port": port,
+        """Start everything and return when it serves.
+
+        Raises:
+            StartError: a process ended, or did not say in time that it serves.
+            ConnectionError: the port of a new head is taken, or the cluster to join is not there.
+            AuthenticationFailed: there is no token, or it is not the cluster's.
+            VersionMismatch: the cluster to join is of another version.
+            OSError: the session directory cannot be made.
+        """
+        try:
+            if self.params.head:
+                self._begin_head()
+            else:
+                self._begin_joining()
+            self._start_raylet()
+            self._wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _begin_head(self) -> None:
+        params = self.params
+        self.config = configuration.load(params.system_config)
+        is_open = not auth.load_token(self.config.enable_token_auth, create=True)
+        self._env = {**os.environ, **params.env, "RAY_AUTH_MODE": "disabled" if is_open else "token"}
+        self.node_ip_address = params.node_ip or "127.0.0.1"
+        listening = self._bind_gcs()
+        with listening:
+            temp = session_dir.temp_dir(params.temp_dir)
+            self.session_dir = session_dir.prepare(temp, session_dir.new_session_name())
+            self._start_reaper()
+            self.gcs_address = f"{self.node_ip_address}:{listening.getsockname()[1]}"
+            command = ["-m", "ray._core.gcs.server", "--listen-fd", str(listening.fileno())]
+            command += ["--session-dir", str(self.session_dir), "--config", self.config.encode()]
+            self.gcs = self._start_service("gcs_server", command, fds=[listening.fileno()])
+
+    def _bind_gcs(self) -> socket.socket:
+        """Bound here, so that a raylet may connect before the GCS has made its imports."""
+        ip, port = self.node_ip_address, self.params.gcs_port
+        try:
+            return socket.create_server((bind_host(ip), port), family=_family(ip), backlog=1024)
+        except OSError as error:
+            if port and membership.is_serving(f"{ip}:{port}"):
+                raise ConnectionError(
+                    f"Ray is trying to start at {ip}:{port}, but is already running at {ip}:{port}. "
+                    "Please specify a different port using the `--port` flag of `ray start` command."
+                ) from error
+            raise ConnectionError(
+                f"Ray cannot start at {ip}:{port}: {error.strerror or error}. Another program listens there, or the "
+                "address is not this machine's. Choose another port with --port (0: any free one) or another "
+                "--node-ip-address."
+            ) from error
+
+    def _begin_joining(self) -> None:
+        params = self.params
+        assert params.gcs_address is not None
+        self.gcs_address = params.gcs_address
+        host, _ = membership.split_address(self.gcs_address)
+        with membership.open_client(self.gcs_address, "raylet") as client:
+            facts = membership.ask_cluster(client)
+        membership.check_versions(facts)
+        self.config = configuration.load(facts.config)
+        mode = "token" if auth.load_token() else "disabled"
+        self._env = {**os.environ, **params.env, "RAY_AUTH_MODE": mode}
+        self.node_ip_address = params.node_ip or machine.node_ip(host)
+        temp = Path(params.temp_dir) if params.temp_dir else Path(facts.session_dir).parent
+        self.session_dir = session_dir.prepare(temp, facts.session_name)
+        self._start_reaper()
+
+    def _start_raylet(self) -> None:
+        sockets_dir = self.session_dir / "sockets"
+        listening, name = session_dir.listen(sockets_dir, "raylet")
+        with listening:
+            self.raylet_socket_name = str(sockets_dir / name)
+            self.plasma_store_socket_name = f"{self.params.shm_dir}/ray-{self.unique_id[:16]}.arena"
+            command = ["-m", "ray._core.raylet.server", "--session-dir", str(self.session_dir)]
+            command += ["--listen-fd", str(listening.fileno()), "--settings", json.dumps(self._raylet_settings())]
+            files = [self.plasma_store_socket_name, self.raylet_socket_name]
+            self.raylet = self._start_service("raylet", command, log_name=name, fds=[listening.fileno()], files=files)
+
+    def _raylet_settings(self) -> dict[str, Any]:
+        params = self.params
+        gcs_host, gcs_port = membership.split_address(self.gcs_address)
+        amounts = self.resources()
+        return {
+            "node_id": self.unique_id,
+            "node_ip": self.node_ip_address,
+            "node_name": params.node_name or self.node_ip_address,
+            "labels": dict(params.labels),
+            "gcs_host": gcs_host,
+            "gcs_port": gcs_port,
+            "raylet_port": params.raylet_port,
+            "raylet_path": self.raylet_socket_name,
+            "worker_ports": list(params.worker_ports),
             "session_dir": str(self.session_dir),
-            "sockets_dir": str(sockets_dir),
-            "log_dir": str(log_dir),
-            "resources": self.resources,
-            "object_store_memory": self.object_store_memory,
-            "arena_dir": "/dev/shm",
-            "is_head": True,
-            "config": config,
+            "sockets_dir": str(self.session_dir / "sockets"),
+            "log_dir": str(self.session_dir / "logs"),
+            "resources": amounts,
+            "object_store_memory": int(amounts["object_store_memory"]),
+            "arena_path": self.plasma_store_socket_name,
+            "is_head": params.head,
+            "config": self.config.encode(),
             "version": VERSION,
         }
-        raylet = Service("raylet", "ray._core.raylet.server", ["--settings", json.dumps(settings)], log_dir)
-        self._services = [gcs, raylet]
-        charge = {"pids": [service.process.pid for service in self._services], "files": [arena_path]}
+
+    def resources(self) -> dict[str, float]:
+        """What the node has, by name; bytes for memory."""
+        params = self.params
+        free = machine.available_memory()
+        store = params.object_store_memory or machine.object_store_memory(free, params.shm_dir)
+        amounts = {
+            **params.resources,
+            "CPU": machine.num_cpus() if params.num_cpus is None else params.num_cpus,
+            "GPU": machine.num_gpus() if params.num_gpus is None else params.num_gpus,
+            "memory": params.memory or max(free - store, 0),
+            "object_store_memory": store,
+            f"node:{self.node_ip_address}": 1.0,
+        }
+        if params.head:
+            amounts["node:__internal_head__"] = 1.0
+        return {name: float(amount) for name, amount in amounts.items()}
+
+    def _start_service(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        log_name: str | None = None,
+        fds: list[int] | None = None,
+        files: list[str] | None = None,
+    ) -> Service:
+        log_dir = self.session_dir / "logs"
+        service = Service(name, command, log_dir, log_name=log_name, fds=fds or [], env=self._env)
+        charge = {"pid": service.pid, "files": files or []}
         os.write(self._fate, json.dumps(charge).encode() + b"\n")
-        try:
-            gcs.wait_ready(self.config.start_timeout_s)
-            self.raylet_path = raylet.wait_ready(self.config.start_timeout_s)["raylet_path"]
-        except BaseException:
-            self.stop()
-            raise
-        self.gcs_address = f"127.0.0.1:{port}"
+        return service
+
+    def _wait_ready(self) -> None:
+        for service in self.services():
+            said = service.wait_ready(self.config.start_timeout_s)
+            if service is self.gcs:
+                self.gcs_address = f"{self.node_ip_address}:{said['port']}"
+
+    def _start_reaper(self) -> None:
+        pipe, self._fate = os.pipe()
+        mode = [] if self.params.fate_shared else ["--detached"]
+        with open(os.devnull, "wb") as devnull:
+            self._reaper = subprocess.Popen(
+                [sys.executable, "-S", "-E", str(REAPER), *mode, str(os.getpid())],
+                stdin=pipe,
+                stdout=devnull,
+                stderr=devnull,
+                start_new_session=True,
+            )
+        os.close(pipe)
+
+    # ---------------------------------------------------------- ending
 
     def stop(self) -> None:
-        """End all processes: the raylet first, by its own means, then whatever is left."""
-        for service in reversed(self._services):
-            service.process.terminate()
-            try:
-                service.process.wait(self.config.graceful_shutdown_timeout_s)
-            except subprocess.TimeoutExpired:
-                service.process.kill()
-                service.process.wait()
-        os.close(self._fate)
-        self._reaper.wait()
+        """End all processes: the raylet first, by its own means, then the rest. Again: nothing."""
+        for service in (*reversed(self.extras), self.raylet, self.gcs):
+            if service is not None and service.is_alive:
+                service.stop(self.config.graceful_shutdown_timeout_s)
+        self._dismiss_reaper()
+
+    def kill(self) -> None:
+        """End all processes at once, as a crash of the machine would; what they leave is freed."""
+        for service in self.services():
+            service.kill()
+        self._dismiss_reaper()
+
+    def kill_raylet(self) -> None:
+        """SIGKILL; the reaper then frees the shared memory."""
+        if self.raylet is not None:
+            self.raylet.kill()
+
+    def kill_gcs_server(self) -> None:
+        if self.gcs is not None:
+            self.gcs.kill()
+
+    def kill_all_processes(self, check_alive: bool = True, allow_graceful: bool = False, wait: bool = False) -> None:
+        """Ray's name for `stop` and `kill`. Raises RuntimeError when `check_alive` finds one that has ended already."""
+        dead = [name for name, _ in self.dead_processes()]
+        if check_alive and dead:
+            raise RuntimeError(f"These processes of {self!r} have ended already: {', '.join(dead)}.")
+        if allow_graceful:
+            self.stop()
+        else:
+            self.kill()
+
+    def detach(self) -> None:
+        """Let go of a node that outlives this process."""
+        with contextlib.suppress(OSError):
+            os.close(self._fate)
+        self._fate = -1
+
+    def _dismiss_reaper(self) -> None:
+        """It ends by itself once what it watches has ended, with its files freed."""
+        if self._fate >= 0:
+            os.close(self._fate)
+            self._fate = -1
+        if self._reaper is not None:
+            self._reaper.wait()
+            self._reaper = None
+
+
+def bind_host(ip: str) -> str:
+    """Where a server of a node with this address listens: a loopback node is reached from its own machine only."""
+    return ip if ip.startswith("127.") or ip == "::1" else ""
+
+
+def _family(ip: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+
+__all__ = ["Node", "NodeParams", "bind_host"]

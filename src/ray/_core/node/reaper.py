@@ -1,7 +1,12 @@
-"""The reaper: ends a node's processes and frees its shared memory when the node's owner is gone, however it went.
+"""The reaper: frees what a node leaves behind when its processes, or the process that owns it, end by any signal.
 
-Floor: node, shell. It holds the read end of a pipe whose write end only the owner has; end of file is the signal.
-First line on the pipe: JSON {"pids": […], "files": […]}.
+Floor: node, shell. Standard library only, run as a plain file so that it starts in a few milliseconds and stays small:
+`python -S -E reaper.py [--detached] OWNER_PID`. On its standard input come lines of JSON,
+
+    {"pid": 123, "files": ["/dev/shm/…"]}     when process 123 has ended, unlink the files
+
+Without --detached it kills all those processes when its owner has ended, or has closed the pipe. (The owner's end of
+the pipe alone would not do: a process that the owner forks inherits it.) It ends when none of them is left.
 """
 
 from __future__ import annotations
@@ -9,23 +14,104 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import sys
+from collections.abc import Iterable
+
+POLL_S = 0.5
+"""How often processes are looked at where the kernel cannot tell of their end (macOS)."""
+
+
+class Watched:
+    """A process of the node. `fd` becomes readable at its end; -1: unknown to the kernel, so it is polled."""
+
+    def __init__(self, pid: int, files: Iterable[str] = ()) -> None:
+        self.pid = pid
+        self.files = list(files)
+        self.is_gone = False
+        self.fd = -1
+        try:
+            self.fd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        except ProcessLookupError:
+            self.is_gone = True
+        except OSError:  # an older kernel, or a sandbox without pidfd_open
+            self.fd = -1
+
+    def look(self, readable: set[int]) -> bool:
+        """Whether it has ended."""
+        if not self.is_gone:
+            self.is_gone = self.fd in readable if self.fd >= 0 else not _runs(self.pid)
+        return self.is_gone
+
+    def kill(self) -> None:
+        if self.is_gone:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if self.fd >= 0:
+                signal.pidfd_send_signal(self.fd, signal.SIGKILL)
+            else:
+                os.kill(self.pid, signal.SIGKILL)
+
+    def clean(self) -> None:
+        for path in self.files:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Reaper:
+    """`owner` None: the node is detached, and nobody's end kills it."""
+
+    def __init__(self, pipe: int, owner: Watched | None) -> None:
+        self.pipe = pipe
+        self.owner = owner
+        self.watched: list[Watched] = []
+        self._said = b""
+
+    def run(self) -> None:
+        while self.pipe >= 0 or self.watched:
+            readable = self._wait()
+            if self.pipe in readable:
+                self._read()
+            if self.owner is not None and (self.owner.look(readable) or self.pipe < 0):
+                for process in self.watched:
+                    process.kill()
+                self.pipe, self.owner = -1, None
+            for process in [each for each in self.watched if each.look(readable)]:
+                process.clean()
+                self.watched.remove(process)
+
+    def _wait(self) -> set[int]:
+        looked_at = [*self.watched, *([self.owner] if self.owner else [])]
+        fds = [each.fd for each in looked_at if each.fd >= 0] + ([self.pipe] if self.pipe >= 0 else [])
+        is_polling = any(each.fd < 0 or each.is_gone for each in looked_at)
+        readable, _, _ = select.select(fds, [], [], POLL_S if is_polling else None)
+        return set(readable)
+
+    def _read(self) -> None:
+        data = os.read(self.pipe, 1 << 16)
+        if not data:
+            self.pipe = -1
+            return
+        *lines, self._said = (self._said + data).split(b"\n")
+        for line in lines:
+            charge = json.loads(line)
+            self.watched.append(Watched(charge["pid"], charge["files"]))
 
 
 def main() -> None:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_IGN)
-    told, _, _ = sys.stdin.buffer.read().partition(b"\n")
-    if not told:
-        return
-    charge = json.loads(told)
-    for pid in charge["pids"]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    for path in charge["files"]:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        signal.signal(signum, signal.SIG_IGN)  # it goes last, by itself
+    owner = None if "--detached" in sys.argv else Watched(int(sys.argv[-1]))
+    Reaper(0, owner).run()
 
 
 if __name__ == "__main__":

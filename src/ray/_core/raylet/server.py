@@ -35,6 +35,8 @@ from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio, auth
 
 logger = logging.getLogger(__name__)
+LEAVE_TIMEOUT_S = 1.0
+"""A GCS that does not answer a node's goodbye by then finds out for itself."""
 LAST_WORDS_S = 1.0
 """How long a dead worker's connection may stay open before its death is taken as told."""
 
@@ -54,8 +56,8 @@ class Raylet:
         self.actors = ActorHost(self)
         self.objects = ObjectManager(self, settings["object_store_memory"])
         self.stop = asyncio.Event()
-        self.path = f"{settings['sockets_dir']}/raylet"
-        self.arena_path = f"{settings['arena_dir']}/ray-{settings['node_id'][:16]}.arena"
+        self.path: str = settings["raylet_path"]
+        self.arena_path: str = settings["arena_path"]
         self.gcs: aio.Connection
         self._zygote: aio.Connection
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
@@ -81,10 +83,10 @@ class Raylet:
             os.chmod(self.arena_path, 0o600)
             file.truncate(self.objects.extents.size)
         await self._start_zygote()
-        await aio.serve_unix(self, self.path)
+        await aio.serve_unix(self, socket.socket(fileno=self.settings["listen_fd"]))
         token = auth.load_token(self.config.enable_token_auth)
         settings = self.settings
-        host, port = settings["node_ip"], settings.get("raylet_port", 0)
+        host, port = settings["node_ip"], settings["raylet_port"]
         bind_to = host if ipaddress.ip_address(host).is_loopback else ""  # "": all of this machine's addresses
         self._tcp, port = await aio.serve_tcp(self, bind_to, port, token)
         self.gcs = await aio.connect_tcp(self, settings["gcs_host"], settings["gcs_port"], token)
@@ -95,9 +97,9 @@ class Raylet:
             raylet_port=port,
             raylet_path=self.path,
             hostname=socket.gethostname(),
-            name=settings.get("node_name") or host,
+            name=settings["node_name"],
             is_head=settings["is_head"],
-            labels=settings.get("labels", {}),
+            labels=settings["labels"],
             arena_path=self.arena_path,
             session_dir=settings["session_dir"],
             total=self.total,
@@ -120,6 +122,15 @@ class Raylet:
         self._zygote = await aio.connect_socket(self, ours)
         self._zygote.peer = "zygote"
         self._agent = AgentProcess(self._zygote, self.settings, self.config)
+
+    async def leave(self) -> None:
+        """Tell the GCS that the node ends by intent; it would otherwise count as a crash."""
+        message = "The node was stopped."
+        goodbye = m.UnregisterNode(node_id=self.node_id, reason="EXPECTED_TERMINATION", message=message)
+        try:
+            await asyncio.wait_for(self.gcs.request(goodbye), LEAVE_TIMEOUT_S)
+        except (TimeoutError, aio.ConnectionLost, aio.RequestFailed) as error:
+            logger.info("The node ends without a word to the GCS: %s", error)
 
     def close(self) -> None:
         """End the workers and the zygote, and give the shared memory back."""
@@ -290,17 +301,20 @@ async def _serve(settings: dict[str, Any], ready_fd: int) -> None:
         os.write(ready_fd, json.dumps({"raylet_path": raylet.path, "arena_path": raylet.arena_path}).encode() + b"\n")
         os.close(ready_fd)
         await raylet.stop.wait()
+        await raylet.leave()
     finally:
         raylet.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="raylet", description="The local scheduler of a pure-ray node.")
+    parser.add_argument("--session-dir", required=True, help="of this node's session; `ray stop` goes by it")
+    parser.add_argument("--listen-fd", type=int, required=True, help="inherited Unix socket, bound and listening")
     parser.add_argument("--settings", required=True, help="JSON of this node's settings")
     parser.add_argument("--ready-fd", type=int, required=True, help="pipe on which to say that it serves")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(_serve(json.loads(args.settings), args.ready_fd))
+    asyncio.run(_serve(json.loads(args.settings) | {"listen_fd": args.listen_fd}, args.ready_fd))
 
 
 if __name__ == "__main__":

@@ -265,10 +265,12 @@ async def serve_tcp(handler: Handler, host: str, port: int, token: bytes) -> tup
     return server, server.sockets[0].getsockname()[1]
 
 
-async def serve_unix(handler: Handler, path: str | Path) -> asyncio.AbstractServer:
-    """Listen on a Unix socket; its directory has mode 0700 (see node.session)."""
+async def serve_unix(handler: Handler, at: str | Path | socket.socket) -> asyncio.AbstractServer:
+    """Listen on a Unix socket, by path or bound already; its directory has mode 0700 (see node.session_dir)."""
     loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(lambda: Connection(handler, is_server=True), str(path), backlog=1024)
+    if isinstance(at, socket.socket):
+        return await loop.create_unix_server(lambda: Connection(handler, is_server=True), sock=at, backlog=1024)
+    return await loop.create_unix_server(lambda: Connection(handler, is_server=True), str(at), backlog=1024)
 
 
 async def connect_tcp(handler: Handler, host: str, port: int, token: bytes) -> Connection:

@@ -18,6 +18,7 @@ import os
 import secrets
 import socket
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 MAGIC = b"pure-ray\x01"
@@ -69,12 +70,20 @@ class ClientHandshake:
             raise AuthenticationFailed("The peer does not speak pure-ray's protocol.")
         server_nonce = server_hello[len(MAGIC) : len(MAGIC) + NONCE_SIZE]
         expected = _proof(self._token, b"server", self._nonce, server_nonce)
-        if not hmac.compare_digest(expected, server_hello[-PROOF_SIZE:]):
-            raise AuthenticationFailed(
-                "The cluster holds another token than this process. Copy the head's token file "
-                "(ray get-auth-token prints it), or set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH."
-            )
+        proof = server_hello[-PROOF_SIZE:]
+        if not hmac.compare_digest(expected, proof):
+            raise AuthenticationFailed(self._why_refused(proof, server_nonce))
         return _proof(self._token, b"client", self._nonce, server_nonce)
+
+    def _why_refused(self, proof: bytes, server_nonce: bytes) -> str:
+        if not self._token:
+            return "Authentication token is missing: the cluster asks for one, and this process has none."
+        if hmac.compare_digest(_proof(b"", b"server", self._nonce, server_nonce), proof):
+            return (
+                "The cluster runs without token authentication, and this process has a token. "
+                "Set RAY_AUTH_MODE=disabled for this process too, if that is meant."
+            )
+        return "Authentication token is incorrect: the cluster holds another token than this process."
 
 
 def handshake_blocking(sock: socket.socket, token: bytes) -> None:
@@ -105,34 +114,75 @@ def check_unix_peer(sock: socket.socket) -> None:
         raise AuthenticationFailed(f"A process of uid {uid} tried to connect; this one runs as {os.geteuid()}.")
 
 
-def token_path(environ: dict[str, str] | os._Environ[str] = os.environ) -> Path:
-    return Path(environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+def token_mode(environ: Mapping[str, str] = os.environ) -> str:
+    """RAY_AUTH_MODE: "token", "disabled", or "" when it is not set. Raises ValueError for anything else."""
+    mode = environ.get("RAY_AUTH_MODE", "").strip().lower()
+    if mode not in ("", "token", "disabled"):
+        raise ValueError(f'RAY_AUTH_MODE={mode!r} is neither "token" nor "disabled".')
+    return mode
+
+
+def token_path(environ: Mapping[str, str] = os.environ) -> Path:
+    return Path(environ.get("RAY_AUTH_TOKEN_PATH") or default_token_path())
+
+
+def default_token_path() -> Path:
+    return Path.home() / ".ray" / "auth_token"
+
+
+def find_token(environ: Mapping[str, str] = os.environ) -> str:
+    """The token that this process was given: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token; "" without any.
+
+    Raises:
+        AuthenticationFailed: RAY_AUTH_TOKEN_PATH names a file that cannot be read, or an empty one.
+    """
+    if token := environ.get("RAY_AUTH_TOKEN", "").strip():
+        return token
+    named = environ.get("RAY_AUTH_TOKEN_PATH")
+    try:
+        token = token_path(environ).read_text().strip()
+    except OSError as error:
+        if named:
+            raise AuthenticationFailed(
+                f"RAY_AUTH_TOKEN_PATH is set, but the token file {named} cannot be read: {error.strerror}."
+            ) from error
+        return ""
+    if named and not token:
+        raise AuthenticationFailed(f"RAY_AUTH_TOKEN_PATH is set, but the token file {named} is empty.")
+    return token
+
+
+def create_token() -> str:
+    """A new token in ~/.ray/auth_token, readable by this user alone; the one that is there, if there is one."""
+    path = default_token_path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_name(f".auth_token_{secrets.token_hex(8)}")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(32))
+    try:
+        os.link(part, path)  # whole or not at all: others may read it at this moment
+    except FileExistsError:
+        if not path.read_text().strip():
+            os.replace(part, path)
+            return path.read_text().strip()
+    part.unlink()
+    return path.read_text().strip()
 
 
 def load_token(enabled: bool = True, create: bool = False) -> bytes:
-    """This cluster's token: `RAY_AUTH_TOKEN`, else the token file; with `create`, a new file when there is none.
+    """What this process proves to its cluster; b"" when token authentication is off, or there is no token.
 
     Args:
-        enabled: False (token authentication switched off) gives b"", which both sides then prove to each other.
+        enabled: the cluster's setting.
+        create: make a token when there is none, as a process does which starts a cluster.
     Raises:
-        AuthenticationFailed: there is no token and `create` is False; or the file may be read by others.
+        AuthenticationFailed: RAY_AUTH_MODE=token and there is none; or the named file cannot be read.
+        ValueError: a RAY_AUTH_MODE that does not exist.
     """
-    if not enabled or os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
+    mode = token_mode()
+    if not enabled or mode == "disabled":
         return b""
-    if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
-        return token.encode()
-    path = token_path()
-    if not path.exists():
-        if not create:
-            raise AuthenticationFailed(
-                f"This cluster asks for a token and there is none in RAY_AUTH_TOKEN or {path}. "
-                "Copy the head's token (ray get-auth-token prints it)."
-            )
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:  # another process was quicker; its token is as good
-            return load_token()
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-    return path.read_text().strip().encode()
+    token = find_token() or (create_token() if create else "")
+    if not token and mode == "token":
+        raise AuthenticationFailed("Token authentication is enabled but no authentication token was found.")
+    return token.encode()

@@ -1,0 +1,100 @@
+"""What a node is asked to be, checked. Floor: node, pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+LEAST_STORE = 75 * 1024 * 1024
+"""Bytes: a smaller object store could not even hold the slabs of a few processes."""
+LABEL_PREFIX = "ray.io/"
+"""Labels that begin so are the system's."""
+_RESERVED = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory", "object_store_memory": "object_store_memory"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeParams:
+    """One node. Ports: 0 lets the system choose.
+
+    Args:
+        head: it brings the GCS; else it joins the cluster at `gcs_address` ("host:port").
+        node_ip: under which other nodes reach it; None: found out.
+        gcs_port: where the GCS listens; heads only.
+        raylet_port: where the raylet listens for other nodes, for leases and for objects.
+        worker_ports: which its workers may listen on; empty: any.
+        num_cpus, num_gpus: None: what the machine has.
+        resources: further amounts by name.
+        object_store_memory, memory: bytes; None: shares of the machine's free memory.
+        temp_dir: parent of the session directory; None: the head's, or the default.
+        shm_dir: where the shared-memory file lies.
+        system_config: settings of the cluster by name; heads only.
+        env: variables for the node's processes, beside those inherited.
+        fate_shared: the node ends when the process that starts it does, however that ends.
+    Raises:
+        ValueError: a value out of range; the text says which.
+    """
+
+    head: bool = True
+    gcs_address: str | None = None
+    node_ip: str | None = None
+    node_name: str | None = None
+    gcs_port: int = 0
+    raylet_port: int = 0
+    worker_ports: tuple[int, ...] = ()
+    num_cpus: float | None = None
+    num_gpus: float | None = None
+    resources: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    object_store_memory: int | None = None
+    memory: int | None = None
+    temp_dir: str | None = None
+    shm_dir: str = "/dev/shm"
+    system_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    fate_shared: bool = True
+
+    def __post_init__(self) -> None:
+        if self.head == (self.gcs_address is not None):
+            raise ValueError("A node is either a head or joins the cluster at gcs_address.")
+        if not self.head and self.system_config:
+            raise ValueError("_system_config belongs to the whole cluster: give it to the head.")
+        if self.node_ip is not None:
+            try:
+                ipaddress.ip_address(self.node_ip)
+            except ValueError:
+                raise ValueError(f"node_ip_address={self.node_ip!r} is not an IP address.") from None
+        for port in (self.gcs_port, self.raylet_port, *self.worker_ports):
+            if not 0 <= port < 1 << 16:
+                raise ValueError(f"{port} is no port: they go from 0 (any) to 65535.")
+        check_amounts(self.num_cpus, self.num_gpus, self.resources)
+        check_labels(self.labels)
+        if self.object_store_memory is not None and self.object_store_memory < LEAST_STORE:
+            raise ValueError(
+                f"object_store_memory={self.object_store_memory} bytes is below the least allowed, {LEAST_STORE} bytes."
+            )
+
+
+def check_amounts(num_cpus: float | None, num_gpus: float | None, resources: Mapping[str, float]) -> None:
+    """Raises ValueError for amounts that a node cannot have, TypeError for what is no number."""
+    for name in sorted(set(_RESERVED) & set(resources)):
+        raise ValueError(f"Use {_RESERVED[name]} instead of {name!r} in 'resources'.")
+    for name, amount in {"CPU": num_cpus, "GPU": num_gpus, **resources}.items():
+        if amount is None:
+            continue
+        if not isinstance(amount, (int, float)):
+            raise TypeError(f"The resources of a node are numbers; {name} is {amount!r}.")
+        if amount < 0:
+            raise ValueError(f"The resources of a node must be nonnegative; {name} is {amount}.")
+        if amount != int(amount):
+            raise ValueError(f"The resources of a node must all be whole numbers; {name} is {amount}.")
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Raises ValueError for labels that a node cannot have."""
+    for key, value in labels.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ValueError(f"Labels are texts; {key!r}: {value!r} is not.")
+        if key.startswith(LABEL_PREFIX):
+            raise ValueError(f"The label {key!r} is refused: names that begin with {LABEL_PREFIX!r} are the system's.")

@@ -1,0 +1,137 @@
+"""`ray.cluster_utils.Cluster` on real processes. Source: core.md 14; Ray docs, "Testing"."""
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+import ray
+from ray._core.node import membership
+from ray.cluster_utils import Cluster
+
+
+@pytest.fixture
+def cluster(tmp_path_factory):
+    """An empty cluster; after the test nothing of its nodes is left."""
+    before = set(Path("/dev/shm").glob("ray-*.arena"))
+    mine = Cluster()
+    yield mine
+    nodes = mine.list_all_nodes()
+    processes = [psutil.Process(s.pid) for node in nodes for s in node.services() if s.is_alive]
+    processes += [child for process in processes for child in process.children(recursive=True)]
+    ray.shutdown()
+    mine.shutdown()
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []
+    arenas = {Path(node.plasma_store_socket_name) for node in nodes}
+    assert not arenas & (set(Path("/dev/shm").glob("ray-*.arena")) - before)
+    assert not [node.raylet_socket_name for node in nodes if os.path.exists(node.raylet_socket_name)]
+
+
+def states(address):
+    with membership.open_client(address, "cli") as client:
+        return {node.node_id.hex(): node for node in membership.list_nodes(client)}
+
+
+def test_the_first_node_is_the_head_and_the_rest_join_it(cluster):
+    head = cluster.add_node(num_cpus=1)
+    other = cluster.add_node(num_cpus=3, resources={"special": 2}, labels={"zone": "a"})
+    assert cluster.head_node is head and cluster.worker_nodes == {other}
+    assert cluster.list_all_nodes() == [head, other]
+    assert cluster.address == head.address == other.gcs_address
+    cluster.wait_for_nodes()
+    cluster.connect(namespace="here")
+    assert ray.cluster_resources()["CPU"] == 4
+    assert ray.cluster_resources()["special"] == 2
+    by_id = {node["NodeID"]: node for node in ray.nodes()}
+    assert set(by_id) == {head.node_id, other.node_id}
+    assert by_id[other.node_id]["Labels"]["zone"] == "a"
+    assert by_id[head.node_id]["NodeManagerPort"] != by_id[other.node_id]["NodeManagerPort"]
+    assert ray.get_runtime_context().get_node_id() == head.node_id
+    assert ray.get_runtime_context().namespace == "here"
+    assert cluster.remaining_processes_alive()
+
+
+def test_default_nodes_have_one_cpu_and_no_gpu(cluster):
+    node = cluster.add_node()
+    cluster.connect()
+    assert ray.cluster_resources()["CPU"] == 1
+    assert "GPU" not in ray.cluster_resources()
+    assert ray.cluster_resources()["object_store_memory"] == 150 * 1024 * 1024
+    assert Path(node.get_session_dir_path()).is_dir()
+
+
+def test_a_removed_node_is_dead_and_says_that_it_was_stopped(cluster):
+    cluster.add_node()
+    other = cluster.add_node()
+    cluster.remove_node(other)
+    cluster.wait_for_nodes()
+    dead = states(cluster.address)[other.node_id]
+    assert (dead.state, dead.death_reason) == ("DEAD", "EXPECTED_TERMINATION")
+    assert not os.path.exists(other.plasma_store_socket_name)
+    assert cluster.worker_nodes == set()
+
+
+def test_a_node_removed_without_grace_counts_as_crashed(cluster):
+    cluster.add_node()
+    other = cluster.add_node()
+    children = psutil.Process(other.raylet.pid).children(recursive=True)
+    assert children
+    cluster.remove_node(other, allow_graceful=False)
+    dead = states(cluster.address)[other.node_id]
+    assert (dead.state, dead.death_reason) == ("DEAD", "UNEXPECTED_TERMINATION")
+    assert not os.path.exists(other.plasma_store_socket_name)
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+
+
+def test_a_killed_raylet_is_noticed(cluster):
+    cluster.add_node()
+    other = cluster.add_node()
+    other.kill_raylet()
+    assert not cluster.remaining_processes_alive()
+    with pytest.raises(TimeoutError, match="waiting for nodes"):
+        cluster.wait_for_nodes(timeout=0.5)
+
+
+def test_the_drivers_own_node_cannot_be_removed(cluster):
+    head = cluster.add_node()
+    cluster.connect()
+    with pytest.raises(ValueError, match="not allowed because it will break the driver"):
+        cluster.remove_node(head)
+
+
+def test_connecting_needs_a_head():
+    with pytest.raises(RuntimeError, match="no head"):
+        Cluster(connect=True)
+    with pytest.raises(RuntimeError, match="no head"):
+        Cluster().connect()
+
+
+def test_settings_belong_to_the_head(cluster):
+    cluster.add_node(_system_config={"lease_linger_ms": 17})
+    with pytest.raises(ValueError, match="give it to the head"):
+        cluster.add_node(_system_config={"lease_linger_ms": 18})
+    other = cluster.add_node()
+    assert other.config.lease_linger_ms == 17
+
+
+def test_nodes_may_be_named_and_have_variables_of_their_own(cluster):
+    cluster.add_node(node_name="first", env_vars={"ONLY_HERE": "yes"})
+    cluster.connect()
+
+    @ray.remote
+    def look():
+        return os.environ.get("ONLY_HERE")
+
+    assert ray.get(look.remote()) == "yes"
+    assert ray.nodes()[0]["NodeName"] == "first"
+
+
+def test_a_whole_cluster_in_one_call():
+    cluster = Cluster(initialize_head=True, connect=True, head_node_args={"num_cpus": 2})
+    assert ray.cluster_resources()["CPU"] == 2
+    cluster.shutdown()
+    assert not ray.is_initialized()
+    assert cluster.head_node is None
