@@ -182,7 +182,6 @@ def test_arguments_of_get_put_wait_and_their_kin_are_checked() -> None:
         ({"address": "local", "resources": {"a": 1.5}}, ValueError, "whole"),
         ({"address": "local", "num_cpus": -1}, ValueError, "CPU"),
         ({"address": "local", "object_store_memory": 1000}, ValueError, "1000 bytes"),
-        ({"address": "local", "labels": {"a": "b"}}, NotImplementedError, "labels"),
     ],
 )
 def test_init_refuses_what_cannot_be(arguments, error, text, monkeypatch) -> None:
@@ -198,8 +197,8 @@ def test_the_address_comes_from_the_argument_then_the_environment_then_the_recor
     with pytest.raises(ConnectionError, match="ray start --head"):
         addresses.find("auto", tmp_path)
     monkeypatch.setenv("RAY_ADDRESS", "here:1")
-    assert addresses.find(None, tmp_path).host == "here"
-    assert addresses.find("there:2", tmp_path).port == 2
+    assert addresses.find(None, tmp_path).address == "here:1"
+    assert addresses.find("there:2", tmp_path).address == "there:2"
     assert addresses.find("local", tmp_path) is None
     monkeypatch.setenv("RAY_ADDRESS", "local")
     assert addresses.find(None, tmp_path) is None
