@@ -241,6 +241,7 @@ class LeaseManager:
             return
         self.scheduler.release(message.lease_id)
         if message.worker_broken:
+            worker.broken_lease_id = worker.lease_id
             self.pool.end_lease(worker)
             kill(worker.pid)
         else:

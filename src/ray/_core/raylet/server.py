@@ -29,6 +29,7 @@ from ray._core.common import messages as m
 from ray._core.common.resources import Resources, to_fixed
 from ray._core.raylet.actor_host import ActorHost
 from ray._core.raylet.agent_process import AgentProcess
+from ray._core.raylet.exit_report import unexpected_exit
 from ray._core.raylet.leasing import LeaseManager, kill
 from ray._core.raylet.object_manager import ObjectManager
 from ray._core.raylet.workers import Worker, WorkerPool
@@ -240,6 +241,10 @@ class Raylet:
             return
         assert worker.status is not None
         kind, cause = worker.exit_kind or "WORKER_DIED", worker.exit_note or _describe_exit(worker.status)
+        if not worker.exit_kind and not worker.exit_note:
+            event = unexpected_exit(worker, self.node, cause)
+            if event is not None:
+                self.gcs.send(event)
         if worker.owner is not None:
             worker.owner.send(m.WorkerExited(worker.worker_id, kind, cause))
         self.actors.exited(worker, kind, cause)

@@ -26,6 +26,8 @@ class Worker:
     """As waitpid told it; None while the process lives."""
     hosted: Any = None
     """The actor in it (actor_host.Hosted)."""
+    broken_lease_id: int = 0
+    """The lease in which its owner lost the connection to it."""
     is_revoked: bool = False
     """Its lease has been asked back already: once is enough."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 from collections import deque
 from collections.abc import Callable
@@ -22,12 +23,14 @@ from ray._core.common import log_markers
 from ray._core.common import messages as m
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
+from ray._core.worker import unread_errors
 from ray._core.worker.actor_recipe import ActorRecipe
 from ray._core.worker.invocation import Call, Invoker, current, raiser
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
 
+logger = logging.getLogger("ray._private.worker")
 DEFAULT_GROUP = ""
 """Calls of methods that name no concurrency group; its limit is the actor's `max_concurrency`."""
 _Job = tuple[Call, m.PushTask, Callable[..., Any]]
@@ -81,6 +84,8 @@ class ActorRuntime:
             raise
         except BaseException as error:
             blob = self._invoker.error_blob(template, error)
+            logger.error("Exception raised in creation task: %s", unread_errors.describe(m.Value(blob=blob)) or error)
+            output.flush()
             failed = m.Failed(kind="init_failed", message=f"{type(error).__name__}: {error}", detail=blob)
             with core.lock:
                 connection.reply(request, failed)

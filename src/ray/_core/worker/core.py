@@ -30,6 +30,7 @@ from ray._core.worker.invocation import Call, current
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry, Lending
 from ray._core.worker.submitter import Submitter, Template
+from ray._core.worker.unread_errors import UnreadErrors
 
 
 class CoreWorker:
@@ -60,6 +61,7 @@ class CoreWorker:
         self.actor_name = ""
         self.actor_restarts = 0
         """How often the actor in this process has been restarted before."""
+        self.unread_errors = UnreadErrors()
         self.listeners: dict[type, Callable[[Any], None]] = {}
         """Who else takes messages of a kind; called by the leader with the lock held."""
         self._connect(raylet_path)
@@ -131,6 +133,7 @@ class CoreWorker:
     def shutdown(self) -> None:
         """Disconnect; refs of before are invalid. What this process owned is freed with it."""
         object_ref._core = None
+        self.unread_errors.stop()
         self.reactor.close()
         self._listening.close()
         self._listening_tcp.close()
@@ -322,6 +325,8 @@ class CoreWorker:
             self.lending.give_back(key, entry)
         elif value is not None and value.location is not None:
             self.raylet.send(m.FreeObjects([key]))
+        elif value is not None and value.is_error and not entry.seen:
+            self.unread_errors.report(value)
         for inner in entry.inner:
             self.hold(inner, -1)
 
@@ -331,8 +336,12 @@ class CoreWorker:
         if entry is None:  # nobody wants it any more
             if value.location is not None:
                 self.raylet.send(m.FreeObjects([key]))
+            elif value.is_error:
+                self.unread_errors.report(value)
             return
         entry.value = value
+        if value.is_error and (entry.waiters or entry.callbacks):
+            entry.seen = True
         waiters, entry.waiters = entry.waiters, []
         for waiter in waiters:
             if value.is_error and waiter.fails_fast:
@@ -423,9 +432,17 @@ class CoreWorker:
                 self.lending.borrow_contained(ref, value.contained)
                 self.reactor.flush()
         if isinstance(result, serialization.ErrorValue):
+            self._mark_seen([ref])
             error = result.error
             raise error.as_instanceof_cause() if isinstance(error, RayTaskError) else error
         return result
+
+    def _mark_seen(self, refs: list[ObjectRef[Any]]) -> None:
+        """Their errors, if they are any, are known to the user."""
+        for ref in refs:
+            entry = self.objects.get(ref.binary())
+            if entry is not None:
+                entry.seen = True
 
     def get(self, refs: list[ObjectRef[Any]], timeout_s: float | None) -> list[Any]:
         """Values in order. One that failed is raised, even while others are not ready. Raises GetTimeoutError."""
@@ -444,6 +461,7 @@ class CoreWorker:
     ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
         self._await(refs, num_returns, timeout_s)
         ready = [ref for ref in refs if self.objects[ref.binary()].value is not None][:num_returns]
+        self._mark_seen(ready)
         chosen = set(ready)
         return ready, [ref for ref in refs if ref not in chosen]
 

@@ -32,6 +32,7 @@ class Entry:
         "on_free",
         "owner",
         "registered",
+        "seen",
         "value",
         "waiters",
     )
@@ -48,6 +49,8 @@ class Entry:
         self.on_free: Callable[[], None] | None = None
         """Called once nobody needs the object any more (an actor then ends)."""
         self.asked = False
+        self.seen = False
+        """Somebody has looked at the value, or waited for it; kept for errors only (see unread_errors)."""
         self.registered = False
         """The owner counts this process among the borrowers."""
 
@@ -93,6 +96,7 @@ class Lending:
                 lost = error_value(ObjectLostError(key.hex(), "its owner has freed it."))
                 connection.send(m.ObjectValues([key], [lost]))
             elif entry.value is not None:
+                entry.seen = True
                 connection.send(m.ObjectValues([key], [entry.value]))
             else:
                 self._core.fetch(key, entry)

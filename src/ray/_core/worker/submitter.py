@@ -187,8 +187,10 @@ class Submitter:
     def failed_dependency(self, record: Record) -> m.Value | None:
         """The call's own error when an argument of it, all of which have come, is an error."""
         for _, ref in record.packed.deps:
-            value = self._core.objects[ref.binary()].value
+            entry = self._core.objects[ref.binary()]
+            value = entry.value
             if value is not None and value.is_error:
+                entry.seen = True
                 return _dependency_error(record.template, value)
         return None
 

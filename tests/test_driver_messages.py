@@ -1,0 +1,99 @@
+"""What the cluster tells a driver: errors that nobody read, workers that died.
+
+Source: Ray docs, "Fault tolerance" and "Configuring logging".
+"""
+
+import pytest
+from driving import drive
+
+from ray._core.common.messages import NodeInfo
+from ray._core.raylet.exit_report import unexpected_exit
+from ray._core.raylet.workers import Worker
+
+UNREAD = "Unhandled error (suppress with 'RAY_IGNORE_UNHANDLED_ERRORS=1'): ray::bad()"
+TASKS = """
+@ray.remote
+def bad(ref=None):
+    raise ValueError("nobody looks")
+@ray.remote
+def ok():
+    return 1
+"""
+
+
+def _unread(err):
+    return [line for line in err if UNREAD in line]
+
+
+@pytest.mark.parametrize(
+    "dropping",
+    [
+        "ref = bad.remote(); ray.get(ok.remote()); time.sleep(0.2); del ref; ray.get(ok.remote())",
+        "bad.remote(); ray.get([ok.remote() for _ in range(4)]); time.sleep(0.2)",
+    ],
+    ids=["dropped after it failed", "dropped before it failed"],
+)
+def test_an_error_whose_ref_is_dropped_unread_is_logged(dropping):
+    _, err = drive(TASKS + dropping)
+    assert len(_unread(err)) == 1
+    assert "ValueError: nobody looks" in err
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        "ray.wait([ref])",
+        "\ntry:\n    ray.get(ref)\nexcept ValueError:\n    pass\n",
+        "\ntry:\n    ray.get(bad.remote(ref))\nexcept ValueError:\n    pass\n",
+        "\ntry:\n    ref.future().result()\nexcept ValueError:\n    pass\n",
+    ],
+    ids=["wait", "get", "as an argument", "future"],
+)
+def test_an_error_that_somebody_has_seen_is_not_logged(reading):
+    _, err = drive(TASKS + f"ref = bad.remote(); {reading}\ndel ref\nray.get(ok.remote()); time.sleep(0.2)")
+    assert err == []
+
+
+def test_the_user_may_want_to_hear_of_no_unread_error():
+    _, err = drive(TASKS + "bad.remote(); ray.get(ok.remote()); time.sleep(0.2)", RAY_IGNORE_UNHANDLED_ERRORS="1")
+    assert err == []
+
+
+def test_an_unread_error_of_a_nested_task_is_logged_by_the_worker_that_owned_it():
+    body = "@ray.remote\ndef outer():\n    bad.remote(); time.sleep(0.5)\nray.get(outer.remote())"
+    _, err = drive(TASKS + body)
+    assert [line for line in err if line.startswith("(outer pid=N) " + UNREAD)]
+
+
+def test_the_driver_hears_of_a_worker_that_dies_at_work():
+    body = """
+@ray.remote(max_retries=0)
+def crash():
+    os._exit(3)
+try:
+    ray.get(crash.remote())
+except ray.exceptions.WorkerCrashedError:
+    time.sleep(0.5)
+"""
+    out, _ = drive(body)
+    assert len(out) == 1
+    assert out[0].startswith(
+        "(raylet) A worker died or was killed while executing a task by an unexpected system error."
+    )
+    assert out[0].endswith("Worker exit detail: The worker exited with code 3.")
+
+
+def _node():
+    return NodeInfo(b"n" * 28, "10.0.0.1", 1, "", "", "", True, "", "", {})
+
+
+def test_a_worker_without_work_may_end_in_silence():
+    assert unexpected_exit(Worker(b"w" * 28, job_id=b"j"), _node(), "why") is None
+
+
+def test_the_report_of_a_dead_worker_names_lease_worker_node_and_cause():
+    worker = Worker(b"w" * 28, pid=7, job_id=b"j", broken_lease_id=5)
+    event = unexpected_exit(worker, _node(), "It was tired.")
+    assert event.job_id == b"j"
+    for part in ("Lease ID: 5 ", b"w".hex() * 28, b"n".hex() * 28, "10.0.0.1", "Worker PID: 7 ", "It was tired."):
+        assert part in event.message
