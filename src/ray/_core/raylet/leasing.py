@@ -194,7 +194,7 @@ class LeaseManager:
         waits = self.scheduler.waiting()
         self._revoke_for({request.key[0] if isinstance(request.key, tuple) else None for request in waits})
         for surplus in self.pool.surplus(limit if not waits else 1 << 30):
-            kill(surplus.pid)
+            end(surplus, "It was idle and not needed.")
         self.report()
 
     def _grant_one(self) -> bool:
@@ -259,7 +259,7 @@ class LeaseManager:
             self.scheduler.cancel((connection, rid))
             self._infeasible.pop((connection, rid), None)
         for worker in self.pool.of_owner(connection):
-            kill(worker.pid)
+            end(worker, "The process that leased it has ended.")
 
     # ---------------------------------------------------------- telling the GCS
 
@@ -303,6 +303,12 @@ class LeaseManager:
             m.Demand(dict(shape), count, "no node can hold it" if bad else "waits for resources", job_id, bad)
             for (job_id, bad, shape), count in itertools.islice(counts.items(), 100)
         ]
+
+
+def end(worker: Worker, why: str) -> None:
+    """SIGKILL by intent: no driver is warned."""
+    worker.exit_note = worker.exit_note or why
+    kill(worker.pid)
 
 
 def kill(pid: int) -> None:

@@ -30,7 +30,7 @@ from ray._core.common.resources import Resources, to_fixed
 from ray._core.raylet.actor_host import ActorHost
 from ray._core.raylet.agent_process import AgentProcess
 from ray._core.raylet.exit_report import unexpected_exit
-from ray._core.raylet.leasing import LeaseManager, kill
+from ray._core.raylet.leasing import LeaseManager, end, kill
 from ray._core.raylet.object_manager import ObjectManager
 from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio, auth
@@ -253,8 +253,7 @@ class Raylet:
 
     def kill(self, worker: Worker, note: str) -> None:
         """SIGKILL; `note` becomes the cause of its death."""
-        worker.exit_note = worker.exit_note or note
-        kill(worker.pid)
+        end(worker, note)
 
     def _kill_worker(self, _: aio.Connection, message: m.KillWorker) -> None:
         worker = self.pool.workers.get(message.worker_id)
@@ -266,7 +265,7 @@ class Raylet:
             for worker in list(self.pool.workers.values()):
                 is_detached = worker.hosted is not None and worker.hosted.spec.detached
                 if worker.job_id == message.info.job_id and not is_detached:
-                    kill(worker.pid)
+                    end(worker, "Its job has ended.")
 
     def _ping(self, connection: aio.Connection, request: m.Ping) -> None:
         """The answer comes behind a report of the resources as they are now."""
