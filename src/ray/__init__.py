@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         WorkerID,
     )
     from ray._core.worker.object_ref import ObjectRef
+    from ray._core.worker.ref_generator import DynamicObjectRefGenerator, ObjectRefGenerator
     from ray._private.logging_config import LoggingConfig
     from ray._private.remote_types import Remote
     from ray._private.state import available_resources, cluster_resources, nodes
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ray._core.common.ids": ("ActorClassID ActorID FunctionID JobID NodeID PlacementGroupID TaskID UniqueID WorkerID"),
     "ray._core.worker.object_ref": "ObjectRef",
+    "ray._core.worker.ref_generator": "DynamicObjectRefGenerator ObjectRefGenerator",
     "ray._private.logging_config": "LoggingConfig",
     "ray._private.state": "available_resources cluster_resources nodes",
     "ray._private.worker": (
@@ -93,6 +95,7 @@ __all__ = [
     "WORKER_MODE",
     "ActorClassID",
     "ActorID",
+    "DynamicObjectRefGenerator",
     "FunctionID",
     "JobID",
     "Language",
@@ -100,6 +103,7 @@ __all__ = [
     "NodeID",
     "ObjectID",
     "ObjectRef",
+    "ObjectRefGenerator",
     "PlacementGroupID",
     "TaskID",
     "UniqueID",

@@ -28,7 +28,6 @@ def count_then_fail(n):
     raise ValueError("after the last")
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_generator_task_gives_a_generator_of_refs():
     stream = count.remote(3)
     assert isinstance(stream, ray.ObjectRefGenerator)
@@ -37,7 +36,6 @@ def test_a_generator_task_gives_a_generator_of_refs():
     assert ray.get(refs) == [0, 1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_next_ends_with_stop_iteration():
     stream = count.remote(1)
     assert ray.get(next(stream)) == 0
@@ -46,12 +44,10 @@ def test_next_ends_with_stop_iteration():
             next(stream)
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_an_empty_generator_ends_at_once():
     assert list(count.remote(0)) == []
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_items_come_before_the_task_ends(gate):
     @ray.remote
     def slow():
@@ -65,7 +61,6 @@ def test_items_come_before_the_task_ends(gate):
     assert ray.get(next(stream)) == "late"
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_the_task_runs_ahead_of_its_reader(tally):
     @ray.remote
     def eager():
@@ -78,7 +73,6 @@ def test_the_task_runs_ahead_of_its_reader(tally):
     assert [ray.get(ref) for ref in stream] == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_limit_holds_the_task_back(tally):
     @ray.remote(_generator_backpressure_num_objects=2)
     def held():
@@ -92,7 +86,6 @@ def test_a_limit_holds_the_task_back(tally):
     assert [ray.get(ref) for ref in stream] == list(range(10))
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_an_error_is_the_last_item():
     stream = count_then_fail.remote(2)
     assert ray.get([next(stream), next(stream)]) == [0, 1]
@@ -104,7 +97,6 @@ def test_an_error_is_the_last_item():
         next(stream)
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_crash_is_an_error_of_the_stream():
     @ray.remote(max_retries=0)
     def crash():
@@ -116,7 +108,6 @@ def test_a_crash_is_an_error_of_the_stream():
             ray.get(ref)
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_failed_argument_is_an_error_of_the_stream():
     @ray.remote
     def fail():
@@ -127,7 +118,6 @@ def test_a_failed_argument_is_an_error_of_the_stream():
             ray.get(ref)
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_large_items_stream():
     @ray.remote
     def large():
@@ -137,12 +127,10 @@ def test_large_items_stream():
     assert [ray.get(ref)[:1] for ref in large.remote()] == [b"\0", b"\1", b"\2", b"\3"]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_thousand_items_keep_their_order():
     assert [ray.get(ref) for ref in count.remote(1000)] == list(range(1000))
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_generators_are_read_with_async_for():
     async def main():
         return [await ref async for ref in count.remote(3)]
@@ -150,7 +138,6 @@ def test_generators_are_read_with_async_for():
     assert asyncio.run(main()) == [0, 1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_generators_are_read_inside_tasks():
     @ray.remote
     def total(n):
@@ -159,7 +146,6 @@ def test_generators_are_read_inside_tasks():
     assert ray.get(total.remote(5)) == 10
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_generator_methods_stream():
     @ray.remote
     class Source:
@@ -171,7 +157,6 @@ def test_generator_methods_stream():
     assert [ray.get(ref) for ref in source.numbers.remote(3)] == [0, 1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_async_generator_methods_stream():
     @ray.remote
     class Source:
@@ -184,7 +169,6 @@ def test_async_generator_methods_stream():
     assert [ray.get(ref) for ref in source.numbers.remote(3)] == [0, 1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_method_may_fail_in_mid_stream():
     @ray.remote
     class Source:
@@ -199,7 +183,6 @@ def test_a_method_may_fail_in_mid_stream():
         ray.get(next(stream))
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_wait_takes_generators(gate):
     @ray.remote
     def slow():
@@ -212,13 +195,11 @@ def test_wait_takes_generators(gate):
     assert ray.wait([waiting], timeout=20)[0] == [waiting]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_get_gives_a_generator_back_as_it_is():
     stream = count.remote(1)
     assert ray.get(stream) is stream
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_completed_and_finished_tell_the_end():
     stream = count.remote(2)
     ray.get(stream.completed())
@@ -227,7 +208,6 @@ def test_completed_and_finished_tell_the_end():
     assert stream.is_finished()
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_reader_can_ask_whether_an_item_is_ready(gate):
     @ray.remote
     def slow():
@@ -240,7 +220,6 @@ def test_a_reader_can_ask_whether_an_item_is_ready(gate):
     wait_until(stream.next_ready)
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_stream_of_refs_takes_no_values():
     stream = count.remote(1)
     for call in (lambda: stream.send(1), lambda: stream.throw(ValueError()), lambda: stream.close()):
@@ -248,7 +227,6 @@ def test_a_stream_of_refs_takes_no_values():
             call()
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_stream_cannot_be_passed_on():
     stream = count.remote(1)
     with pytest.raises(TypeError):
@@ -272,7 +250,6 @@ def test_a_cancelled_stream_ends_with_the_error(gate):
             ray.get(ref)
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_dropping_a_stream_does_no_harm(tally):
     @ray.remote
     def large():
@@ -291,7 +268,6 @@ def test_a_fixed_number_of_returns_reads_the_generator():
     assert ray.get([first, second]) == [0, 1]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_generator_with_too_few_items_fails_the_returns_that_are_left():
     first, second, third = count.options(num_returns=3).remote(2)
     assert ray.get([first, second]) == [0, 1]
@@ -299,12 +275,10 @@ def test_a_generator_with_too_few_items_fails_the_returns_that_are_left():
         ray.get(third)
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_generator_with_too_many_items_gives_the_first():
     assert ray.get(count.options(num_returns=2).remote(4)) == [0, 1]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_dynamic_returns_are_one_ref_to_all():
     @ray.remote(num_returns="dynamic")
     def split(n):
@@ -319,7 +293,6 @@ def test_dynamic_returns_are_one_ref_to_all():
     assert [ray.get(item) for item in inner] == [0, 1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_dynamic_returns_can_be_passed_on():
     @ray.remote
     def total(refs):
@@ -330,7 +303,6 @@ def test_dynamic_returns_can_be_passed_on():
     assert ray.get(total.remote(ray.get(ref))) == 6
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_stream_is_retried_after_a_crash(tally):
     @ray.remote(max_retries=1)
     def crash_once():

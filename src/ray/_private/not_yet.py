@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
+from ray._core.common.options import TaskOptions
 
 
 def refuse_task(options: TaskOptions, given: Mapping[str, Any]) -> None:
@@ -19,9 +19,6 @@ def refuse_task(options: TaskOptions, given: Mapping[str, Any]) -> None:
         "runtime_env": options.placing.runtime_env,
         "label_selector": options.placing.label_selector,
         "max_calls": given.get("max_calls"),
-        "a generator function that streams its items": options.num_returns == STREAMING,
-        'num_returns="dynamic"': options.num_returns == DYNAMIC,
-        "_generator_backpressure_num_objects": options.backpressure > 0,
     }
     refuse(next((what for what, is_wanted in wanted.items() if is_wanted), None))
 

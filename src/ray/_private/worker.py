@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ray._core.worker import object_ref as _process
 from ray._core.worker.object_ref import ObjectRef
+from ray._core.worker.ref_generator import ObjectRefGenerator
 from ray._private.auto_init_hook import auto_init_core, connected_core
 from ray._private.not_yet import refuse
 from ray._private.session import RayContext, init, is_initialized, session, shutdown
@@ -46,6 +47,8 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
         timeout = None
     if isinstance(object_refs, ObjectRef):
         return core.get([object_refs], timeout)[0]
+    if isinstance(object_refs, ObjectRefGenerator):
+        return object_refs
     if not isinstance(object_refs, list):
         raise ValueError(f"ray.get takes an ObjectRef or a list of ObjectRefs, not {type(object_refs)}.")
     for ref in object_refs:
@@ -97,7 +100,7 @@ def wait(
     if not isinstance(ray_waitables, list):
         raise TypeError(f"wait() expected a list of ray.ObjectRef, got {type(ray_waitables)}.")
     for ref in ray_waitables:
-        if not isinstance(ref, ObjectRef):
+        if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
             raise TypeError(f"wait() expected a list of ray.ObjectRef, got a list containing {type(ref)}.")
     if timeout is not None and timeout < 0:
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}.")

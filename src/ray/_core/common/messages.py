@@ -935,6 +935,9 @@ class PushTask(Message, tag=151):
     contained: int = 0
     """How many refs are inside args; 0 spares the worker the book-keeping."""
     trace: bytes = b""
+    items_held: int = 0
+    """Streaming task that runs again: so many items the owner has already; they are not sent again."""
+    items_taken: int = 0
 
 
 class TaskDone(Message, tag=152):

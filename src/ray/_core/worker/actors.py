@@ -39,7 +39,7 @@ from ray._core.worker.actor_calls import CallQueue, Fail, Order, Push
 from ray._core.worker.actor_recipe import ActorRecipe
 from ray._core.worker.invocation import ActorExit
 from ray._core.worker.object_ref import ObjectRef
-from ray._core.worker.objects import Entry
+from ray._core.worker.objects import Entry, error_value
 from ray._core.worker.submitter import Packed, Record
 
 if TYPE_CHECKING:
@@ -151,15 +151,21 @@ class ActorClient:
         if error is None:
             self._carry_out(self.queue.ready(record))
         else:
-            self.done(record, [error] * record.template.num_returns, again=False)
+            self._failed(record, error)
 
-    def done(self, record: Record, results: list[m.Value], again: bool) -> None:
+    def done(self, record: Record, done: m.TaskDone, again: bool) -> None:
         """The call was answered; `again`: its exception is to be retried."""
         if again:
             self._carry_out(self.queue.retry(record))
             return
         orders = self.queue.finished(record.task_id)
-        self._actors.submitter.finish(record, results)
+        self._actors.submitter.finish(record, done)
+        self._carry_out(orders)
+
+    def _failed(self, record: Record, error: m.Value) -> None:
+        """The call cannot be made: an argument of it is an error."""
+        orders = self.queue.finished(record.task_id)
+        self._actors.submitter.fail(record, error)
         self._carry_out(orders)
 
     def _carry_out(self, orders: list[Order]) -> None:
@@ -170,15 +176,13 @@ class ActorClient:
             if isinstance(order, Push):
                 error = submitter.failed_dependency(record) if record.packed.deps else None
                 if error is not None:
-                    self.done(record, [error] * record.template.num_returns, again=False)
+                    self._failed(record, error)
                 elif self.connection is not None:
                     submitter.push(record, self.connection)
             else:
-                submitter.finish(record, [self._error(order)] * record.template.num_returns)
+                submitter.fail(record, self._error(order))
 
     def _error(self, order: Fail) -> m.Value:
-        from ray._core.worker.core import error_value
-
         if order.is_dead:
             assert self.info is not None
             return error_value(death_error(self.info))

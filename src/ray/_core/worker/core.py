@@ -18,7 +18,7 @@ from typing import Any
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.common.errors import GetTimeoutError, ObjectLostError, OwnerDiedError, RaySystemError, RayTaskError
-from ray._core.common.ids import NO_ACTOR_PREFIX, TaskIDSource, object_id
+from ray._core.common.ids import NO_ACTOR_PREFIX, TaskID, TaskIDSource, object_id
 from ray._core.common.options import TaskOptions
 from ray._core.store import serialization
 from ray._core.store.arena import Arena, SlabAllocator
@@ -28,7 +28,9 @@ from ray._core.worker import object_ref
 from ray._core.worker.actors import Actors
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.object_ref import ObjectRef
-from ray._core.worker.objects import Entry, Lending
+from ray._core.worker.objects import Entry, Lending, error_value
+from ray._core.worker.ref_generator import ObjectRefGenerator
+from ray._core.worker.streams import OpenStream, Streams
 from ray._core.worker.submitter import Submitter, Template
 from ray._core.worker.unread_errors import UnreadErrors
 
@@ -47,6 +49,8 @@ class CoreWorker:
         self.lending = Lending(self)
         self.submitter = Submitter(self)
         self.actors = Actors(self)
+        self.streams = Streams(self)
+        self.is_closed = False
         self.executor: Any = executor(self) if executor is not None else None
         self.session_token = object()
         self._ids = TaskIDSource()
@@ -134,6 +138,7 @@ class CoreWorker:
         """Disconnect; refs of before are invalid. What this process owned is freed with it."""
         object_ref._core = None
         self.unread_errors.stop()
+        self.is_closed = True
         self.reactor.close()
         self._listening.close()
         self._listening_tcp.close()
@@ -203,7 +208,9 @@ class CoreWorker:
         match message:
             case m.TaskDone():
                 self.submitter.task_done(connection, message)
-            case m.PushTask() | m.TaskTemplate() | m.CreateActor() | m.ExitWorker():
+            case m.GeneratorItem():
+                self.streams.item(message)
+            case m.PushTask() | m.TaskTemplate() | m.GeneratorConsumed() | m.CreateActor() | m.ExitWorker():
                 self.executor.received(connection, message)
             case m.TasksReturned():
                 self.submitter.tasks_returned(connection, message)
@@ -246,6 +253,8 @@ class CoreWorker:
             os._exit(1)  # the node is gone, and this process is part of it
         if isinstance(connection.peer, tuple):
             self.submitter.leases.raylet_lost(connection.peer[1], connection)
+        if self.executor is not None:
+            self.executor.invoker.producers.connection_lost(connection)
         if isinstance(connection.peer, m.Address):
             if self._peers.get(connection.peer.worker_id) is connection:
                 del self._peers[connection.peer.worker_id]
@@ -276,7 +285,7 @@ class CoreWorker:
             if entry is None:
                 entry = self.objects[key] = Entry(None if mine else owner)
                 if mine:
-                    self._fail(key, ObjectLostError(key.hex(), "it was freed before this ref to it arrived."))
+                    self._fail(key, ObjectLostError(key.hex(), detail="It was freed before this ref to it arrived."))
             entry.local += 1
             return ObjectRef(key, None if mine else owner, self.released)
 
@@ -313,6 +322,8 @@ class CoreWorker:
                 entry.local -= 1
                 if not entry.local:
                     self.maybe_free(key, entry)
+            elif len(key) == TaskID.SIZE:
+                self.streams.drop(key)
 
     def maybe_free(self, key: bytes, entry: Entry) -> None:
         if entry.local or entry.held or entry.lent:
@@ -352,6 +363,24 @@ class CoreWorker:
         for callback in callbacks:
             callback(value)
 
+    def accept(self, key: bytes, value: m.Value) -> None:
+        """A result has come from its executor: as `resolve`, and the refs inside it live as long as it does.
+
+        Whoever sent it has told the owners of those refs that this process borrows them.
+        """
+        entry = self.objects.get(key)
+        for part in value.contained:
+            inner = self.objects.get(part.object_id)
+            if inner is None and part.owner.worker_id != self.worker_id:
+                inner = self.objects[part.object_id] = Entry(part.owner)
+            if inner is not None and inner.owner is not None:
+                inner.registered = True
+            if inner is not None and entry is None:
+                self.maybe_free(part.object_id, inner)
+        if entry is not None and value.contained:
+            self.contain(entry, [part.object_id for part in value.contained])
+        self.resolve(key, value)
+
     def _fail(self, key: bytes, error: BaseException) -> None:
         self.resolve(key, error_value(error))
 
@@ -363,13 +392,13 @@ class CoreWorker:
         try:
             connection = self.peer(entry.owner)
         except OSError:
-            self._fail(key, OwnerDiedError(key.hex(), "the process that owned it has ended."))
+            self._fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))
             return
         connection.request(m.GetObjects(object_ids=[key]), lambda reply: self._fetched(key, reply))
 
     def _fetched(self, key: bytes, reply: Any) -> None:
         if isinstance(reply, m.Failed):
-            self._fail(key, OwnerDiedError(key.hex(), "the process that owned it has ended."))
+            self._fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))
 
     # ---------------------------------------------------------- values
 
@@ -456,21 +485,29 @@ class CoreWorker:
             raise GetTimeoutError(f"{missing} of {len(refs)} objects were not ready within {timeout_s} s.")
         return [self.load(ref, value) for ref, value in zip(refs, values, strict=True) if value is not None]
 
-    def wait(
-        self, refs: list[ObjectRef[Any]], num_returns: int, timeout_s: float | None
-    ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
+    def wait(self, refs: list[Any], num_returns: int, timeout_s: float | None) -> tuple[list[Any], list[Any]]:
+        """Refs and generators; a generator is ready when its next item is, or at its end."""
         self._await(refs, num_returns, timeout_s)
-        ready = [ref for ref in refs if self.objects[ref.binary()].value is not None][:num_returns]
-        self._mark_seen(ready)
+        ready = [ref for ref in refs if self._is_ready(ref)][:num_returns]
+        self._mark_seen([ref for ref in ready if type(ref) is ObjectRef])
         chosen = set(ready)
         return ready, [ref for ref in refs if ref not in chosen]
 
-    def _await(self, refs: list[ObjectRef[Any]], count: int, timeout_s: float | None, fails_fast: bool = False) -> None:
+    def _is_ready(self, ref: Any) -> bool:
+        if type(ref) is ObjectRefGenerator:
+            return ref._stream.is_ready
+        return self.objects[ref.binary()].value is not None
+
+    def _await(self, refs: list[Any], count: int, timeout_s: float | None, fails_fast: bool = False) -> None:
         """Wait until `count` of `refs` are ready (or one has failed, with `fails_fast`), or the time is over."""
-        pending = []
+        pending: list[Entry | OpenStream] = []
         with self.lock:
             self.drain()
             for ref in refs:
+                if type(ref) is ObjectRefGenerator:
+                    if not ref._stream.is_ready:
+                        pending.append(ref._stream)
+                    continue
                 entry = self.objects.get(ref.binary())
                 if entry is None:
                     raise RaySystemError(f"{ref!r} is of a session that has ended.")
@@ -483,17 +520,17 @@ class CoreWorker:
             if fails_fast and any(entry.value.is_error for ref in refs if (entry := self.objects[ref.binary()]).value):
                 return
             waiter = Waiter(self.reactor, needed, fails_fast)
-            for entry in pending:
-                entry.waiters.append(waiter)
+            for slot in pending:
+                slot.waiters.append(waiter)
         try:
-            self._block(waiter, timeout_s)
+            self.block(waiter, timeout_s)
         finally:
             with self.lock:
-                for entry in pending:
-                    if waiter in entry.waiters:
-                        entry.waiters.remove(waiter)
+                for slot in pending:
+                    if waiter in slot.waiters:
+                        slot.waiters.remove(waiter)
 
-    def _block(self, waiter: Waiter, timeout_s: float | None) -> None:
+    def block(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool = True) -> None:
         """Wait; a task that waits longer than the grace lends its CPU and hands back what it has not started."""
         if self.executor is None or not self.executor.is_running_here():
             self.reactor.wait(waiter, timeout_s)
@@ -506,13 +543,15 @@ class CoreWorker:
             return
         with self.lock:
             self.executor.hand_back()
-            self.raylet.send(m.SetBlocked(True))
+            if lends_cpu:
+                self.raylet.send(m.SetBlocked(True))
         try:
             self.reactor.wait(waiter, None if timeout_s is None else timeout_s - grace_s)
         finally:
-            with self.lock:
-                self.raylet.send(m.SetBlocked(False))
-                self.reactor.flush()
+            if lends_cpu:
+                with self.lock:
+                    self.raylet.send(m.SetBlocked(False))
+                    self.reactor.flush()
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         future: Future[Any] = Future()
@@ -546,18 +585,17 @@ class CoreWorker:
             sys.path[:0] = [path for path in paths if path not in sys.path]
             self.code_paths = paths
 
-    def submit(self, template: Template, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]]:
-        """Start a task. Raises what the pickler raises for arguments that cannot be pickled."""
+    def submit(self, template: Template, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Start a task: a list of its refs, or the generator of a streaming task.
+
+        Raises what the pickler raises for arguments that cannot be pickled.
+        """
         packed = self.submitter.pack(args, kwargs)
         return self.submitter.submit(template, self._ids.task_id(NO_ACTOR_PREFIX + self.job_id), packed)
 
     def new_task_id(self, actor_id: bytes) -> bytes:
         """For a call of an actor's method."""
         return self._ids.task_id(actor_id)
-
-
-def error_value(error: BaseException) -> m.Value:
-    return m.Value(blob=serialization.serialize_error(error).to_blob(), is_error=True)
 
 
 def _code_paths() -> list[str]:

@@ -49,7 +49,9 @@ class Executor:
         if isinstance(message, m.TaskTemplate):
             self._templates[connection, message.template_id] = message
             return
-        if isinstance(message, m.ExitWorker):
+        if isinstance(message, m.GeneratorConsumed):
+            self.invoker.producers.consumed(message)
+        elif isinstance(message, m.ExitWorker):
             self.end(ActorExit(message.reason))
         elif self.actor is not None and self.actor.is_concurrent:
             self.actor.dispatch(self._call(connection, message), message)

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ray._core.common import messages as m
 from ray._core.common.errors import RayError, RayTaskError
 from ray._core.common.ids import object_id
+from ray._core.common.options import STREAMING
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
+from ray._core.worker import streaming
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry
 from ray._core.worker.output import WorkerOutput
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 class Call:
     """A call under way. `connection` None: an actor's constructor, which answers to the raylet."""
 
-    __slots__ = ("connection", "deps", "is_canceled", "start_s", "task_id", "template")
+    __slots__ = ("connection", "deps", "is_canceled", "num_items", "start_s", "task_id", "template")
 
     def __init__(
         self, template: m.TaskTemplate, task_id: bytes, deps: list[m.Dep], connection: Connection | None
@@ -39,6 +41,8 @@ class Call:
         self.deps = deps
         self.connection = connection
         self.is_canceled = False
+        self.num_items = -1
+        """Of a streaming call: how many items it has made."""
         self.start_s = time.perf_counter()
 
 
@@ -63,8 +67,9 @@ class Invoker:
     """Runs calls. Methods are not locked unless they say so."""
 
     def __init__(self, core: CoreWorker, output: WorkerOutput) -> None:
-        self._core = core
+        self.core = core
         self.output = output
+        self.producers = streaming.Producers()
         self.actor_instance: Any = None
         """The user's object, in an actor; errors tell its repr."""
 
@@ -74,7 +79,10 @@ class Invoker:
         try:
             args, kwargs = self.arguments(push.args, push.deps)
             value = function(*args, **kwargs)
-            self.succeed(call, value)
+            if call.template.num_returns == STREAMING or streaming.is_generator(value):
+                streaming.run(self, call, push, value)
+            else:
+                self.succeed(call, value)
         except SystemExit:
             raise
         except BaseException as error:
@@ -90,7 +98,10 @@ class Invoker:
             value = function(*args, **kwargs)
             if inspect.isawaitable(value):
                 value = await value
-            self.succeed(call, value)
+            if call.template.num_returns == STREAMING or streaming.is_generator(value):
+                await streaming.run_async(self, call, push, value)
+            else:
+                self.succeed(call, value)
         except SystemExit:
             raise
         except BaseException as error:
@@ -112,7 +123,7 @@ class Invoker:
 
     def _load(self, dep: m.Dep) -> Any:
         """The value of a ref argument. The submitter holds the object while the call runs."""
-        core = self._core
+        core = self.core
         with core.lock:
             entry = core.objects.get(dep.object_id)
             if entry is None:
@@ -127,18 +138,18 @@ class Invoker:
 
     def succeed(self, call: Call, value: Any) -> None:
         """Pack what the call returned and answer; what cannot be packed raises (and `fail` reports that)."""
-        results = self._pack(call, value)
-        self._finish(call, results, failed=False)
+        self.finish(call, self._pack(call, value), failed=False)
 
     def fail(self, call: Call, error: BaseException) -> None:
-        results = [self.error_value(call.template, error)] * max(call.template.num_returns, 0)
-        self._finish(call, results, failed=True)
+        count = call.template.num_returns if call.template.num_returns >= 0 else 1
+        self.finish(call, [self.error_value(call.template, error)] * count, failed=True)
 
-    def _finish(self, call: Call, results: list[m.Value], failed: bool) -> None:
+    def finish(self, call: Call, results: list[m.Value], failed: bool) -> None:
+        """Answer, with the results packed."""
         self.output.flush()
         duration_us = int((time.perf_counter() - call.start_s) * 1e6)
-        done = m.TaskDone(call.task_id, results, failed=failed, duration_us=duration_us)
-        core = self._core
+        done = m.TaskDone(call.task_id, results, failed=failed, duration_us=duration_us, num_items=call.num_items)
+        core = self.core
         with core.lock:
             core.drain()
             for dep in call.deps:
@@ -158,7 +169,7 @@ class Invoker:
 
     def pack_value(self, call: Call, key: bytes, value: Any) -> m.Value:
         """Serialize one result; refs inside are lent to the caller."""
-        core = self._core
+        core = self.core
         serialized = serialization.serialize(value)
         written = core.write(key, serialized)
         if not serialized.refs:
@@ -185,7 +196,7 @@ class Invoker:
             return serialization.serialize_error(self._wrapped(template, text, said)).to_blob()
 
     def _wrapped(self, template: m.TaskTemplate, text: str, cause: BaseException) -> RayTaskError:
-        core, actor_repr, actor_id = self._core, None, None
+        core, actor_repr, actor_id = self.core, None, None
         if template.method:
             actor_id = core.actor_id.hex()
             try:
@@ -198,7 +209,7 @@ class Invoker:
 
     def _answer(self, call: Call, done: m.TaskDone) -> None:
         """Send the results once every owner knows of the refs that this process keeps, or passes on."""
-        core, connection = self._core, call.connection
+        core, connection = self.core, call.connection
         assert connection is not None
         caller = connection.peer
         outside: list[tuple[bytes, m.Address, m.Address]] = []
@@ -213,19 +224,20 @@ class Invoker:
             for part in value.contained:
                 if part.owner.worker_id not in (core.worker_id, caller.worker_id):
                     outside.append((part.object_id, part.owner, caller))
-        self._after(outside, lambda: connection.send(done))
+        self.after(outside, lambda: connection.send(done))
 
     def after_registration(self, then: Callable[[], None]) -> None:
         """Call `then` once all owners know of the refs that this process keeps (a constructor's arguments)."""
-        core = self._core
+        core = self.core
         outside = []
         for key, entry in core.objects.items():
             if entry.owner is not None and not entry.registered:
                 entry.registered = True
                 outside.append((key, entry.owner, core.address))
-        self._after(outside, then)
+        self.after(outside, then)
 
-    def _after(self, outside: list[tuple[bytes, m.Address, m.Address]], then: Callable[[], None]) -> None:
+    def after(self, outside: list[tuple[bytes, m.Address, m.Address]], then: Callable[[], None]) -> None:
+        """Tell owners of borrowers, as (object id, owner, borrower), and call `then` once all have confirmed."""
         unconfirmed = len(outside)
         if not unconfirmed:
             then()
@@ -238,7 +250,7 @@ class Invoker:
                 then()
 
         for key, owner, borrower in outside:
-            self._core.lending.register(key, owner, borrower, confirmed)
+            self.core.lending.register(key, owner, borrower, confirmed)
 
 
 def _user_frames(error: BaseException) -> Any:

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.common.errors import ObjectLostError, OwnerDiedError
+from ray._core.store import serialization
 from ray._core.wire.reactor import Connection, Waiter
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
     from ray._core.worker.object_ref import ObjectRef
+
+
+def error_value(error: BaseException) -> m.Value:
+    return m.Value(blob=serialization.serialize_error(error).to_blob(), is_error=True)
 
 
 class Entry:
@@ -91,9 +96,7 @@ class Lending:
         for key in request.object_ids:
             entry = self._core.objects.get(key)
             if entry is None:
-                from ray._core.worker.core import error_value
-
-                lost = error_value(ObjectLostError(key.hex(), "its owner has freed it."))
+                lost = error_value(ObjectLostError(key.hex(), detail="Its owner has freed it."))
                 connection.send(m.ObjectValues([key], [lost]))
             elif entry.value is not None:
                 entry.seen = True
@@ -132,4 +135,4 @@ class Lending:
             if worker_id in entry.lent:
                 self._core.unlend(key, worker_id)
             elif entry.owner is not None and entry.owner.worker_id == worker_id and entry.value is None:
-                self._core._fail(key, OwnerDiedError(key.hex(), "the process that owned it has ended."))
+                self._core._fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))

@@ -17,13 +17,14 @@ import msgspec
 from ray._core.common import messages as m
 from ray._core.common.errors import NodeDiedError, RayTaskError, TaskUnschedulableError, WorkerCrashedError
 from ray._core.common.ids import object_id
-from ray._core.common.options import TaskOptions
+from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
 from ray._core.worker.lease_client import Held, LeaseClient
 from ray._core.worker.leases import AskForLease, LeaseQueue, Order, Push, ReturnLease
 from ray._core.worker.object_ref import ObjectRef
-from ray._core.worker.objects import Entry
+from ray._core.worker.objects import Entry, error_value
+from ray._core.worker.streaming import NONE
 
 if TYPE_CHECKING:
     from ray._core.worker.actors import ActorClient
@@ -74,12 +75,18 @@ class Template:
             num_returns=options.num_returns,
             job_id=job_id,
             code_paths=code_paths,
+            backpressure=options.backpressure,
         )
 
     def observe(self, duration_us: int) -> None:
         """Learn from a finished call; weight 1/8, so that a few calls are enough and one outlier is not."""
         known = self.average_us
         self.average_us = float(duration_us) if known is None else known + (duration_us - known) / 8
+
+
+def num_refs(template: CallTemplate) -> int:
+    """How many objects a call has from the start; the items of a generator come later."""
+    return template.num_returns if template.num_returns >= 0 else 1
 
 
 @dataclasses.dataclass(slots=True)
@@ -144,20 +151,20 @@ class Submitter:
 
     # ---------------------------------------------------------- submitting
 
-    def submit(
-        self, template: CallTemplate, task_id: bytes, packed: Packed, actor: ActorClient | None = None
-    ) -> list[ObjectRef[Any]]:
-        """Not locked."""
+    def submit(self, template: CallTemplate, task_id: bytes, packed: Packed, actor: ActorClient | None = None) -> Any:
+        """A list of refs, or the generator of a streaming task. Not locked."""
         core = self._core
         record = Record(task_id, template, packed, template.max_retries, actor)
         with core.lock:
             core.drain()
-            refs = []
-            for index in range(1, template.num_returns + 1):
+            refs: Any = []
+            for index in range(1, num_refs(template) + 1):
                 key = object_id(task_id, index)
                 core.objects[key] = Entry(None)
                 refs.append(core.new_ref(key))
             self.tasks[task_id] = record
+            if template.num_returns == STREAMING:
+                refs = core.streams.open(task_id, template.message.backpressure > 0)
             for ref in packed.refs:
                 core.hold(ref.binary())
             for _, ref in packed.deps:
@@ -199,7 +206,7 @@ class Submitter:
         assert isinstance(template, Template)
         error = self.failed_dependency(record)
         if error is not None:
-            self.finish(record, [error] * template.num_returns)
+            self.fail(record, error)
             return
         queue = self._queues.get(template.queue_key)
         if queue is None:
@@ -249,6 +256,8 @@ class Submitter:
             owner = entry.owner or self._core.address
             deps.append(m.Dep(slot, ref.binary(), owner, entry.value))
         push = m.PushTask(record.task_id, template.template_id, record.packed.blob, deps, record.attempt)
+        if template.num_returns == STREAMING:
+            push.items_held, push.items_taken = self._core.streams.progress(record.task_id, connection)
         connection.send(push)
 
     def refused(self, queue: LeaseQueue, reply: m.Failed) -> None:
@@ -256,7 +265,7 @@ class Submitter:
         for task_id in queue.drain():
             record = self.tasks[task_id]
             if reply.kind == "unschedulable":
-                self._fail(record, TaskUnschedulableError(f"{record.template.name}: {reply.message}"))
+                self.fail(record, TaskUnschedulableError(f"{record.template.name}: {reply.message}"))
             else:
                 self._crash(record, f"No worker could be leased: {reply.message}")
 
@@ -270,7 +279,7 @@ class Submitter:
             self._core.lend(key, connection.peer.worker_id)
         again = done.failed and self._retries_exception(record, done)
         if record.actor is not None:
-            record.actor.done(record, done.results, again)
+            record.actor.done(record, done, again)
             return
         held = self.leases.held.get(record.lease_id)
         queue = held.queue if held is not None else None
@@ -282,7 +291,7 @@ class Submitter:
             self._enqueue(record)
             return
         self._settle(queue, record)
-        self.finish(record, done.results)
+        self.finish(record, done)
 
     def _settle(self, queue: LeaseQueue | None, record: Record) -> None:
         if queue is not None:
@@ -296,25 +305,44 @@ class Submitter:
             return False
         if isinstance(wanted, bool):
             return True
-        blob = done.results[0].blob if done.results else None
+        blob = done.results[-1].blob if done.results else None
         error = serialization.deserialize(blob).error if blob is not None else None
         return isinstance(getattr(error, "cause", error), wanted)
 
-    def finish(self, record: Record, results: list[m.Value]) -> None:
-        """The task has its results, good or bad: nothing of it is pending any more."""
+    def finish(self, record: Record, done: m.TaskDone) -> None:
+        """The task has ended on a worker and is not run again: its results are here, good or bad."""
+        core, task_id = self._core, record.task_id
+        kind = record.template.num_returns
+        if kind == STREAMING and done.failed:
+            core.accept(object_id(task_id, 1), NONE)
+            core.streams.failed(task_id, done.results[0], done.num_items)
+        elif kind == STREAMING:
+            core.accept(object_id(task_id, 1), NONE)
+            core.streams.ended(task_id, done.num_items)
+        else:
+            if kind == DYNAMIC:
+                for index in range(len(done.results), 1, -1):
+                    core.objects[object_id(task_id, index)] = Entry(None)
+            for index in range(len(done.results), 0, -1):
+                core.accept(object_id(task_id, index), done.results[index - 1])
+        self._forget(record)
+
+    def fail(self, record: Record, error: BaseException | m.Value) -> None:
+        """The task will never run (again): the error is its every result."""
+        if record.task_id not in self.tasks:
+            return
+        core, template = self._core, record.template
+        if isinstance(error, BaseException):
+            error = error_value(error)
+        for index in range(1, num_refs(template) + 1):
+            core.accept(object_id(record.task_id, index), error)
+        if template.num_returns == STREAMING:
+            core.streams.failed(record.task_id, error)
+        self._forget(record)
+
+    def _forget(self, record: Record) -> None:
         core = self._core
         del self.tasks[record.task_id]
-        for index, value in enumerate(results, start=1):
-            key = object_id(record.task_id, index)
-            entry = core.objects.get(key)
-            for part in value.contained:
-                inner = core.objects.get(part.object_id)
-                if inner is None:
-                    inner = core.objects[part.object_id] = Entry(part.owner)
-                    inner.registered = True  # the executor told its owner before it answered
-            if entry is not None:
-                core.contain(entry, [part.object_id for part in value.contained])
-            core.resolve(key, value)
         for ref in record.packed.refs:
             core.hold(ref.binary(), -1)
 
@@ -355,7 +383,7 @@ class Submitter:
         def answered(reply: Any) -> None:
             if isinstance(reply, m.Failed):
                 text = f"The node on which task {record.template.name} ran has died, and no retry is left."
-                self._fail(record, NodeDiedError(text))
+                self.fail(record, NodeDiedError(text))
             else:
                 self._crash(record, self._causes.pop(worker_id, "Its process ended."))
 
@@ -366,13 +394,7 @@ class Submitter:
             f"The worker that ran task {record.template.name} ended before the task did. {cause} "
             f"Attempts: {record.attempt + 1}. Give it more with max_retries, or look into the worker's log."
         )
-        self._fail(record, WorkerCrashedError(text))
-
-    def _fail(self, record: Record, error: BaseException) -> None:
-        from ray._core.worker.core import error_value
-
-        if record.task_id in self.tasks:
-            self.finish(record, [error_value(error)] * record.template.num_returns)
+        self.fail(record, WorkerCrashedError(text))
 
 
 def _dependency_error(template: CallTemplate, value: m.Value) -> m.Value:

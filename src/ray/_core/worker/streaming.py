@@ -1,0 +1,285 @@
+"""Generators that run in this worker: each item goes to the owner as it is made.
+
+Floor: worker. For tasks and for actor methods of every kind: `run` drives a generator on the thread that calls it,
+`run_async` in an event loop. The owner's side is `streams`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.common.ids import object_id
+from ray._core.common.options import STREAMING
+from ray._core.store import serialization
+from ray._core.wire.reactor import Connection, Waiter
+from ray._core.worker.ref_generator import DynamicObjectRefGenerator
+
+if TYPE_CHECKING:
+    from ray._core.worker.invocation import Call, Invoker
+
+_log = logging.getLogger("ray")
+FLUSH_S = 0.0005
+"""An item that comes later than this after the last flush leaves at once; a burst leaves within a millisecond."""
+NONE = m.Value(blob=serialization.serialize(None).to_blob())
+_EVERYTHING = 1 << 62
+
+
+def is_generator(value: Any) -> bool:
+    return inspect.isgenerator(value) or inspect.isasyncgen(value)
+
+
+def run(invoker: Invoker, call: Call, push: m.PushTask, items: Any) -> None:
+    """Drive what a call returned to its end, and answer. Raises what the generator raises when it streams."""
+    if isinstance(items, AsyncIterator):
+        asyncio.run(run_async(invoker, call, push, items))
+    elif call.template.num_returns == STREAMING:
+        with _producing(invoker, call, push) as producer:
+            producer.run(iter(items))
+        invoker.finish(call, [NONE], failed=False)
+    else:
+        collected = Collected(invoker, call)
+        try:
+            for item in items:
+                if not collected.add(item):
+                    break
+        except Exception as error:
+            collected.error = error
+        collected.answer()
+
+
+async def run_async(invoker: Invoker, call: Call, push: m.PushTask, items: Any) -> None:
+    """As `run`, in an event loop."""
+    if call.template.num_returns == STREAMING:
+        with _producing(invoker, call, push) as producer:
+            await producer.run_async(items)
+        invoker.finish(call, [NONE], failed=False)
+        return
+    collected = Collected(invoker, call)
+    try:
+        if isinstance(items, AsyncIterator):
+            async for item in items:
+                if not collected.add(item):
+                    break
+        else:
+            for item in items:
+                if not collected.add(item):
+                    break
+    except Exception as error:
+        collected.error = error
+    collected.answer()
+
+
+@contextlib.contextmanager
+def _producing(invoker: Invoker, call: Call, push: m.PushTask) -> Iterator[Producer]:
+    """The producer of one call, which `GeneratorConsumed` finds while it runs."""
+    producer = Producer(invoker, call, push)
+    lock = invoker.core.lock
+    with lock:
+        invoker.producers.add(producer)
+    try:
+        yield producer
+    finally:
+        with lock:
+            invoker.producers.remove(producer)
+
+
+class Producers:
+    """The streaming calls that run here, by task id. Methods are locked."""
+
+    def __init__(self) -> None:
+        self._running: dict[bytes, Producer] = {}
+
+    def __repr__(self) -> str:
+        return f"<Producers {list(self._running.values())}>"
+
+    def add(self, producer: Producer) -> None:
+        self._running[producer.call.task_id] = producer
+
+    def remove(self, producer: Producer) -> None:
+        self._running.pop(producer.call.task_id, None)
+
+    def consumed(self, message: m.GeneratorConsumed) -> None:
+        """A consumer has taken items: a producer that waits for it may go on."""
+        producer = self._running.get(message.task_id)
+        if producer is not None:
+            producer.consumed(message.count)
+
+    def connection_lost(self, connection: Connection) -> None:
+        """The owner has gone: nobody will take anything, so nobody is waited for."""
+        for producer in self._running.values():
+            if producer.call.connection is connection:
+                producer.consumed(_EVERYTHING)
+
+
+class Producer:
+    """One streaming call. It stops in its yield while the consumer is `backpressure` items behind."""
+
+    def __init__(self, invoker: Invoker, call: Call, push: m.PushTask) -> None:
+        assert call.connection is not None
+        self.call = call
+        self._connection = call.connection
+        self._invoker = invoker
+        self._core = invoker.core
+        self._limit = call.template.backpressure
+        self._held = push.items_held
+        self._taken = push.items_taken
+        self._unconfirmed = 0
+        self._wake: list[Callable[[], None]] = []
+        self._flushed_at_s = 0.0
+        call.num_items = 0
+
+    def __repr__(self) -> str:
+        return f"<Producer {self.call.template.name} made={self.call.num_items} taken={self._taken}>"
+
+    def consumed(self, count: int) -> None:
+        """Locked."""
+        self._taken = max(self._taken, count)
+        self._woken()
+
+    def run(self, items: Iterator[Any]) -> None:
+        """Make all items, each sent at once; blocks while the consumer is too far behind."""
+        for item in items:
+            self._send(item)
+            self._block_while(self._is_ahead)
+        self._block_while(self._is_unconfirmed)
+
+    async def run_async(self, items: Any) -> None:
+        """The same in an event loop, which is never blocked."""
+        if isinstance(items, AsyncIterator):
+            async for item in items:
+                self._send(item)
+                await self._pause_while(self._is_ahead)
+        else:
+            for item in items:
+                self._send(item)
+                await self._pause_while(self._is_ahead)
+        await self._pause_while(self._is_unconfirmed)
+
+    # ---------------------------------------------------------- sending
+
+    def _send(self, item: Any) -> None:
+        call, core = self.call, self._core
+        index = call.num_items + 1
+        if index <= self._held:  # the owner has it from an earlier run
+            call.num_items = index
+            return
+        value = self._invoker.pack_value(call, object_id(call.task_id, index + 1), item)
+        call.num_items = index
+        message = m.GeneratorItem(call.task_id, index, value)
+        with core.lock:
+            if value.contained:
+                self._send_confirmed(message)
+            else:
+                self._connection.send(message)
+            now_s = time.monotonic()
+            if now_s - self._flushed_at_s > FLUSH_S:
+                self._flushed_at_s = now_s
+                core.reactor.flush()
+            else:
+                core.reactor.soon_flushed()
+
+    def _send_confirmed(self, message: m.GeneratorItem) -> None:
+        """Refs are inside: the third processes that own some must know of the receiver before it gets the item."""
+        receiver = self._connection.peer
+        insiders = (self._core.worker_id, receiver.worker_id)
+        parts = message.value.contained
+        outside = [(p.object_id, p.owner, receiver) for p in parts if p.owner.worker_id not in insiders]
+        self._unconfirmed += 1
+
+        def confirmed() -> None:
+            self._unconfirmed -= 1
+            self._connection.send(message)
+            self._woken()
+
+        self._invoker.after(outside, confirmed)
+
+    # ---------------------------------------------------------- waiting
+
+    def _is_ahead(self) -> bool:
+        return self._limit > 0 and self.call.num_items - self._taken >= self._limit
+
+    def _is_unconfirmed(self) -> bool:
+        return self._unconfirmed > 0
+
+    def _woken(self) -> None:
+        wake, self._wake = self._wake, []
+        for each in wake:
+            each()
+
+    def _block_while(self, condition: Callable[[], bool]) -> None:
+        while condition():
+            with self._core.lock:
+                if not condition():
+                    return
+                waiter = Waiter(self._core.reactor)
+                self._wake.append(waiter.finish)
+            self._core.block(waiter, None, lends_cpu=False)
+
+    async def _pause_while(self, condition: Callable[[], bool]) -> None:
+        loop = asyncio.get_running_loop()
+        while condition():
+            event = asyncio.Event()
+            with self._core.lock:
+                if not condition():
+                    return
+                self._wake.append(partial(_set_from_outside, loop, event))
+                self._core.reactor.soon_flushed()
+            await event.wait()
+
+
+def _set_from_outside(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(event.set)
+
+
+class Collected:
+    """The items of a generator whose results travel together, in the answer.
+
+    With a fixed number of returns, what it made before it failed stays, and the error fills the rest. A dynamic one
+    (`num_returns` negative) gives a generator of refs, which the caller owns, and then the items; an error is the last.
+    """
+
+    def __init__(self, invoker: Invoker, call: Call) -> None:
+        self.error: Exception | None = None
+        self._invoker = invoker
+        self._call = call
+        self._wanted = call.template.num_returns
+        self._first = 1 if self._wanted >= 0 else 2
+        self._values: list[m.Value] = []
+
+    def add(self, item: Any) -> bool:
+        """Pack one item. False: no more are wanted."""
+        if self._wanted == 0:  # a task for its effects only: it runs to its end
+            return True
+        if len(self._values) == self._wanted:
+            _log.error("A task returned more than num_returns=%d objects; the rest is dropped.", self._wanted)
+            return False
+        key = object_id(self._call.task_id, self._first + len(self._values))
+        self._values.append(self._invoker.pack_value(self._call, key, item))
+        return True
+
+    def answer(self) -> None:
+        count = len(self._values)
+        if self.error is None and count < self._wanted:
+            self.error = ValueError(f"Task returned {count} objects, but num_returns={self._wanted}.")
+        failed = self.error is not None
+        if self.error is not None:
+            error = self._invoker.error_value(self._call.template, self.error)
+            self._values += [error] * (self._wanted - count if self._wanted >= 0 else 1)
+        results = self._values if self._wanted >= 0 else [self._refs(), *self._values]
+        self._invoker.finish(self._call, results, failed)
+
+    def _refs(self) -> m.Value:
+        call, core = self._call, self._invoker.core
+        assert call.connection is not None
+        keys = [object_id(call.task_id, self._first + number) for number in range(len(self._values))]
+        refs = [core.borrowed_ref(key, call.connection.peer) for key in keys]
+        return self._invoker.pack_value(call, object_id(call.task_id, 1), DynamicObjectRefGenerator(refs))

@@ -1,0 +1,205 @@
+"""The streaming tasks of this process, as their owner: items come in, the consumer takes them.
+
+Floor: worker. `stream.Stream` keeps the positions; this keeps the items alive until they are taken, and wakes who
+waits. Item n of a task is its object n + 1; object 1 is the ref that `completed()` gives. Methods are locked unless
+they say so.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.common.errors import RaySystemError, StreamingGeneratorReplayInconsistentError
+from ray._core.common.ids import object_id
+from ray._core.wire.reactor import Connection, Waiter
+from ray._core.worker.object_ref import ObjectRef
+from ray._core.worker.objects import Entry, error_value
+from ray._core.worker.ref_generator import ObjectRefGenerator
+from ray._core.worker.stream import Inconsistent, Stream
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+
+
+class OpenStream:
+    """One streaming task: its positions, who waits, and where its consumer's progress is told (back-pressure)."""
+
+    __slots__ = ("has_ended", "limited", "moved", "positions", "producer", "task_id", "waiters")
+
+    def __init__(self, task_id: bytes, limited: bool) -> None:
+        self.task_id = task_id
+        self.positions = Stream()
+        self.limited = limited
+        """The producer waits for the consumer: it must be told what was taken."""
+        self.producer: Connection | None = None
+        self.has_ended = False
+        self.waiters: list[Waiter] = []
+        self.moved: list[Future[None]] = []
+
+    def __repr__(self) -> str:
+        return f"<OpenStream {self.task_id.hex()} {self.positions!r}>"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `next` would return at once: with a ref, or with the end."""
+        return self.positions.is_ready or self.positions.is_exhausted
+
+
+class Streams:
+    def __init__(self, core: CoreWorker) -> None:
+        self._core = core
+        self._open: dict[bytes, OpenStream] = {}
+
+    def __repr__(self) -> str:
+        return f"<Streams {list(self._open.values())}>"
+
+    # ---------------------------------------------------------- the task
+
+    def open(self, task_id: bytes, limited: bool) -> ObjectRefGenerator[Any]:
+        """A streaming task begins; its object 1 is in the table already."""
+        stream = self._open[task_id] = OpenStream(task_id, limited)
+        return ObjectRefGenerator(self, stream, self._core.new_ref(object_id(task_id, 1)))
+
+    def progress(self, task_id: bytes, producer: Connection) -> tuple[int, int]:
+        """How many items are there and taken, when the task is sent to `producer`: it starts from there."""
+        stream = self._open.get(task_id)
+        if stream is None:
+            return 0, 0
+        stream.producer = producer
+        positions = stream.positions
+        return positions.arrived, _UNLIMITED if positions.is_dropped else positions.taken
+
+    def item(self, message: m.GeneratorItem) -> None:
+        """A worker sent an item."""
+        core = self._core
+        stream = self._open.get(message.task_id)
+        key = object_id(message.task_id, message.index + 1)
+        entry = core.objects.get(key)
+        if entry is not None:
+            if entry.value is None:  # lost, and made again
+                core.accept(key, message.value)
+            return
+        if stream is not None and stream.positions.arrive(message.index):
+            self._keep(key, message.value)
+            self._move(stream)
+        else:
+            core.accept(key, message.value)  # frees what it holds, since nobody wants it
+
+    def ended(self, task_id: bytes, count: int) -> None:
+        """The task ended well after `count` items."""
+        stream = self._open.get(task_id)
+        if stream is None:
+            return
+        try:
+            stream.positions.close(count)
+        except Inconsistent as problem:
+            text = f"A streaming task that ran again gave another number of items: {problem}. Make it deterministic."
+            self.failed(task_id, error_value(StreamingGeneratorReplayInconsistentError(text)))
+            return
+        self._over(stream)
+
+    def failed(self, task_id: bytes, error: m.Value, after: int | None = None) -> None:
+        """The task failed for good, `after` so many items if that is known: the error is the last item."""
+        stream = self._open.get(task_id)
+        if stream is None:
+            return
+        place, beyond = stream.positions.fail(after)
+        for index in beyond:
+            self._core.hold(object_id(task_id, index + 1), -1)
+        if place is not None and stream.positions.arrive(place):
+            self._keep(object_id(task_id, place + 1), error)
+        self._over(stream)
+
+    def _keep(self, key: bytes, value: m.Value) -> None:
+        """An item waits for its consumer."""
+        self._core.objects[key] = entry = Entry(None)
+        entry.held = 1
+        self._core.accept(key, value)
+
+    def _over(self, stream: OpenStream) -> None:
+        stream.has_ended = True
+        stream.producer = None
+        if stream.positions.is_dropped:
+            del self._open[stream.task_id]
+        self._move(stream)
+
+    def _move(self, stream: OpenStream) -> None:
+        waiters, stream.waiters = stream.waiters, []
+        for waiter in waiters:
+            waiter.arrived()
+        moved, stream.moved = stream.moved, []
+        for future in moved:
+            if not future.done():
+                future.set_result(None)
+
+    # ---------------------------------------------------------- the consumer
+
+    def next(self, stream: OpenStream, timeout_s: float | None) -> ObjectRef[Any] | None:
+        """The next item's ref once it is there; None at the end. Not locked. Raises TimeoutError."""
+        core = self._core
+        deadline_at_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            with core.lock:
+                if core.is_closed:
+                    raise RaySystemError("This generator is of a session that has ended.")
+                core.drain()
+                if stream.positions.is_ready:
+                    return self._take(stream)
+                if stream.positions.is_exhausted:
+                    return None
+                waiter = Waiter(core.reactor)
+                stream.waiters.append(waiter)
+            left_s = None if deadline_at_s is None else deadline_at_s - time.monotonic()
+            try:
+                if left_s is None or left_s > 0:
+                    core.block(waiter, left_s)
+                if not waiter.done:
+                    raise TimeoutError
+            finally:
+                with core.lock:
+                    if waiter in stream.waiters:
+                        stream.waiters.remove(waiter)
+
+    def moved(self, stream: OpenStream) -> Future[None]:
+        """Done at the next change of the stream. Not locked."""
+        future: Future[None] = Future()
+        with self._core.lock:
+            stream.moved.append(future)
+            self._core.reactor.flush()
+        return future
+
+    def _take(self, stream: OpenStream) -> ObjectRef[Any]:
+        core, key = self._core, object_id(stream.task_id, stream.positions.take() + 1)
+        ref: ObjectRef[Any] = core.new_ref(key)
+        core.hold(key, -1)
+        if stream.limited:
+            self._tell(stream, stream.positions.taken)
+        return ref
+
+    def _tell(self, stream: OpenStream, count: int) -> None:
+        if stream.producer is not None:
+            stream.producer.send(m.GeneratorConsumed(stream.task_id, count))
+            self._core.reactor.soon_flushed()
+
+    def dropped(self, stream: OpenStream) -> None:
+        """The generator has gone. Not locked: the collector calls it anywhere, so it is counted later (`drain`)."""
+        self._core.released.append(stream.task_id)
+
+    def drop(self, task_id: bytes) -> None:
+        """Free what nobody took; the task runs on, and no longer waits for its consumer."""
+        stream = self._open.get(task_id)
+        if stream is None:
+            return
+        for index in stream.positions.drop():
+            self._core.hold(object_id(task_id, index + 1), -1)
+        if stream.has_ended:
+            del self._open[task_id]
+        elif stream.limited:
+            self._tell(stream, _UNLIMITED)
+
+
+_UNLIMITED = 1 << 62
+"""More items than any consumer takes."""
