@@ -34,6 +34,9 @@ from ray._core.worker.streams import OpenStream, Streams
 from ray._core.worker.submitter import Submitter, Template
 from ray._core.worker.unread_errors import UnreadErrors
 
+IDLE_DRAIN_S = 0.1
+"""A process that does nothing counts dropped refs this often: dropping one must not cost a system call."""
+
 
 class CoreWorker:
     """State and connections of this process. `executor` handles pushed tasks; None in a driver."""
@@ -46,6 +49,7 @@ class CoreWorker:
         self.lock = self.reactor.lock
         self.objects: dict[bytes, Entry] = {}
         self.released: deque[bytes] = deque()
+        self._drains = False
         self.lending = Lending(self)
         self.submitter = Submitter(self)
         self.actors = Actors(self)
@@ -267,7 +271,17 @@ class CoreWorker:
     def new_ref(self, key: bytes, owner: m.Address | None = None) -> ObjectRef[Any]:
         """A counted ref to an object in the table. Locked."""
         self.objects[key].local += 1
+        if not self._drains:
+            self._drains = True
+            self.reactor.call_later(IDLE_DRAIN_S, self._drain_idle)
         return ObjectRef(key, owner, self.released)
+
+    def _drain_idle(self) -> None:
+        """While there are objects: nothing else may happen in this process that would count dropped refs."""
+        self.drain()
+        self._drains = bool(self.objects)
+        if self._drains:
+            self.reactor.call_later(IDLE_DRAIN_S, self._drain_idle)
 
     def count_by_hand(self, ref: ObjectRef[Any]) -> None:
         """A ref was made from an id: it keeps the object when that is in the table."""
