@@ -33,7 +33,7 @@ def test_a_call_reaches_each_actor(cluster):
     assert ray.get(counters[0].actor.add.remote()) == 13
     assert ray.get(counters.add.remote()) == [15, 13]
     assert len(counters) == 2
-    with pytest.raises(TypeError, match="add.remote"):
+    with pytest.raises(TypeError, match=r"add\.remote"):
         counters.add()
     counters.shutdown()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ray._private.named_actors import list_named_actors
     from ray._private.services import get_node_instance_id, get_node_ip_address
     from ray.util import accelerators
+    from ray.util.actor_pool import ActorPool
     from ray.util.check_serialize import inspect_serializability
     from ray.util.debug import disable_log_once_globally, enable_periodic_logging, log_once
     from ray.util.helpers import as_completed, map_unordered
@@ -72,6 +73,7 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
 
 
 __all__ = [
+    "ActorPool",
     "accelerators",
     "as_completed",
     "deregister_serializer",

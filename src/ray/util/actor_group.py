@@ -42,7 +42,9 @@ class ActorGroupMethod:
 
     def remote(self, *args: Any, **kwargs: Any) -> list[Any]:
         """Call the method on each actor; the refs, in the order of the actors."""
-        return [getattr(wrapper.actor, self._method_name).remote(*args, **kwargs) for wrapper in self.actor_group]
+        return [
+            getattr(wrapper.actor, self._method_name).remote(*args, **kwargs) for wrapper in self.actor_group.actors
+        ]
 
 
 @Deprecated(message="Use ray.util.ActorPool, ray.util.multiprocessing.Pool or a list of handles.", warning=True)

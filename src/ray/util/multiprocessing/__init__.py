@@ -1,4 +1,4 @@
-"""`multiprocessing.Pool` with actors for processes, on the whole cluster: `from ray.util.multiprocessing import Pool`."""
+"""`multiprocessing.Pool`, its processes being actors anywhere in the cluster."""
 
 from multiprocessing import JoinableQueue, TimeoutError
 

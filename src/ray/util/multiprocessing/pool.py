@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
+from multiprocessing import TimeoutError
 from typing import Any
 
 import ray
@@ -19,7 +20,6 @@ from ray.util.multiprocessing.results import (
     IMapIterator,
     OrderedIMapIterator,
     PoolTaskError,
-    TimeoutError,
     UnorderedIMapIterator,
 )
 
