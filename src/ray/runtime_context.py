@@ -10,8 +10,9 @@ from ray._private.auto_init_hook import auto_init_core, auto_init_ray, runtime_e
 
 if TYPE_CHECKING:
     from ray._core.common import messages as m
-    from ray._core.common.ids import JobID, NodeID, TaskID
+    from ray._core.common.ids import ActorID, JobID, NodeID, TaskID
     from ray._core.worker.core import CoreWorker
+    from ray.actor import ActorHandle
     from ray.runtime_env import RuntimeEnv
 
 _log = logging.getLogger("ray")
@@ -47,6 +48,27 @@ class RuntimeContext:
         """`module.function`; None in a driver."""
         template = self._template("get_task_function_name")
         return None if template is None else template.function_name
+
+    def get_actor_id(self) -> str | None:
+        """None outside of actors."""
+        return self._core.actor_id.hex() or None
+
+    def get_actor_name(self) -> str | None:
+        """ "" for an actor without a name; None outside of actors."""
+        return self._core.actor_name if self._core.actor_id else None
+
+    @property
+    def current_actor(self) -> ActorHandle[Any]:
+        """A weak handle on the actor that calls this. Raises RuntimeError outside of actors."""
+        from ray.actor import ActorHandle
+
+        return ActorHandle(self._core.actors.myself())
+
+    @property
+    def was_current_actor_reconstructed(self) -> bool:
+        """Whether the actor that calls this has been restarted before. Raises AssertionError outside of actors."""
+        assert self._core.actor_id, "This method is only available in an actor; this process runs none."
+        return self._core.actor_restarts > 0
 
     def _template(self, method: str) -> m.TaskTemplate | None:
         """What the calls of the task running in this thread have in common; None outside of tasks."""
@@ -88,6 +110,12 @@ class RuntimeContext:
     # Old names, which give id objects.
 
     @property
+    def actor_id(self) -> ActorID | None:
+        from ray._core.common.ids import ActorID
+
+        return ActorID(self._core.actor_id) if self._core.actor_id else None
+
+    @property
     def job_id(self) -> JobID:
         from ray._core.common.ids import JobID
 
@@ -115,6 +143,8 @@ class RuntimeContext:
             found["namespace"] = self.namespace
         else:
             found["task_id"] = self.task_id
+            if self.actor_id is not None:
+                found["actor_id"] = self.actor_id
         return found
 
 

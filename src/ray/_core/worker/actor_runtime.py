@@ -92,7 +92,6 @@ class ActorRuntime:
             return
         finally:
             current.reset(token)
-        self._invoker.actor_instance = self.instance
         with core.lock:
             self._make_groups(recipe)
             created = m.ActorCreated(address=core.address, pid=os.getpid(), repr_name=repr_name)
@@ -114,7 +113,10 @@ class ActorRuntime:
                     args[dep.slot] = value
                 else:
                     kwargs[dep.slot] = value
-        return cls(*args, **kwargs)
+        # In two steps, so that an error of the constructor can tell the object's repr, as Ray's does.
+        self._invoker.actor_instance = instance = cls.__new__(cls, *args, **kwargs)
+        instance.__init__(*args, **kwargs)
+        return instance
 
     def _make_groups(self, recipe: ActorRecipe) -> None:
         limits = {DEFAULT_GROUP: recipe.max_concurrency, **recipe.concurrency_groups}
