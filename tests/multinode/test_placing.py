@@ -2,10 +2,12 @@
 
 import os
 import time
+from collections import Counter
 
 import pytest
 
 import ray
+from ray.util.scheduling_strategies import Exists, In, NodeAffinitySchedulingStrategy, NodeLabelSchedulingStrategy
 
 from .conftest import wait_until
 
@@ -97,3 +99,66 @@ def test_refs_travel_between_workers_of_different_nodes(start_cluster):
         return ray.get(refs[0])
 
     assert ray.get(read.remote(ray.get(make.remote()))) == "from there"
+
+
+def test_spread_uses_every_node_even_for_quick_tasks(start_cluster):
+    cluster = start_cluster(num_cpus=4)
+    nodes = {cluster.head_id, cluster.add(num_cpus=4).node_id, cluster.add(num_cpus=4).node_id}
+    wait_until(lambda: ray.available_resources().get("CPU") == 12, "all nodes are seen")
+    spread = where.options(scheduling_strategy="SPREAD")
+    counts = Counter(ray.get([spread.remote() for _ in range(12)]))
+    assert set(counts) == nodes and max(counts.values()) <= 6, counts
+    assert set(ray.get([where.remote() for _ in range(2)])) == {cluster.head_id}, "DEFAULT packs"
+
+
+def test_node_affinity_hard_and_soft(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    other = cluster.add()
+    hard = NodeAffinitySchedulingStrategy(other.node_id, soft=False)
+    soft = NodeAffinitySchedulingStrategy(other.node_id, soft=True)
+    assert ray.get(where.options(scheduling_strategy=hard).remote()) == other.node_id
+    too_large = where.options(scheduling_strategy=hard, num_cpus=2).remote()
+    with pytest.raises(ray.exceptions.TaskUnschedulableError, match="can never hold it"):
+        ray.get(too_large, timeout=20)
+    assert ray.get(where.options(scheduling_strategy=soft).remote()) == other.node_id
+    other.kill()
+    wait_until(lambda: len([n for n in ray.nodes() if n["Alive"]]) == 1, "the death is known")
+    with pytest.raises(ray.exceptions.TaskUnschedulableError, match="does not exist any more"):
+        ray.get(where.options(scheduling_strategy=hard).remote(), timeout=20)
+    assert ray.get(where.options(scheduling_strategy=soft).remote(), timeout=20) == cluster.head_id
+
+
+def test_a_task_that_waits_for_a_node_fails_when_the_node_dies(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    other = cluster.add()
+    hard = NodeAffinitySchedulingStrategy(other.node_id, soft=False)
+    first = hold.options(scheduling_strategy=hard, max_retries=0).remote(60)
+    wait_until(lambda: ray.available_resources()["CPU"] == 1, "the first runs")
+    second = where.options(scheduling_strategy=hard).remote()
+    other.kill()
+    with pytest.raises(ray.exceptions.NodeDiedError):
+        ray.get(first, timeout=20)
+    with pytest.raises(ray.exceptions.TaskUnschedulableError):
+        ray.get(second, timeout=20)
+
+
+def test_label_selectors_choose_nodes(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    east = cluster.add(labels={"region": "east", "disk": "ssd"})
+    west = cluster.add(labels={"region": "west"})
+
+    def at(**selector):
+        return ray.get(where.options(label_selector=selector).remote(), timeout=20)
+
+    assert at(region="east") == east.node_id
+    assert at(region="in(west,north)") == west.node_id
+    assert at(region="!east", disk="!ssd") in (west.node_id, cluster.head_id)
+    assert at(**{"ray.io/node-id": west.node_id}) == west.node_id
+    ref = where.options(label_selector={"region": "south"}).remote()
+    assert ray.wait([ref], timeout=0.3)[0] == []
+    south = cluster.add(labels={"region": "south"})
+    assert ray.get(ref, timeout=20) == south.node_id
+    labels = {n["NodeID"]: n["Labels"] for n in ray.nodes()}
+    assert labels[east.node_id] == {"ray.io/node-id": east.node_id, "region": "east", "disk": "ssd"}
+    strategy = NodeLabelSchedulingStrategy({"region": In("west")}, soft={"disk": Exists()})
+    assert ray.get(where.options(scheduling_strategy=strategy).remote(), timeout=20) == west.node_id

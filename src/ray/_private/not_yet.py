@@ -15,9 +15,8 @@ def refuse_task(options: TaskOptions, given: Mapping[str, Any]) -> None:
     """Raises NotImplementedError for a remote function that the core worker cannot run as asked."""
     strategy = options.placing.strategy
     wanted = {
-        f"the scheduling strategy {strategy.kind if strategy else ''}": strategy and strategy.kind != "DEFAULT",
+        "a placement group": strategy and strategy.kind == "PLACEMENT_GROUP",
         "runtime_env": options.placing.runtime_env,
-        "label_selector": options.placing.label_selector,
         "max_calls": given.get("max_calls"),
     }
     refuse(next((what for what, is_wanted in wanted.items() if is_wanted), None))

@@ -111,15 +111,15 @@ def _node_label(strategy: Any, demand: Mapping[str, int]) -> Strategy:
     return Strategy("NODE_LABEL", labels_hard=_labels(strategy.hard), labels_soft=_labels(strategy.soft))
 
 
-def _labels(operators: Mapping[str, Any] | None) -> dict[str, str]:
+def _labels(matches: list[Any]) -> dict[str, str]:
     """As label selectors: In -> in(a,b), NotIn -> !in(a,b), Exists -> *, DoesNotExist -> !*."""
     texts = {}
-    for key, operator in (operators or {}).items():
-        kind = type(operator).__name__
+    for match in matches:
+        kind = type(match.operator).__name__
         if kind in ("In", "NotIn"):
-            texts[key] = f"{'!' if kind == 'NotIn' else ''}in({','.join(operator.values)})"
+            texts[match.key] = f"{'!' if kind == 'NotIn' else ''}in({','.join(match.operator.values)})"
         else:
-            texts[key] = "*" if kind == "Exists" else "!*"
+            texts[match.key] = "*" if kind == "Exists" else "!*"
     return texts
 
 

@@ -69,7 +69,7 @@ class NodeManager:
         self.raylets[info.node_id] = connection
         info = self.table.register(msgspec.structs.replace(info, start_time_ms=_now_ms()))
         self._server.publisher.publish("node", m.NodeChanged(info), info.node_id)
-        self._publish_soon()
+        self._publish()
         self._checks[info.node_id] = asyncio.get_running_loop().create_task(self._check(info.node_id, connection))
         config = self._server.config.encode()
         answer = m.NodeRegistered(session_name=self._server.session_name, config=config, nodes=self.table.infos())
@@ -160,7 +160,9 @@ class NodeManager:
             self._publish_timer = asyncio.get_running_loop().call_later(delay_s, self._publish)
 
     def _publish(self) -> None:
-        self._publish_timer = None
+        if self._publish_timer is not None:
+            self._publish_timer.cancel()
+            self._publish_timer = None
         changes = self.table.take_changes()
         if changes:
             self._server.publisher.publish("resources", m.ResourceViews(changes))

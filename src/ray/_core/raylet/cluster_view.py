@@ -15,6 +15,7 @@ from ray._core.common.resources import Resources, subtract
 class ClusterView:
     def __init__(self) -> None:
         self.rows: dict[bytes, NodeView] = {}
+        self.dead: set[bytes] = set()
 
     def __repr__(self) -> str:
         return f"<ClusterView nodes={len(self.rows)}>"
@@ -25,14 +26,16 @@ class ClusterView:
         for view in views:
             known = self.rows.get(view.node_id)
             if not view.alive:
-                news |= self.rows.pop(view.node_id, None) is not None
+                news |= self.remove(view.node_id)
             elif known is None or view.version > known.version or view.draining != known.draining:
                 self.rows[view.node_id] = view
                 news = True
         return news
 
-    def remove(self, node_id: bytes) -> None:
-        self.rows.pop(node_id, None)
+    def remove(self, node_id: bytes) -> bool:
+        """The node has died. False: that was known."""
+        self.dead.add(node_id)
+        return self.rows.pop(node_id, None) is not None
 
     def debit(self, node_id: bytes, demand: Resources) -> None:
         """Something was sent there; the node's next report tells the truth again."""

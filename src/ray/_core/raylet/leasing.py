@@ -14,7 +14,10 @@ import signal
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ray._core.common import messages as m
+from ray._core.common.labels import matches
 from ray._core.common.policy import Choice, Knobs, Outcome, pick_node, utilization
 from ray._core.common.resources import UNIT, Resources, describe, fits
 from ray._core.raylet.actor_host import Hosted
@@ -26,6 +29,8 @@ from ray._core.wire import aio
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
 
+JOINING_S = 1.0
+"""Affinity to a node that nobody here has heard of is refused only after this."""
 FORKS_AT_ONCE = 4
 """Workers that start at the same time, at least; more would only share the same cores."""
 MAX_HOPS = 8
@@ -46,6 +51,8 @@ class LeaseManager:
         self._rng = Random()
         self._spread_after = b""
         self._infeasible: dict[object, Waiting] = {}
+        self._joining: dict[object, float] = {}
+        self._warned: set[object] = set()
         self._of_connection: dict[aio.Connection, set[int]] = {}
         self._lease_ids = itertools.count(int.from_bytes(os.urandom(5), "little") << 20)  # unlike other raylets' ids
         self._version = 0
@@ -81,10 +88,24 @@ class LeaseManager:
                 self.scheduler.enqueue(waiting)
             case Outcome.PLACED | Outcome.BUSY if waiting.request.hops < MAX_HOPS and choice.node_id is not None:
                 self._spill(waiting, choice.node_id)
+            case Outcome.UNSCHEDULABLE if self._may_be_joining(waiting):
+                self._set_aside(waiting, choice.why)
             case Outcome.UNSCHEDULABLE:
                 self._answer(waiting, m.Failed(kind="unschedulable", message=choice.why))
             case _:
                 self._set_aside(waiting, choice.why)
+
+    def _may_be_joining(self, waiting: Waiting) -> bool:
+        """Its node is not known here: word of a new one may still be on its way, so it is given a moment."""
+        node_id = waiting.request.scheduling.strategy.node_id
+        if node_id in self.view.rows or node_id in self.view.dead or node_id == self._raylet.node_id:
+            return False
+        loop = asyncio.get_running_loop()
+        deadline_at_s = self._joining.get(waiting.key)
+        if deadline_at_s is None:
+            deadline_at_s = self._joining[waiting.key] = loop.time() + JOINING_S
+            loop.call_at(deadline_at_s + 0.001, self.reconsider)
+        return loop.time() < deadline_at_s
 
     def _choose(self, waiting: Waiting) -> Choice:
         request: m.RequestLease = waiting.request
@@ -96,8 +117,10 @@ class LeaseManager:
             is_plain = not own.total.get("GPU") or waiting.demand.get("GPU") or len(self.view.rows) < 2
             if is_plain and fits(waiting.demand, own.available) and utilization(own) < self._knobs.spread_threshold:
                 return Choice(Outcome.PLACED, own.node_id)
-        if strategy.kind == "SPREAD" and request.hops:
-            strategy = m.Strategy()  # the raylet before this one has chosen; only if that failed, choose again
+        if request.hops and fits(waiting.demand, own.available) and matches(labels, own.labels):
+            return Choice(Outcome.PLACED, own.node_id)  # the raylet before this one has chosen well
+        if request.hops and strategy.kind == "SPREAD":
+            strategy = m.Strategy()
         choice = pick_node(
             waiting.demand,
             [own, *self.view.others(own.node_id)],
@@ -138,6 +161,7 @@ class LeaseManager:
     def _answer(self, waiting: Waiting, reply: m.Reply) -> None:
         assert isinstance(waiting.key, tuple)
         connection, reply.rid = waiting.key
+        self._joining.pop(waiting.key, None)
         open_rids = self._of_connection.get(connection)
         if open_rids is not None:
             open_rids.discard(reply.rid)
@@ -152,9 +176,15 @@ class LeaseManager:
         asyncio.get_running_loop().call_later(delay_s, self._warn, waiting.key)
 
     def _warn(self, key: object) -> None:
+        """Once for each shape of a job: ten thousand tasks of a loop are one problem."""
         waiting = self._infeasible.get(key)
         if waiting is None:
             return
+        scheduling = waiting.request.scheduling
+        shape = (waiting.job_id, msgspec.msgpack.encode((scheduling, waiting.request.name)))
+        if shape in self._warned:
+            return
+        self._warned.add(shape)
         why = self._choose(waiting).why
         text = (
             f"{waiting.request.name} needs {describe(waiting.demand)} and no node can ever give it: {why}. "
@@ -256,6 +286,7 @@ class LeaseManager:
     def owner_gone(self, connection: aio.Connection) -> None:
         """Its requests are void, and nobody wants the results of what its workers run."""
         for rid in self._of_connection.pop(connection, ()):
+            self._joining.pop((connection, rid), None)
             self.scheduler.cancel((connection, rid))
             self._infeasible.pop((connection, rid), None)
         for worker in self.pool.of_owner(connection):

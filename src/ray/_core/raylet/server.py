@@ -100,7 +100,7 @@ class Raylet:
             hostname=socket.gethostname(),
             name=settings["node_name"],
             is_head=settings["is_head"],
-            labels=settings["labels"],
+            labels={"ray.io/node-id": settings["node_id"], **settings["labels"]},
             arena_path=self.arena_path,
             session_dir=settings["session_dir"],
             total=self.total,
