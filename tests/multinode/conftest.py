@@ -1,53 +1,30 @@
 """Several raylets on this machine as one cluster: real processes, addressed over TCP as on several machines."""
 
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
 import ray
-from ray._core.node.node import Node
-from ray._private.session import session
+from ray.cluster_utils import Cluster
+
+MIB = 1024 * 1024
 
 
-class ExtraNode:
-    """A node that joins the cluster of `ray.init`."""
+class Nodes:
+    """A cluster and this process as its driver, on the head."""
 
-    def __init__(self, num_cpus=1, resources=None, labels=None, store=80 * 1024 * 1024):
-        self.node = Node(
-            head=False,
-            gcs_address=session.node.gcs_address,
-            node_ip="127.0.0.1",
-            num_cpus=num_cpus,
-            num_gpus=0,
-            resources=resources or {},
-            labels=labels or {},
-            object_store_memory=store,
-        )
-        self.node.start()
-        self.node_id = self.node.node_id
-        self.arena = Path(self.node.plasma_store_socket_name)
+    def __init__(self, head_args):
+        self.cluster = Cluster(True, True, {"object_store_memory": 128 * MIB, **head_args})
+        self.head_id = self.cluster.head_node.node_id
 
-    def kill(self):
-        """kill -9 of the raylet, as when a machine fails."""
-        self.node.kill_raylet()
-
-    def stop(self):
-        self.node.stop()
+    def add(self, **node_args):
+        return self.cluster.add_node(**{"object_store_memory": 128 * MIB, **node_args})
 
 
-class Cluster:
-    def __init__(self):
-        self.nodes = []
-
-    def add(self, **kwargs):
-        self.nodes.append(ExtraNode(**kwargs))
-        return self.nodes[-1]
-
-    @property
-    def head_id(self):
-        return session.node.node_id
+def fail(node):
+    """kill -9 of the raylet, as when a machine fails; the cluster finds out by itself."""
+    node.kill_raylet()
 
 
 def wait_until(condition, what, timeout_s=20):
@@ -59,21 +36,16 @@ def wait_until(condition, what, timeout_s=20):
 
 @pytest.fixture
 def start_cluster():
-    """`start_cluster(num_cpus=…)` is `ray.init` and gives a cluster to which nodes can be added."""
-    clusters, arenas, processes = [], [], []
+    """`start_cluster(num_cpus=…)` starts a head, connects to it, and gives a `Nodes`."""
+    started = []
 
-    def start(**kwargs):
-        ray.init(**{"object_store_memory": 128 * 1024 * 1024, **kwargs})
-        clusters.append(Cluster())
-        return clusters[0]
+    def start(**head_args):
+        started.append(Nodes(head_args))
+        return started[0]
 
     yield start
-    for cluster in clusters:
-        processes = psutil.Process().children(recursive=True)
-        arenas = [node.arena for node in cluster.nodes]
-        for node in cluster.nodes:
-            node.stop()
-    ray.shutdown()
+    processes = psutil.Process().children(recursive=True)
+    for nodes in started:
+        nodes.cluster.shutdown()
     _, alive = psutil.wait_procs(processes, timeout=10)
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
-    assert [arena for arena in arenas if arena.exists()] == []

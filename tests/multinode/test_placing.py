@@ -9,7 +9,7 @@ import pytest
 import ray
 from ray.util.scheduling_strategies import Exists, In, NodeAffinitySchedulingStrategy, NodeLabelSchedulingStrategy
 
-from .conftest import wait_until
+from .conftest import fail, wait_until
 
 
 @ray.remote
@@ -54,7 +54,7 @@ def test_a_task_whose_node_dies_runs_again_elsewhere(start_cluster):
     first = cluster.add(resources={"x": 1})
     ref = hold.options(resources={"x": 1}).remote(2)
     wait_until(lambda: ray.available_resources().get("x", 0) == 0, "the task runs")
-    first.kill()
+    fail(first)
     second = cluster.add(resources={"x": 1})
     assert ray.get(ref, timeout=30) == second.node_id
     assert {n["NodeID"]: n["Alive"] for n in ray.nodes()} == {
@@ -69,7 +69,7 @@ def test_a_task_without_retries_tells_that_its_node_died(start_cluster):
     node = cluster.add(resources={"x": 1})
     ref = hold.options(resources={"x": 1}, max_retries=0).remote(60)
     wait_until(lambda: ray.available_resources().get("x", 0) == 0, "the task runs")
-    node.kill()
+    fail(node)
     with pytest.raises(ray.exceptions.NodeDiedError, match="hold"):
         ray.get(ref, timeout=30)
 
@@ -121,7 +121,7 @@ def test_node_affinity_hard_and_soft(start_cluster):
     with pytest.raises(ray.exceptions.TaskUnschedulableError, match="can never hold it"):
         ray.get(too_large, timeout=20)
     assert ray.get(where.options(scheduling_strategy=soft).remote()) == other.node_id
-    other.kill()
+    fail(other)
     wait_until(lambda: len([n for n in ray.nodes() if n["Alive"]]) == 1, "the death is known")
     with pytest.raises(ray.exceptions.TaskUnschedulableError, match="does not exist any more"):
         ray.get(where.options(scheduling_strategy=hard).remote(), timeout=20)
@@ -135,7 +135,7 @@ def test_a_task_that_waits_for_a_node_fails_when_the_node_dies(start_cluster):
     first = hold.options(scheduling_strategy=hard, max_retries=0).remote(60)
     wait_until(lambda: ray.available_resources()["CPU"] == 1, "the first runs")
     second = where.options(scheduling_strategy=hard).remote()
-    other.kill()
+    fail(other)
     with pytest.raises(ray.exceptions.NodeDiedError):
         ray.get(first, timeout=20)
     with pytest.raises(ray.exceptions.TaskUnschedulableError):
