@@ -101,9 +101,10 @@ def _check_lifetime(name: str, value: str) -> None:
 
 
 def _check_runtime_env(name: str, value: Mapping[str, Any]) -> None:
+    from ray._private.runtime_env.validation import check_only_uris
     from ray.runtime_env import RuntimeEnv
 
-    RuntimeEnv(**value)
+    check_only_uris(RuntimeEnv(**value))
 
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import platform
 import signal
 import sys
@@ -26,6 +27,7 @@ from ray._version import COMMIT, VERSION
 if TYPE_CHECKING:
     from ray._core.node.node import Node
     from ray._core.node.params import NodeParams
+    from ray._core.worker.core import CoreWorker
     from ray._core.worker.driver_log import DriverLog
     from ray.job_config import JobConfig
 
@@ -147,12 +149,12 @@ def init(
                 "logging_config": logging_config,
                 "enable_resource_isolation": enable_resource_isolation,
                 "proxy_server_url": proxy_server_url,
-                "runtime_env": runtime_env or (job_config.runtime_env if job_config else None),
-                "metadata of job_config": job_config.metadata if job_config else None,
             }
         )
         start_options.check_hidden(kwargs)
         _check_namespace(namespace)
+        job_env = _JobEnv(runtime_env, job_config)
+        namespace = namespace or job_env.namespace
         _configure_logging(configure_logging, logging_level, logging_format)
         settings = log_settings.load()
         if log_to_driver is not None:
@@ -173,19 +175,47 @@ def init(
             start_options.check_joining(given)
             log.info("Connecting to existing Ray cluster at address: %s...", cluster.address)
             node, raylet_path = None, addresses.local_raylet(cluster, kwargs.get("_node_ip_address"))
-        _connect(node, raylet_path, namespace or str(uuid.uuid4()), settings)
+        _connect(node, raylet_path, namespace or str(uuid.uuid4()), settings, job_env)
         log.info("Started a local Ray instance." if node else "Connected to Ray cluster.")
         if include_dashboard or dashboard_port is not None:
             log.warning("There is no dashboard in this version of pure-ray yet.")
         return context()
 
 
-def _connect(node: Node | None, raylet_path: str, namespace: str, settings: log_settings.LogSettings) -> None:
+class _JobEnv:
+    """What the driver, and whoever submitted its job, want of the job: environment and metadata."""
+
+    def __init__(self, runtime_env: Mapping[str, Any] | None, job_config: JobConfig | None) -> None:
+        own = runtime_env if runtime_env is not None or job_config is None else job_config.runtime_env
+        submitted = os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or os.environ.get("RAY_RUNTIME_ENV_HOOK")
+        self.fields: dict[str, Any] = {}
+        self.metadata = dict(job_config.metadata) if job_config is not None else {}
+        self.namespace: str | None = None
+        if own or submitted:  # imported only then: a session without an environment starts faster
+            from ray._private.runtime_env import job_env
+
+            self.fields = job_env.job_environment(own)
+            told = job_env.submitted_config()
+            self.metadata |= told.get("metadata") or {}
+            self.namespace = told.get("ray_namespace")
+
+    def upload(self, core: CoreWorker) -> str:
+        """Make it available to the cluster; the environment as JSON."""
+        if not self.fields:
+            return ""
+        from ray._private.runtime_env import job_env
+
+        return job_env.upload(self.fields, job_env.cluster_store(core), job_env.function_store(core))
+
+
+def _connect(
+    node: Node | None, raylet_path: str, namespace: str, settings: log_settings.LogSettings, job_env: _JobEnv
+) -> None:
     from ray._core.worker import core
     from ray._core.worker.driver_log import DriverLog
 
     try:
-        driver = core.connect_driver(raylet_path, namespace)
+        driver = core.connect_driver(raylet_path, namespace, job_env.upload, job_env.metadata)
         if settings.to_driver:
             session.driver_log = DriverLog(driver, settings)
             session.driver_log.start()

@@ -1,4 +1,4 @@
-"""Environments of workers (`ray.runtime_env`). Available now: `env_vars`, and `config`."""
+"""Environments of workers (`ray.runtime_env`)."""
 
 from ray.runtime_env.runtime_env import RuntimeEnv, RuntimeEnvConfig
 

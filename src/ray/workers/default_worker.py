@@ -1,13 +1,19 @@
-"""The zygote's entry point: imports what every worker needs, then forks on the raylet's word.
+"""The zygote's entry point, and that of a worker which has an interpreter of its own.
 
-`python -m ray.workers.default_worker --zygote-fd N`, run by the raylet.
+`python -m ray.workers.default_worker --zygote-fd N`, run by the raylet: imports what every worker needs, then forks on
+the raylet's word. `python default_worker.py --worker-id HEX --job-id HEX`, run by setup_worker.py: is one worker.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import socket
+import sys
 from typing import NoReturn
+
+if sys.path and os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
+    del sys.path[0]  # run by its path: the modules beside it are not meant to be imported by their bare names
 
 import cloudpickle  # noqa: F401 - every worker unpickles functions; importing it costs a child 12 ms
 
@@ -24,13 +30,26 @@ def run_child(request: Fork) -> NoReturn:
 
         agent.main(request.argv)
         raise SystemExit
+    if request.role == "exec":
+        from ray.workers import setup_worker
+
+        ids = (f"--worker-id={request.worker_id.hex()}", f"--job-id={request.job_id.hex()}")
+        setup_worker.main([__file__, *ids, *request.argv])
     run(request.worker_id, request.job_id)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Forks workers. Started by the raylet.")
-    parser.add_argument("--zygote-fd", type=int, required=True, help="inherited socket to the raylet")
-    zygote.serve(socket.socket(fileno=parser.parse_args().zygote_fd), run_child)
+    parser = argparse.ArgumentParser(description="Forks workers, or is one. Started by the raylet.")
+    parser.add_argument("--zygote-fd", type=int, help="inherited socket to the raylet: be the zygote")
+    parser.add_argument("--worker-id", default="", help="in hex: be this worker")
+    parser.add_argument("--job-id", default="", help="in hex: the job that the worker is for")
+    args, _ = parser.parse_known_args()
+    if args.zygote_fd is not None:
+        zygote.serve(socket.socket(fileno=args.zygote_fd), run_child)
+    elif args.worker_id:
+        run(bytes.fromhex(args.worker_id), bytes.fromhex(args.job_id))
+    else:
+        parser.error("one of --zygote-fd and --worker-id is needed")
 
 
 if __name__ == "__main__":

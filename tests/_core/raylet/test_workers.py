@@ -30,9 +30,9 @@ def test_workers_that_have_not_registered_are_counted():
     pool = WorkerPool()
     pool.add(Worker(b"1"))
     pool.add(Worker(b"2"))
-    assert pool.starting == 2
+    assert pool.starting == {(b"", ""): 2}
     pool.remove(b"1")
-    assert pool.starting == 1
+    assert pool.starting == {(b"", ""): 1}
 
 
 def test_surplus_is_what_has_been_idle_longest():
@@ -64,4 +64,4 @@ def test_lookups_agree_with_the_workers_themselves(steps):
             assert pool.by_lease(worker.lease_id) is (worker if worker.lease_id else None)
         for owner in ("owner 0", "owner 1", "owner 2"):
             assert {id(w) for w in pool.of_owner(owner)} == {id(w) for w in living if w.owner == owner}
-        assert pool.starting == 0
+        assert pool.starting == {}

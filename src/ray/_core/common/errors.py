@@ -150,7 +150,7 @@ class RuntimeEnvSetupError(RayError):
         self.error_message = error_message
 
     def __str__(self) -> str:
-        text = "The runtime environment could not be set up."
+        text = "Failed to set up runtime environment."
         return f"{text}\n{self.error_message}" if self.error_message else text
 
 

@@ -695,11 +695,15 @@ class ReturnBundles(Request, tag=88):
 
 
 class RegisterWorker(Request, tag=100):
-    """C > R, right after Hello, over the node's Unix socket. Answer: WorkerRegistered."""
+    """C > R, right after Hello, over the node's Unix socket. Answer: WorkerRegistered.
+
+    `ready` False: it takes no work yet, since its setup hook is still to run; it then registers once more.
+    """
 
     address: Address
     pid: int
     is_driver: bool
+    ready: bool = True
 
 
 class WorkerRegistered(Reply, tag=101):
@@ -1045,12 +1049,39 @@ class ObjectLost(Message, tag=175):
     node_id: bytes
 
 
+# ------------------------------------------------------------------ R > A: runtime environments
+
+
+class CreateRuntimeEnv(Request, tag=180):
+    """R > A: build this environment, if it is not built. Answer: RuntimeEnvCreated, or Failed(kind="runtime_env").
+
+    Each success is one reference, which one ReleaseRuntimeEnv gives back.
+    """
+
+    runtime_env: str
+    job_id: bytes
+
+
+class RuntimeEnvCreated(Reply, tag=181):
+    """`context`: JSON of the `RuntimeEnvContext` with which its workers start."""
+
+    context: str
+
+
+class ReleaseRuntimeEnv(Message, tag=182):
+    """R > A: nothing on this node uses it any more. Loss: the agent's connection is the node's; both end together."""
+
+    runtime_env: str
+
+
 # ------------------------------------------------------------------ R > Z
 
 
 class Fork(Request, tag=190):
     """Answer: Forked. The child gets `env`, its output goes to files ("{pid}" in a path becomes its pid), and it runs
-    the main of its role: "worker", or "agent" with `argv`."""
+    the main of its role: "worker", "agent" with `argv`, or "exec": setup_worker.py with `argv`, to become a worker in
+    another interpreter.
+    """
 
     worker_id: bytes
     job_id: bytes
@@ -1063,6 +1094,8 @@ class Fork(Request, tag=190):
     argv: list[str] = []
     log_header: bytes = b""
     """First bytes of both files."""
+    env_vars: dict[str, str] = {}
+    """Of the runtime environment: set after `env`, with `${NAME}` in the values replaced."""
 
 
 class Forked(Reply, tag=191):

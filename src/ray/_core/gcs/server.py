@@ -131,6 +131,8 @@ class GcsServer:
             driver_host=request.driver_host,
             entrypoint=request.entrypoint,
             config=request.config,
+            runtime_env=request.runtime_env,
+            metadata=request.metadata,
             start_time_ms=_now_ms(),
         )
         self.publisher.publish("job", m.JobChanged(self.jobs[job_id]), job_id)

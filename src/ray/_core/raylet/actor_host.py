@@ -9,9 +9,11 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from ray._core.common import messages as m
+from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.scheduler import Scheduler, Waiting
 from ray._core.raylet.workers import Worker
 from ray._core.wire import aio
@@ -41,9 +43,13 @@ class Leases(Protocol):
 
     def schedule(self) -> None: ...
 
+    def forget(self, key: object) -> Waiting | None: ...
+
 
 class Raylet(Protocol):
     """What this module needs of its raylet."""
+
+    environments: EnvLink
 
     @property
     def leases(self) -> Leases: ...
@@ -68,8 +74,25 @@ class ActorHost:
         spec = request.spec
         hosted = Hosted(spec, request.incarnation, request, connection)
         self._actors[spec.actor_id] = hosted
-        self._raylet.leases.scheduler.enqueue(Waiting(hosted, spec.job_id, dict(spec.held)))
-        self._raylet.leases.schedule()
+        self._raylet.environments.prepare(spec.placement.runtime_env, spec.job_id, partial(self._prepared, hosted))
+
+    def _prepared(self, hosted: Hosted, error: str) -> None:
+        """Its runtime environment is there (and held by this request), or could not be built."""
+        spec = hosted.spec
+        if error:
+            self.env_failed(hosted, error)
+        elif not self._lives(hosted):  # destroyed meanwhile
+            self._raylet.environments.drop(spec.placement.runtime_env)
+        else:
+            waiting = Waiting(hosted, spec.job_id, dict(spec.held), runtime_env=spec.placement.runtime_env)
+            self._raylet.leases.scheduler.enqueue(waiting)
+            self._raylet.leases.schedule()
+
+    def env_failed(self, hosted: Hosted, error: str) -> None:
+        """There will be no worker for it: its environment cannot be built, or no worker starts in it."""
+        if self._lives(hosted) and hosted.creation is not None:
+            self._forget(hosted)
+            hosted.connection.fail(hosted.creation, "runtime_env", error)
 
     def granted(self, hosted: Hosted, worker: Worker) -> None:
         """Its resources and a worker are there: construct it."""
@@ -101,7 +124,7 @@ class ActorHost:
             return
         worker = hosted.worker
         if worker is None:
-            self._raylet.leases.scheduler.cancel(hosted)
+            self._raylet.leases.forget(hosted)
             self._forget(hosted)
         elif message.graceful:
             worker.connection.send(m.ExitWorker(True, message.cause))

@@ -11,6 +11,8 @@ import contextlib
 import itertools
 import os
 import signal
+import time
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,9 @@ class LeaseManager:
         self._infeasible: dict[object, Waiting] = {}
         self._joining: dict[object, float] = {}
         self._warned: set[object] = set()
+        self._preparing: dict[object, Waiting] = {}
+        """Whose environment is being built."""
+        self._surplus_timer: asyncio.TimerHandle | None = None
         self._of_connection: dict[aio.Connection, set[int]] = {}
         self._lease_ids = itertools.count(int.from_bytes(os.urandom(5), "little") << 20)  # unlike other raylets' ids
         self._version = 0
@@ -74,7 +79,8 @@ class LeaseManager:
 
     def _request(self, connection: aio.Connection, request: m.RequestLease) -> None:
         demand = {name: units for name, units in request.scheduling.resources.items() if units}
-        waiting = Waiting((connection, request.rid), request.scheduling.job_id, demand, request)
+        scheduling = request.scheduling
+        waiting = Waiting((connection, request.rid), scheduling.job_id, demand, request, scheduling.runtime_env)
         self._of_connection.setdefault(connection, set()).add(request.rid)
         self._place(waiting)
         self.schedule()
@@ -85,7 +91,7 @@ class LeaseManager:
         own = self._raylet.node_id
         match choice.outcome:
             case Outcome.PLACED | Outcome.BUSY if choice.node_id == own:
-                self.scheduler.enqueue(waiting)
+                self._enqueue(waiting)
             case Outcome.PLACED | Outcome.BUSY if waiting.request.hops < MAX_HOPS and choice.node_id is not None:
                 self._spill(waiting, choice.node_id)
             case Outcome.UNSCHEDULABLE if self._may_be_joining(waiting):
@@ -106,6 +112,40 @@ class LeaseManager:
             deadline_at_s = self._joining[waiting.key] = loop.time() + JOINING_S
             loop.call_at(deadline_at_s + 0.001, self.reconsider)
         return loop.time() < deadline_at_s
+
+    def _enqueue(self, waiting: Waiting) -> None:
+        """Have its environment built, then let it wait for resources and a worker."""
+        self._preparing[waiting.key] = waiting
+        environments = self._raylet.environments
+        environments.prepare(waiting.runtime_env, waiting.job_id, partial(self._prepared, waiting))
+
+    def _prepared(self, waiting: Waiting, error: str) -> None:
+        if self._preparing.pop(waiting.key, None) is None:  # cancelled meanwhile, or its owner has gone
+            if not error:
+                self._raylet.environments.drop(waiting.runtime_env)
+        elif error:
+            self._answer(waiting, m.Failed(kind="runtime_env", message=error))
+        else:
+            self.scheduler.enqueue(waiting)
+            self.schedule()
+
+    def forget(self, key: object) -> Waiting | None:
+        """A request is void: return it, if it was here, and let go of what it held."""
+        waiting = self.scheduler.cancel(key)
+        if waiting is not None:
+            self._raylet.environments.drop(waiting.runtime_env)
+            return waiting
+        return self._preparing.pop(key, None) or self._infeasible.pop(key, None)
+
+    def env_failed(self, runtime_env: str, error: str) -> None:
+        """No worker starts in this environment: whoever waits for one is told."""
+        for waiting in self.scheduler.waiting():
+            if waiting.runtime_env == runtime_env:
+                self.forget(waiting.key)
+                if isinstance(waiting.key, Hosted):
+                    self._raylet.actors.env_failed(waiting.key, error)
+                else:
+                    self._answer(waiting, m.Failed(kind="runtime_env", message=error))
 
     def _choose(self, waiting: Waiting) -> Choice:
         request: m.RequestLease = waiting.request
@@ -207,7 +247,7 @@ class LeaseManager:
                 for name, units in waiting.demand.items():
                     left[name] -= units
             elif len(self.view.rows) > 1 and waiting.request is not None:
-                self.scheduler.cancel(waiting.key)
+                self.forget(waiting.key)
                 self._place(waiting)
         self.schedule()
 
@@ -218,26 +258,39 @@ class LeaseManager:
         while self._grant_one():
             pass
         limit = self.soft_limit()
-        for _ in range(self.scheduler.servable(max(limit, FORKS_AT_ONCE)) - self.pool.starting):
-            waiting = next(self.scheduler.fitting())
-            self._raylet.fork(waiting.job_id)
+        for (job_id, runtime_env), wanted in self.scheduler.servable(max(limit, FORKS_AT_ONCE)).items():
+            for _ in range(wanted - self.pool.starting.get((job_id, runtime_env), 0)):
+                self._raylet.fork(job_id, runtime_env)
         waits = self.scheduler.waiting()
         self._revoke_for({request.key[0] if isinstance(request.key, tuple) else None for request in waits})
-        for surplus in self.pool.surplus(limit if not waits else 1 << 30):
-            end(surplus, "It was idle and not needed.")
+        if not waits:
+            self._end_surplus(limit)
         self.report()
+
+    def _end_surplus(self, limit: int) -> None:
+        now_s, patience_s = time.monotonic(), self._raylet.config.idle_worker_killing_time_threshold_ms / 1000
+        for surplus in self.pool.surplus(limit, now_s, patience_s):
+            end(surplus, "It was idle and not needed.")
+        if self.pool.idle_count() > limit and self._surplus_timer is None:
+            self._surplus_timer = asyncio.get_running_loop().call_later(patience_s, self._end_surplus_later)
+
+    def _end_surplus_later(self) -> None:
+        self._surplus_timer = None
+        self.schedule()
 
     def _grant_one(self) -> bool:
         for waiting in self.scheduler.fitting():
-            worker = self.pool.take_idle(waiting.job_id)
+            worker = self.pool.take_idle(waiting.job_id, waiting.runtime_env)
             if worker is None:
                 continue
             lease_id = next(self._lease_ids)
             self.scheduler.grant(waiting, lease_id)
+            self._raylet.environments.drop(waiting.runtime_env)  # the worker holds it
             assert worker.address is not None
             owner = waiting.key[0] if isinstance(waiting.key, tuple) else None
             self.pool.lease(worker, lease_id, owner)
-            worker.connection.send(m.AssignWorker(waiting.job_id, {}, waiting.demand, {}))
+            assign = m.AssignWorker(waiting.job_id, {}, waiting.demand, {}, runtime_env=waiting.runtime_env)
+            worker.connection.send(assign)
             if isinstance(waiting.key, Hosted):
                 self._raylet.actors.granted(waiting.key, worker)
                 return True
@@ -260,7 +313,7 @@ class LeaseManager:
 
     def _cancel(self, connection: aio.Connection, message: m.CancelLease) -> None:
         key = (connection, message.request_rid)
-        waiting = self.scheduler.cancel(key) or self._infeasible.pop(key, None)
+        waiting = self.forget(key)
         if waiting is not None:
             self._answer(waiting, m.Failed(kind="cancelled", message="The request was taken back."))
             self.schedule()
@@ -275,7 +328,7 @@ class LeaseManager:
             self.pool.end_lease(worker)
             kill(worker.pid)
         else:
-            self.pool.put_idle(worker)
+            self.pool.put_idle(worker, time.monotonic())
         self.schedule()
 
     def _set_blocked(self, connection: aio.Connection, message: m.SetBlocked) -> None:
@@ -287,8 +340,7 @@ class LeaseManager:
         """Its requests are void, and nobody wants the results of what its workers run."""
         for rid in self._of_connection.pop(connection, ()):
             self._joining.pop((connection, rid), None)
-            self.scheduler.cancel((connection, rid))
-            self._infeasible.pop((connection, rid), None)
+            self.forget((connection, rid))
         for worker in self.pool.of_owner(connection):
             end(worker, "The process that leased it has ended.")
 

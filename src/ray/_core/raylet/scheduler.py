@@ -1,9 +1,9 @@
 """Which lease request gets this node's resources.
 
-Floor: raylet, pure. Requests wait by job and, within a job, by shape (what they demand): first come first served
+Floor: raylet, pure. Requests wait by job and, within a job, by shape (demand and environment): first come first served
 within a shape, while jobs take turns, and the shapes of a job do. So a job that asks for thousands does not starve one
-that asks for one, and a request that waits for a GPU holds nobody up who needs a CPU. Amounts are fixed point (see
-common.resources).
+that asks for one, and a request that waits for a GPU, or for a worker in its runtime environment, holds nobody up who
+needs a CPU. Amounts are fixed point (see common.resources).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 
 from ray._core.common.resources import Resources, add, fits, missing, subtract
 
-Shape = tuple[tuple[str, int], ...]
+Shape = tuple[tuple[tuple[str, int], ...], str]
+Kind = tuple[bytes, str]
+"""Job and runtime environment of a worker; any job may have one that is in no environment: (b"", "")."""
 PATIENCE = 32
 """A shape that was passed over this often while smaller ones were served has what it needs kept free for it."""
 
@@ -28,6 +30,16 @@ class Waiting:
     job_id: bytes
     demand: Resources
     request: Any = None
+    runtime_env: str = ""
+
+    @property
+    def shape(self) -> Shape:
+        return tuple(sorted(self.demand.items())), self.runtime_env
+
+    @property
+    def kind(self) -> Kind:
+        """Of the worker that it takes to serve it."""
+        return (self.job_id, self.runtime_env) if self.runtime_env else (b"", "")
 
 
 @dataclasses.dataclass(slots=True)
@@ -70,7 +82,7 @@ class Scheduler:
     def enqueue(self, request: Waiting) -> None:
         self._waiting[request.key] = request
         lines = self._lines.setdefault(request.job_id, OrderedDict())
-        line = lines.setdefault(_shape(request.demand), _Line(request.demand))
+        line = lines.setdefault(request.shape, _Line(request.demand))
         line.requests[request.key] = request
         add(self.claimed, request.demand)
 
@@ -97,22 +109,27 @@ class Scheduler:
             if fits(line.demand, self.available) and reserved.isdisjoint(line.demand):
                 yield next(iter(line.requests.values()))
 
-    def servable(self, limit: int) -> int:
-        """How many of those who wait could be served now together, up to `limit`; costs by shape, not by request."""
-        left, count = dict(self.available), 0
+    def servable(self, limit: int) -> dict[Kind, int]:
+        """How many of those who wait could be served now together, up to `limit` in all, by the kind of worker.
+
+        Costs by shape, not by request.
+        """
+        left, count, kinds = dict(self.available), 0, dict[Kind, int]()
         for line in self._all_lines():
             rooms = (left.get(name, 0) // units for name, units in line.demand.items() if units > 0)
             number = min([len(line.requests), limit - count, *rooms])
             if number > 0:
                 count += number
+                kind = next(iter(line.requests.values())).kind
+                kinds[kind] = kinds.get(kind, 0) + number
                 subtract(left, {name: units * number for name, units in line.demand.items()})
-        return count
+        return kinds
 
     # ---------------------------------------------------------- holding
 
     def grant(self, request: Waiting, lease_id: int) -> None:
         """Take the resources of a request that `fitting` named, under `lease_id`; its job goes last then."""
-        lines, shape = self._lines[request.job_id], _shape(request.demand)
+        lines, shape = self._lines[request.job_id], request.shape
         for line in self._all_lines():
             if not fits(line.demand, self.available):
                 line.passed += 1
@@ -205,16 +222,12 @@ class Scheduler:
     def _remove(self, request: Waiting) -> None:
         del self._waiting[request.key]
         subtract(self.claimed, request.demand)
-        lines, shape = self._lines[request.job_id], _shape(request.demand)
+        lines, shape = self._lines[request.job_id], request.shape
         del lines[shape].requests[request.key]
         if not lines[shape].requests:
             del lines[shape]
             if not lines:
                 del self._lines[request.job_id]
-
-
-def _shape(demand: Resources) -> Shape:
-    return tuple(sorted(demand.items()))
 
 
 def _is_cpu(name: str) -> bool:

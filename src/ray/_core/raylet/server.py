@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,8 @@ from ray._core.common import messages as m
 from ray._core.common.resources import Resources, to_fixed
 from ray._core.raylet.actor_host import ActorHost
 from ray._core.raylet.agent_process import AgentProcess
+from ray._core.raylet.env_link import EnvLink
+from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
 from ray._core.raylet.leasing import LeaseManager, end, kill
 from ray._core.raylet.object_manager import ObjectManager
@@ -38,6 +41,8 @@ from ray._core.wire import aio, auth
 logger = logging.getLogger(__name__)
 LEAVE_TIMEOUT_S = 1.0
 """A GCS that does not answer a node's goodbye by then finds out for itself."""
+START_ATTEMPTS = 3
+"""So many workers of one environment may end before they register; then the environment counts as broken."""
 LAST_WORDS_S = 1.0
 """How long a dead worker's connection may stay open before its death is taken as told."""
 
@@ -54,6 +59,10 @@ class Raylet:
         self.draining = False
         self.pool = WorkerPool()
         self.leases = LeaseManager(self, self.total)
+        self.environments = EnvLink(self.config.start_timeout_s)
+        self._job_envs: dict[bytes, str] = {}
+        """Environments held for the life of a job."""
+        self._start_failures: dict[str, int] = {}
         self.actors = ActorHost(self)
         self.objects = ObjectManager(self, settings["object_store_memory"])
         self.stop = asyncio.Event()
@@ -138,6 +147,7 @@ class Raylet:
         for worker in self.pool.workers.values():
             kill(worker.pid)
         kill(self._agent.pid)
+        self.environments.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         for path in (self.arena_path, self.path):
@@ -163,6 +173,8 @@ class Raylet:
             logger.error("The raylet ends: its connection to the %s is gone.", connection.peer or "GCS")
             self.stop.set()
             return
+        if connection.peer is self.environments:
+            self.environments.agent_lost()
         self.leases.owner_gone(connection)
         if isinstance(connection.peer, Worker):
             if connection.peer.status is None:
@@ -180,6 +192,8 @@ class Raylet:
                 connection.close("This worker is not of this node.")
             else:
                 worker.connection, connection.peer = connection, worker
+        elif hello.role == "runtime_env_agent":
+            self.environments.agent_connected(connection)
 
     def _register_worker(self, connection: aio.Connection, request: m.RegisterWorker) -> None:
         reply = m.WorkerRegistered(
@@ -192,14 +206,20 @@ class Raylet:
         )
         connection.reply(request, reply)
         worker = connection.peer
-        if isinstance(worker, Worker):
+        if isinstance(worker, Worker) and request.ready:
             self.pool.registered(worker, msgspec.structs.replace(request.address, node_id=self.node_id))
-            self.pool.put_idle(worker)
+            self._start_failures.pop(worker.runtime_env, None)
+            self.pool.put_idle(worker, time.monotonic())
             self.leases.schedule()
 
-    def fork(self, job_id: bytes) -> None:
+    def fork(self, job_id: bytes, runtime_env: str = "") -> None:
+        """Start a worker. Its environment must be held by the caller: by a request that waits for the worker."""
         worker_id = os.urandom(28)
         worker = Worker(worker_id)
+        if runtime_env:
+            worker.job_id, worker.runtime_env = job_id, runtime_env
+            self.environments.table.hold(runtime_env)
+            asyncio.get_running_loop().call_later(self.config.worker_register_timeout_seconds, self._give_up, worker)
         self.pool.add(worker)
         job = job_id or b"\xff" * 4
         log = f"{self.settings['log_dir']}/worker-{worker_id.hex()}-{job.hex()}-{{pid}}"
@@ -209,8 +229,14 @@ class Raylet:
             "RAY_NODE_IP": self.node.host,
             "RAY_SESSION_DIR": self.settings["session_dir"],
         }
-        header = log_markers.header(self.node_id)
-        request = m.Fork(worker_id, job_id, env, "", [], f"{log}.out", f"{log}.err", log_header=header)
+        worker.log = log
+        request = m.Fork(worker_id, job_id, env, "", [], f"{log}.out", f"{log}.err")
+        request.log_header = log_markers.header(self.node_id)
+        launch = launch_of(self.environments.table.context(runtime_env), sys.executable)
+        if isinstance(launch, ExecLaunch):
+            request.role, request.argv = "exec", [f"--serialized-runtime-env-context={launch.context}"]
+        else:
+            request.env_vars, request.cwd = launch.env, launch.cwd
         self._zygote.request(request).add_done_callback(partial(self._forked, worker))
 
     def _forked(self, worker: Worker, reply: asyncio.Future[m.Forked]) -> None:
@@ -248,8 +274,28 @@ class Raylet:
         if worker.owner is not None:
             worker.owner.send(m.WorkerExited(worker.worker_id, kind, cause))
         self.actors.exited(worker, kind, cause)
+        self.environments.drop(worker.runtime_env)
+        if worker.address is None and worker.runtime_env:
+            self._start_failed(worker, cause)
         self.leases.scheduler.release(worker.lease_id)
         self.leases.schedule()
+
+    def _start_failed(self, worker: Worker, cause: str) -> None:
+        """Workers of an environment that end again and again before they register: whoever waits for one is told."""
+        failures = self._start_failures.pop(worker.runtime_env, 0) + 1
+        if worker.exit_kind == "RUNTIME_ENV":
+            self.leases.env_failed(worker.runtime_env, cause)
+        elif failures < START_ATTEMPTS:
+            self._start_failures[worker.runtime_env] = failures
+        else:
+            path = f"{worker.log.replace('{pid}', str(worker.pid))}.err"
+            text = f"A worker of this environment ended at its start, {failures} times. {cause}"
+            self.leases.env_failed(worker.runtime_env, f"{text} The last lines of {path}:\n{_last_lines(path)}")
+
+    def _give_up(self, worker: Worker) -> None:
+        """A worker of an environment that has not registered in all this time never will."""
+        if worker.address is None and worker.worker_id in self.pool.workers:
+            self.kill(worker, f"It did not register within {self.config.worker_register_timeout_seconds} s.")
 
     def kill(self, worker: Worker, note: str) -> None:
         """SIGKILL; `note` becomes the cause of its death."""
@@ -261,11 +307,32 @@ class Raylet:
             self.kill(worker, message.cause)
 
     def _job_changed(self, _: aio.Connection, message: m.JobChanged) -> None:
-        if message.info.is_dead:
-            for worker in list(self.pool.workers.values()):
-                is_detached = worker.hosted is not None and worker.hosted.spec.detached
-                if worker.job_id == message.info.job_id and not is_detached:
-                    end(worker, "Its job has ended.")
+        info = message.info
+        if not info.is_dead:
+            self._job_started(info)
+            return
+        self.environments.drop(self._job_envs.pop(info.job_id, ""))
+        for worker in list(self.pool.workers.values()):
+            is_detached = worker.hosted is not None and worker.hosted.spec.detached
+            if worker.job_id == info.job_id and not is_detached:
+                end(worker, "Its job has ended.")
+
+    def _job_started(self, info: m.JobInfo) -> None:
+        """Build the job's own environment before its first task asks for it; a failure is told to that task."""
+        if not info.runtime_env or info.job_id in self._job_envs:
+            return
+        if not json.loads(info.runtime_env).get("config", {}).get("eager_install", True):
+            return
+
+        def then(error: str) -> None:
+            if error:
+                logger.warning("The environment of job %s could not be built: %s", info.job_id.hex(), error)
+                self._job_envs.pop(info.job_id, None)
+            elif info.job_id not in self._job_envs:  # the job has ended meanwhile
+                self.environments.drop(info.runtime_env)
+
+        self._job_envs[info.job_id] = info.runtime_env
+        self.environments.prepare(info.runtime_env, info.job_id, then)
 
     def _ping(self, connection: aio.Connection, request: m.Ping) -> None:
         """The answer comes behind a report of the resources as they are now."""
@@ -287,6 +354,13 @@ class Raylet:
             return
         self.leases.view.remove(info.node_id)
         self.leases.reconsider()
+
+
+def _last_lines(path: str, count: int = 20) -> str:
+    try:
+        return "\n".join(Path(path).read_text(errors="replace").splitlines()[-count:])
+    except FileNotFoundError:
+        return "(there is no such file)"
 
 
 def _describe_exit(status: int) -> str:

@@ -17,8 +17,12 @@ class Worker:
     address: Address | None = None
     connection: Any = None
     job_id: bytes = b""
+    runtime_env: str = ""
+    log: str = ""
+    """Path of its output files, without ".out" and ".err"."""
     lease_id: int = 0
     owner: Any = None
+    idle_since_s: float = 0.0
     exit_kind: str = ""
     exit_note: str = ""
     """Why it ends, as far as it is known before it does."""
@@ -33,26 +37,27 @@ class Worker:
 
 
 class WorkerPool:
-    """Idle workers are reused last-in first-out; one that ran for a job serves only that job."""
+    """Idle workers are reused last-in first-out; one that ran for a job serves only that job, and none ever changes
+    its runtime environment."""
 
     def __init__(self) -> None:
         self.workers: dict[bytes, Worker] = {}
-        self.starting = 0
-        """Workers asked for that have not registered yet."""
+        self.starting: dict[tuple[bytes, str], int] = {}
+        """How many were asked for that have not registered yet, by job and environment (b"", "" for none)."""
         self._idle: list[Worker] = []
         self._by_pid: dict[int, Worker] = {}
         self._by_lease: dict[int, Worker] = {}
         self._by_owner: dict[Any, dict[int, Worker]] = {}
 
     def __repr__(self) -> str:
-        return f"<WorkerPool workers={len(self.workers)} idle={len(self._idle)} starting={self.starting}>"
+        return f"<WorkerPool workers={len(self.workers)} idle={len(self._idle)} starting={sum(self.starting.values())}>"
 
     # ---------------------------------------------------------- life
 
     def add(self, worker: Worker) -> None:
         """It has been asked for; `forked` and `registered` follow, or `remove`."""
         self.workers[worker.worker_id] = worker
-        self.starting += 1
+        self._count_starting(worker, 1)
 
     def forked(self, worker: Worker, pid: int) -> None:
         worker.pid = pid
@@ -60,7 +65,7 @@ class WorkerPool:
 
     def registered(self, worker: Worker, address: Address) -> None:
         if worker.address is None:
-            self.starting -= 1
+            self._count_starting(worker, -1)
         worker.address = address
 
     def remove(self, worker_id: bytes) -> Worker | None:
@@ -68,7 +73,7 @@ class WorkerPool:
         if worker is None:
             return None
         if worker.address is None:
-            self.starting -= 1
+            self._count_starting(worker, -1)
         if worker in self._idle:
             self._idle.remove(worker)
         self._by_pid.pop(worker.pid, None)
@@ -77,9 +82,9 @@ class WorkerPool:
 
     # ---------------------------------------------------------- leases
 
-    def take_idle(self, job_id: bytes) -> Worker | None:
+    def take_idle(self, job_id: bytes, runtime_env: str = "") -> Worker | None:
         for number in range(len(self._idle) - 1, -1, -1):
-            if self._idle[number].job_id in (b"", job_id):
+            if self._idle[number].job_id in (b"", job_id) and self._idle[number].runtime_env == runtime_env:
                 worker = self._idle.pop(number)
                 worker.job_id = job_id
                 return worker
@@ -95,15 +100,24 @@ class WorkerPool:
         self._unindex(worker)
         worker.lease_id, worker.owner, worker.is_revoked = 0, None, False
 
-    def put_idle(self, worker: Worker) -> None:
+    def put_idle(self, worker: Worker, now_s: float = 0.0) -> None:
         self.end_lease(worker)
+        worker.idle_since_s = now_s
         self._idle.append(worker)
 
-    def surplus(self, limit: int) -> list[Worker]:
-        """Idle workers beyond `limit`, longest idle first; they are no longer offered."""
-        gone = self._idle[: max(len(self._idle) - limit, 0)]
-        del self._idle[: len(gone)]
+    def surplus(self, limit: int, now_s: float = 0.0, patience_s: float = 0.0) -> list[Worker]:
+        """Idle workers beyond `limit`, longest idle first; they are no longer offered.
+
+        One with an environment of its own, whose like may take long to start, stays until idle for `patience_s`.
+        """
+        too_many = max(len(self._idle) - limit, 0)
+        gone = [w for w in self._idle if not w.runtime_env or now_s - w.idle_since_s >= patience_s][:too_many]
+        for worker in gone:
+            self._idle.remove(worker)
         return gone
+
+    def idle_count(self) -> int:
+        return len(self._idle)
 
     # ---------------------------------------------------------- lookups
 
@@ -118,6 +132,12 @@ class WorkerPool:
 
     def leased(self) -> list[Worker]:
         return list(self._by_lease.values())
+
+    def _count_starting(self, worker: Worker, change: int) -> None:
+        kind = (worker.job_id, worker.runtime_env) if worker.runtime_env else (b"", "")
+        count = self.starting.pop(kind, 0) + change
+        if count:
+            self.starting[kind] = count
 
     def _unindex(self, worker: Worker) -> None:
         leases = self._by_owner.get(worker.owner)

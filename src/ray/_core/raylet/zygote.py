@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from ray._core.common import env_vars
 from ray._core.common.messages import ChildExited, Fork, Forked
 from ray._core.wire import codec
 
@@ -68,10 +69,22 @@ def _report_exits(sock: socket.socket) -> None:
             sock.sendall(codec.encode(ChildExited(pid, status)))
 
 
+def _enter_environment(request: Fork) -> None:
+    """Variables, directory and import path, as an interpreter that starts in them would have them."""
+    os.environ.update(request.env)
+    before = os.environ.get("PYTHONPATH", "")
+    env_vars.apply(request.env_vars, os.environ)
+    if request.cwd:
+        os.chdir(request.cwd)
+    path = os.environ.get("PYTHONPATH", "")
+    if path != before:
+        sys.path[:0] = [entry for entry in path.split(os.pathsep) if entry and entry not in sys.path]
+    sys.path[:0] = request.sys_path
+
+
 def _become_worker(request: Fork, child_main: ChildMain) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.update(request.env)
     for path, target in ((request.out_path, 1), (request.err_path, 2)):
         path = path.replace("{pid}", str(os.getpid()))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -80,6 +93,7 @@ def _become_worker(request: Fork, child_main: ChildMain) -> NoReturn:
         os.close(descriptor)
     status = 1
     try:
+        _enter_environment(request)
         child_main(request)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 0 if error.code is None else 1

@@ -24,7 +24,7 @@ from ray._core.store import serialization
 from ray._core.store.arena import Arena, SlabAllocator
 from ray._core.wire import auth
 from ray._core.wire.reactor import Connection, Reactor, Waiter
-from ray._core.worker import object_ref
+from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.object_ref import ObjectRef
@@ -62,6 +62,8 @@ class CoreWorker:
         self._peers: dict[bytes, Connection] = {}
         self.gcs: Connection | None = None
         self._watches_nodes = False
+        self.runtime_env = ""
+        """JSON of this process's runtime environment, which what it starts inherits; "" for none."""
         self.namespace = ""
         self.code_paths: list[str] = []
         """Of the job's named actors."""
@@ -97,8 +99,7 @@ class CoreWorker:
             self.raylet.peer = "raylet"
             self.address = m.Address(b"", self.worker_id, host, port, self.path)
             self.raylet.send(m.Hello(m.PROTOCOL, self.mode, worker_id=self.worker_id, pid=os.getpid()))
-        registration = m.RegisterWorker(address=self.address, pid=os.getpid(), is_driver=self.mode == "driver")
-        registered = self.call(self.raylet, registration)
+        registered = self._register(ready=not setup_hook.is_wanted())
         self.node: m.NodeInfo = registered.node
         self.config = configuration.load(registered.config)
         with self.lock:
@@ -108,6 +109,24 @@ class CoreWorker:
         self.gcs_address = f"{registered.gcs_host}:{registered.gcs_port}"
         self.arena = Arena(self.node.arena_path, registered.arena_size)
         self.slabs = SlabAllocator(self.config.slab_size)
+
+    def _register(self, ready: bool) -> m.WorkerRegistered:
+        is_driver = self.mode == "driver"
+        registration = m.RegisterWorker(address=self.address, pid=os.getpid(), is_driver=is_driver, ready=ready)
+        reply: m.WorkerRegistered = self.call(self.raylet, registration)
+        return reply
+
+    def run_setup_hook(self) -> None:
+        """Call what `worker_process_setup_hook` names, and only then offer this worker; end it when that fails."""
+        if not setup_hook.is_wanted():
+            return
+        error = setup_hook.run(lambda key: self.ask_gcs(m.KvGet(namespace="fun", key=key)).value)
+        if error:
+            with self.lock:
+                self.raylet.send(m.WorkerExiting("RUNTIME_ENV", error))
+                self.reactor.flush()
+            os._exit(1)
+        self._register(ready=True)
 
     def _listen_tcp(self, host: str) -> int:
         """Let core workers of other nodes connect; they prove the token first. Returns the port. Locked."""
@@ -128,14 +147,19 @@ class CoreWorker:
             self.gcs.send(m.Hello(m.PROTOCOL, self.mode, worker_id=self.worker_id, pid=os.getpid()))
         return self.gcs
 
-    def register_job(self, namespace: str, entrypoint: str) -> None:
+    def register_job(
+        self, namespace: str, entrypoint: str, runtime_env: str = "", metadata: dict[str, str] | None = None
+    ) -> None:
         request = m.RegisterJob(
             namespace=namespace,
             driver_pid=os.getpid(),
             driver_host=socket.gethostname(),
             entrypoint=entrypoint,
             config=b"",
+            runtime_env=runtime_env,
+            metadata=metadata or {},
         )
+        self.runtime_env = runtime_env
         self.job_id = self.ask_gcs(request).job_id
 
     def shutdown(self) -> None:
@@ -247,6 +271,7 @@ class CoreWorker:
                     self._peers.setdefault(message.worker_id, connection)
             case m.AssignWorker():
                 self.job_id = message.job_id
+                self.runtime_env = message.runtime_env
             case _:
                 listener = self.listeners.get(type(message))
                 if listener is not None:
@@ -619,11 +644,27 @@ def _code_paths() -> list[str]:
     return [path for path in dict.fromkeys((script, here)) if path in sys.path or path == here]
 
 
-def connect_driver(raylet_path: str, namespace: str) -> CoreWorker:
-    """Make this process a driver of the node whose raylet listens at `raylet_path`."""
+def connect_driver(
+    raylet_path: str,
+    namespace: str,
+    upload_env: Callable[[CoreWorker], str] = lambda core: "",
+    metadata: dict[str, str] | None = None,
+) -> CoreWorker:
+    """Make this process a driver of the node whose raylet listens at `raylet_path`.
+
+    Args:
+        upload_env: makes the job's runtime environment available to the cluster and returns its JSON.
+        metadata: of the job, as its submitter gave it.
+    """
     core = CoreWorker(raylet_path, os.urandom(28), b"", "driver")
     core.namespace = namespace
-    core.code_paths = _code_paths()
-    core.register_job(namespace, " ".join(sys.argv))
+    try:
+        runtime_env = upload_env(core)
+        if '"working_dir"' not in runtime_env:  # else workers have their code from there, as on any other machine
+            core.code_paths = _code_paths()
+        core.register_job(namespace, " ".join(sys.argv), runtime_env, metadata)
+    except BaseException:
+        core.shutdown()
+        raise
     object_ref._core = core
     return core

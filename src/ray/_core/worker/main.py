@@ -14,5 +14,6 @@ def run(worker_id: bytes, job_id: bytes) -> NoReturn:
     """Register with the raylet and run tasks until the raylet ends or kills this process."""
     core = CoreWorker(os.environ["RAY_RAYLET_SOCKET"], worker_id, job_id, "worker", Executor)
     object_ref._core = core
+    core.run_setup_hook()
     core.executor.run()
     raise AssertionError("Executor.run never returns.")

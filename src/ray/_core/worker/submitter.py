@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from ray._core.common import messages as m
-from ray._core.common.errors import NodeDiedError, RayTaskError, TaskUnschedulableError, WorkerCrashedError
+from ray._core.common.errors import (
+    NodeDiedError,
+    RayTaskError,
+    RuntimeEnvSetupError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
 from ray._core.common.ids import object_id
 from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
 from ray._core.store import serialization
@@ -58,11 +64,11 @@ class Template:
         self.retry_exceptions = options.retry_exceptions
         self.average_us: float | None = None
         placing = options.placing
-        strategy = placing.strategy or m.Strategy()
-        self.scheduling = m.SchedulingClass(placing.resources, strategy, "", placing.label_selector, job_id)
+        strategy, env = placing.strategy or m.Strategy(), placing.runtime_env
+        self.scheduling = m.SchedulingClass(placing.resources, strategy, env, placing.label_selector, job_id)
         self.queue_key = (
             tuple(sorted(placing.resources.items())),
-            msgspec.msgpack.encode((strategy, placing.label_selector)),
+            msgspec.msgpack.encode((strategy, env, placing.label_selector)),
         )
         self.message = m.TaskTemplate(
             namespace=namespace,
@@ -266,6 +272,8 @@ class Submitter:
             record = self.tasks[task_id]
             if reply.kind == "unschedulable":
                 self.fail(record, TaskUnschedulableError(f"{record.template.name}: {reply.message}"))
+            elif reply.kind == "runtime_env":
+                self.fail(record, RuntimeEnvSetupError(reply.message))
             else:
                 self._crash(record, f"No worker could be leased: {reply.message}")
 
