@@ -116,6 +116,9 @@ class ActorMethod:
         bound = self.options(**options) if options else self
         return bound.remote(*(args or ()), **(kwargs or {}))
 
+    def __reduce__(self) -> Any:
+        return _restore_method, (ActorHandle(self._state), self._name, self._options)
+
     def _prepare(self) -> Any:
         core: Any = auto_init_core()
         self._template = core.actors.template(self._state, self._name, self._options)
@@ -170,6 +173,10 @@ class ActorHandle(Generic[T]):
 def _restore_handle(state: Any) -> ActorHandle[Any]:
     core: Any = connected_core()
     return ActorHandle(core.actors.restore(state))
+
+
+def _restore_method(handle: ActorHandle[Any], name: str, options: MethodOptions) -> ActorMethod:
+    return ActorMethod(handle._ray_state, name, options)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -173,6 +173,8 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
         raise TypeError(f"The name of an actor is a str, not {type(name).__name__}.")
     if not name:
         raise ValueError("Please supply a non-empty value to get_actor.")
+    if namespace is not None and not isinstance(namespace, str):
+        raise TypeError(f"The namespace of an actor is a str, not {type(namespace).__name__}.")
     if namespace == "":
         raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
     core: Any = auto_init_core()

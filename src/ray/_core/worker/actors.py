@@ -34,7 +34,7 @@ from ray._core.common.errors import (
 from ray._core.common.ids import object_id
 from ray._core.common.options import ActorOptions, MethodOptions
 from ray._core.store import serialization
-from ray._core.wire.reactor import Connection
+from ray._core.wire.reactor import Connection, Waiter
 from ray._core.worker.actor_calls import CallQueue, Fail, Order, Push
 from ray._core.worker.actor_recipe import ActorRecipe
 from ray._core.worker.invocation import ActorExit
@@ -91,6 +91,8 @@ class ActorState:
         return self.definition.methods
 
     def serialize(self) -> tuple[bytes, bytes, ObjectRef[Any] | None]:
+        """Waits until the cluster knows the actor, so that whoever gets the handle can ask for it. Not locked."""
+        self.client.await_registration()
         return self.actor_id, self.blob, self.ref
 
 
@@ -134,6 +136,15 @@ class ActorClient:
         self.is_subscribed = False
         self.constructor: Packed | None = None
         """Keeps what the constructor takes, for restarts."""
+        self.registration: Waiter | None = None
+        """Finished when the GCS has answered; None: there is nothing to wait for."""
+
+    def await_registration(self) -> None:
+        """Not locked."""
+        waiter = self.registration
+        if waiter is not None:
+            self._actors.core.reactor.wait(waiter)
+            self.registration = None
 
     # ---------------------------------------------------------- calls
 
@@ -293,6 +304,7 @@ class Actors:
             request.ready = self._await_constructor(client, packed)
             self._clients[actor_id] = self._followed[actor_id] = client
             if not options.name:
+                client.registration = Waiter(core.reactor)
                 core.connect_gcs().request(request, lambda reply: self._registered(client, reply))
                 core.reactor.soon_flushed()
         if options.name:
@@ -375,6 +387,8 @@ class Actors:
 
     def _registered(self, client: ActorClient, reply: Any) -> None:
         """Locked."""
+        if client.registration is not None:
+            client.registration.finish()
         if not isinstance(reply, m.Failed):
             client.changed(reply.info)
 
