@@ -22,6 +22,7 @@ from ray._core.node import session_dir
 from ray._core.worker import object_ref as _process
 from ray._private import addresses, start_options
 from ray._private.auto_init_hook import connected_core
+from ray._private.logging_config import LoggingConfig, configure_driver, job_logging
 from ray._version import COMMIT, VERSION
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def init(
     configure_logging: bool = True,
     logging_level: int | str = logging.INFO,
     logging_format: str | None = None,
-    logging_config: Any = None,
+    logging_config: LoggingConfig | None = None,
     log_to_driver: bool | None = None,
     namespace: str | None = None,
     runtime_env: Mapping[str, Any] | None = None,
@@ -124,6 +125,8 @@ def init(
         ignore_reinit_error: calling again is no error.
         namespace: of named actors; default: a random one.
         logging_level: of the logger "ray" in this process.
+        logging_config: how the root loggers of this process and of the job's workers write; lines of workers then
+            appear here without a prefix, since each record says where it comes from.
         log_to_driver: show here what the workers print; default: RAY_LOG_TO_DRIVER, else yes.
     Raises:
         RuntimeError: called twice, or an unknown keyword argument.
@@ -146,7 +149,6 @@ def init(
             namespace = job_config.ray_namespace
         start_options.refuse_given(
             {
-                "logging_config": logging_config,
                 "enable_resource_isolation": enable_resource_isolation,
                 "proxy_server_url": proxy_server_url,
             }
@@ -155,10 +157,13 @@ def init(
         _check_namespace(namespace)
         job_env = _JobEnv(runtime_env, job_config)
         namespace = namespace or job_env.namespace
-        _configure_logging(configure_logging, logging_level, logging_format)
+        configure_driver(configure_logging, logging_level, logging_format)
+        logging_of_job = job_logging(logging_config)
         settings = log_settings.load()
         if log_to_driver is not None:
             settings = msgspec.structs.replace(settings, to_driver=log_to_driver)
+        if logging_of_job:  # each record says where it comes from
+            settings = msgspec.structs.replace(settings, prefix=False)
         given = {
             **kwargs,
             "num_cpus": num_cpus,
@@ -175,7 +180,7 @@ def init(
             start_options.check_joining(given)
             log.info("Connecting to existing Ray cluster at address: %s...", cluster.address)
             node, raylet_path = None, addresses.local_raylet(cluster, kwargs.get("_node_ip_address"))
-        _connect(node, raylet_path, namespace or str(uuid.uuid4()), settings, job_env)
+        _connect(node, raylet_path, namespace or str(uuid.uuid4()), settings, job_env, logging_of_job)
         log.info("Started a local Ray instance." if node else "Connected to Ray cluster.")
         if include_dashboard or dashboard_port is not None:
             log.warning("There is no dashboard in this version of pure-ray yet.")
@@ -209,13 +214,19 @@ class _JobEnv:
 
 
 def _connect(
-    node: Node | None, raylet_path: str, namespace: str, settings: log_settings.LogSettings, job_env: _JobEnv
+    node: Node | None,
+    raylet_path: str,
+    namespace: str,
+    settings: log_settings.LogSettings,
+    job_env: _JobEnv,
+    logging_of_job: str,
 ) -> None:
     from ray._core.worker import core
     from ray._core.worker.driver_log import DriverLog
 
     try:
         driver = core.connect_driver(raylet_path, namespace, job_env.upload, job_env.metadata)
+        driver.use_logging(logging_of_job)
         if settings.to_driver:
             session.driver_log = DriverLog(driver, settings)
             session.driver_log.start()
@@ -293,17 +304,3 @@ def _check_namespace(namespace: str | None) -> None:
         raise TypeError("namespace must be None or a string.")
     if namespace == "":
         raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
-
-
-def _configure_logging(wanted: bool, level: int | str, pattern: str | None) -> None:
-    """Give the logger "ray" of this process a handler and a level, or take its handlers away."""
-    if not wanted:
-        log.handlers.clear()
-        return
-    log.setLevel(level.upper() if isinstance(level, str) else level)
-    if not log.handlers:
-        log.addHandler(logging.StreamHandler())
-        log.propagate = False
-    pattern = pattern or "%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s"
-    for handler in log.handlers:
-        handler.setFormatter(logging.Formatter(pattern))

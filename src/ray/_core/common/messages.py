@@ -923,6 +923,8 @@ class TaskTemplate(Message, tag=150):
     allow_out_of_order: bool = False
     code_paths: list[str] = []
     """Where the driver's own modules are: the directory of its script, and its working directory."""
+    logging: str = ""
+    """How the job's processes log (see worker.job_logging); "" for no wish."""
 
 
 class PushTask(Message, tag=151):

@@ -25,4 +25,5 @@ class ActorRecipe(msgspec.Struct, array_like=True, frozen=True):
     concurrency_groups: dict[str, int]
     is_async: bool
     code_paths: list[str] = []
-    """As in `TaskTemplate`."""
+    logging: str = ""
+    """Both as in `TaskTemplate`."""

@@ -57,6 +57,7 @@ class ActorRuntime:
         recipe = msgspec.msgpack.decode(spec.spec_blob, type=ActorRecipe)
         core.actor_id, core.job_id, core.namespace = spec.actor_id, spec.job_id, recipe.namespace
         core.use_code_paths(recipe.code_paths)
+        core.use_logging(recipe.logging)
         core.actor_name, core.actor_restarts = spec.name, request.num_restarts
         template = m.TaskTemplate(
             template_id=0,

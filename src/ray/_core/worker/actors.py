@@ -330,6 +330,7 @@ class Actors:
             concurrency_groups=options.concurrency_groups,
             is_async=options.is_async,
             code_paths=core.code_paths,
+            logging=core.logging,
         )
         placing = options.placing
         return m.ActorSpec(

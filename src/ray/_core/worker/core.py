@@ -66,6 +66,7 @@ class CoreWorker:
         """JSON of this process's runtime environment, which what it starts inherits; "" for none."""
         self.namespace = ""
         self.code_paths: list[str] = []
+        self.logging = ""
         """Of the job's named actors."""
         self.actor_id = b""
         self.actor_name = ""
@@ -616,7 +617,17 @@ class CoreWorker:
     def template(self, function: Any, options: TaskOptions) -> Template:
         """What calls of `function` with `options` have in common; made once by the public face."""
         blob = serialization.dump_code(function)
-        return Template(options, hashlib.sha1(blob).hexdigest(), blob, self.job_id, self.namespace, self.code_paths)
+        template = Template(options, hashlib.sha1(blob).hexdigest(), blob, self.job_id, self.namespace, self.code_paths)
+        template.message.logging = self.logging
+        return template
+
+    def use_logging(self, settings: str) -> None:
+        """Log as the driver wants it in its job (see job_logging); "" for no wish."""
+        if settings != self.logging:
+            from ray._core.worker import job_logging
+
+            self.logging = settings
+            job_logging.set_up(settings)
 
     def use_code_paths(self, paths: list[str]) -> None:
         """Import from where the driver does; in a worker, before it unpickles the job's code."""

@@ -143,6 +143,7 @@ class Executor:
         function = self._functions.get(template.function_key)
         if function is None:
             self._core.use_code_paths(template.code_paths)
+            self._core.use_logging(template.logging)
             try:
                 function = serialization.load_code(template.function_blob)
             except Exception as error:

@@ -1,0 +1,39 @@
+"""`ray.LoggingConfig` in the driver and in the workers of its job.
+
+Source: Ray docs, "Configuring logging", structured logging.
+"""
+
+import json
+
+from driving import drive
+
+BODY = """
+import logging
+ray.shutdown()
+ray.init(num_cpus=1, logging_config=ray.LoggingConfig(encoding="JSON", log_level="DEBUG"))
+logging.getLogger("mine").info("from the driver")
+@ray.remote
+def f():
+    logging.getLogger("mine").debug("from a task", extra={"step": 3})
+    print("plain")
+@ray.remote
+class A:
+    def m(self):
+        logging.getLogger("mine").info("from an actor")
+ray.get(f.options(name="fancy").remote())
+ray.get(A.options(name="star").remote().m.remote())
+"""
+
+
+def test_driver_and_workers_log_json_with_where_they_are():
+    out, err = drive(BODY)
+    records = {r["message"]: r for line in err if (r := json.loads(line))}
+    driver, task, actor = (records[f"from {where}"] for where in ("the driver", "a task", "an actor"))
+    assert out == ["plain"]
+    assert {each["job_id"] for each in (driver, task, actor)} == {"01000000"}
+    assert {each["node_id"] for each in (driver, task, actor)} == {driver["node_id"]}
+    assert "task_id" not in driver and "actor_id" not in task
+    assert (task["task_name"], task["step"]) == ("fancy", 3)
+    assert len(task["task_id"]) == 48
+    assert (actor["actor_name"], actor["task_name"]) == ("star", "A.m")
+    assert len(actor["actor_id"]) == 32
