@@ -1,0 +1,72 @@
+"""`ray COMMAND`: the group of all commands. A command's module is imported when the command is called."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any
+
+import click
+
+from ray._version import VERSION
+
+COMMANDS = {
+    "get-auth-token": "ray.scripts.token_command:get_auth_token",
+    "health-check": "ray.scripts.status_command:health_check",
+    "microbenchmark": "ray.scripts.benchmark_command:microbenchmark",
+    "start": "ray.scripts.start_command:start",
+    "status": "ray.scripts.status_command:status",
+    "stop": "ray.scripts.stop_command:stop",
+}
+"""Where each command is: "module:name"."""
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return load(cmd_name) if cmd_name in COMMANDS else super().get_command(ctx, cmd_name)
+
+
+def load(name: str) -> click.Command:
+    """The command of that name. Raises KeyError when there is none."""
+    module, _, attribute = COMMANDS[name].partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
+
+
+@click.group(cls=LazyGroup)
+@click.option("--logging-level", default="info", help="Of the logger `ray`: debug, info, warning, error or critical.")
+@click.option("--logging-format", default="%(message)s", help="Format of its lines.")
+@click.version_option(VERSION, prog_name="ray")
+def cli(logging_level: str, logging_format: str) -> None:
+    """Ray in pure Python: start, look at and stop clusters."""
+    level = logging.getLevelName(logging_level.upper())
+    if not isinstance(level, int):
+        raise click.BadParameter(f"{logging_level!r} is no level.", param_hint="--logging-level")
+    logger = logging.getLogger("ray")
+    logger.setLevel(level)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(logging_format))
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+def main() -> Any:
+    return cli()
+
+
+def __getattr__(name: str) -> Any:
+    """`scripts.start` and the like, as tests take them."""
+    command = name.replace("_", "-")
+    if command in COMMANDS:
+        return load(command)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""`ray status` and `ray health-check`."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+
+import click
+
+from ray._core.common import messages as m
+from ray._core.node import membership
+from ray._core.wire import auth, blocking
+from ray.scripts.status_report import report
+from ray.scripts.where import ADDRESS, cluster_address, gcs
+
+
+@click.command()
+@ADDRESS
+@click.option("-v", "--verbose", is_flag=True, help="Usage by node as well.")
+@click.option("--redis_password", "--redis-password", hidden=True, help="Of another time: ignored.")
+def status(address: str | None, verbose: bool, redis_password: str | None) -> None:
+    """What the cluster has, what is used, and what waits."""
+    with gcs(address) as client:
+        began_at_s = time.monotonic()
+        cluster: m.ClusterResources = client.request(m.GetClusterResources())
+        took_s = time.monotonic() - began_at_s
+        nodes = membership.list_nodes(client)
+    click.echo(report(cluster, nodes, datetime.datetime.now(), verbose=verbose, request_s=took_s))
+
+
+@click.command("health-check")
+@ADDRESS
+@click.option("--component", type=click.Choice(["ray_client_server"]), help="Ask this one instead of the GCS.")
+@click.option("--skip-version-check", is_flag=True, help="Another version of Ray is healthy too.")
+@click.option("--redis_password", "--redis-password", hidden=True, help="Of another time: ignored.")
+def health_check(
+    address: str | None, component: str | None, skip_version_check: bool, redis_password: str | None
+) -> None:
+    """Exit with status 0 when the cluster answers, and with 1 when it does not."""
+    if component:
+        raise click.ClickException(f"{component} does not report its health in this version of pure-ray yet.")
+    try:
+        with membership.open_client(cluster_address(address), "cli") as client:
+            if not skip_version_check:
+                membership.check_versions(membership.ask_cluster(client))
+            client.request(m.Ping(), 10.0)
+    except (OSError, ValueError, auth.AuthenticationFailed, blocking.RemoteError, membership.VersionMismatch) as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
