@@ -48,7 +48,9 @@ def _node_lines(views: list[m.NodeView], nodes: Iterable[m.NodeInfo]) -> list[st
     failed = [node for node in nodes if node.state == "DEAD" and node.death_reason != "EXPECTED_TERMINATION"]
     lines = ["Active:", *([f" 1 node_{view.node_id.hex()}" for view in views] or [" (no active nodes)"])]
     lines += ["Pending:", " (no pending nodes)", "Recent failures:"]
-    return lines + ([f" {node.host}: node_{node.node_id.hex()}, {node.death_message}" for node in failed] or [" (no failures)"])
+    return lines + (
+        [f" {node.host}: node_{node.node_id.hex()}, {node.death_message}" for node in failed] or [" (no failures)"]
+    )
 
 
 def _usage(views: list[m.NodeView], groups: list[m.PlacementGroupInfo]) -> list[str]:
@@ -73,7 +75,8 @@ def _usage(views: list[m.NodeView], groups: list[m.PlacementGroupInfo]) -> list[
         used = total[name] - free[name] - taken + (taken - reserved_free[name])
         line = f" {_amount(name, used)}/{_amount(name, total[name])} {name}"
         if taken:
-            line += f" ({_amount(name, taken - reserved_free[name])} used of {_amount(name, taken)} reserved in placement groups)"
+            used = taken - reserved_free[name]
+            line += f" ({_amount(name, used)} used of {_amount(name, taken)} reserved in placement groups)"
         lines.append(line)
     return lines or [" (no resources)"]
 

@@ -37,7 +37,9 @@ def _stop(found: list[processes.Process], force: bool, grace_period: float) -> N
     if not stubborn:
         out.print(f"Stopped all {len(ended)} Ray processes.", severity="SUCC", fg="green")
         return
-    out.warning(f"Stopped only {len(ended)} out of {len(found)} Ray processes within the grace period {grace_period:g} seconds.")
+    out.warning(
+        f"Stopped only {len(ended)} out of {len(found)} Ray processes within the grace period {grace_period:g} seconds."
+    )
     out.warning("Set `-v` to see more details. The rest has been killed.")
     if out.verbosity:
         for process in stubborn:

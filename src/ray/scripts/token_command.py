@@ -19,7 +19,5 @@ def get_auth_token(generate: bool) -> None:
         click.echo(f"Generating new authentication token in {auth.default_token_path()}...", err=True)
         token = auth.create_token()
     if not token:
-        raise click.ClickException(
-            "No authentication token found. Use ray `get-auth-token --generate` to create one."
-        )
+        raise click.ClickException("No authentication token found. Use ray `get-auth-token --generate` to create one.")
     click.echo(token, nl=False)

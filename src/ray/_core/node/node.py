@@ -17,6 +17,7 @@ from ray._core.node import machine, membership, session_dir
 from ray._core.node.params import NodeParams
 from ray._core.node.services import Service
 from ray._core.wire import auth
+from ray._core.wire.ports import WORKER_PORTS
 from ray._version import VERSION
 
 REAPER = Path(__file__).with_name("reaper.py")
@@ -112,7 +113,7 @@ class Node:
         params = self.params
         self.config = configuration.load(params.system_config)
         is_open = not auth.load_token(self.config.enable_token_auth, create=True)
-        self._env = {**os.environ, **params.env, "RAY_AUTH_MODE": "disabled" if is_open else "token"}
+        self._env = self._environment("disabled" if is_open else "token")
         self.node_ip_address = params.node_ip or "127.0.0.1"
         listening = self._bind_gcs()
         with listening:
@@ -150,12 +151,16 @@ class Node:
             facts = membership.ask_cluster(client)
         membership.check_versions(facts)
         self.config = configuration.load(facts.config)
-        mode = "token" if auth.load_token() else "disabled"
-        self._env = {**os.environ, **params.env, "RAY_AUTH_MODE": mode}
+        self._env = self._environment("token" if auth.load_token() else "disabled")
         self.node_ip_address = params.node_ip or machine.node_ip(host)
         temp = Path(params.temp_dir) if params.temp_dir else Path(facts.session_dir).parent
         self.session_dir = session_dir.prepare(temp, facts.session_name)
         self._start_reaper()
+
+    def _environment(self, auth_mode: str) -> dict[str, str]:
+        """Of the node's processes: they must not find another token, or another mode, than this process has."""
+        ports = {WORKER_PORTS: self.params.worker_ports} if self.params.worker_ports else {}
+        return {**os.environ, **ports, **self.params.env, "RAY_AUTH_MODE": auth_mode}
 
     def _start_raylet(self) -> None:
         sockets_dir = self.session_dir / "sockets"
@@ -181,7 +186,6 @@ class Node:
             "gcs_port": gcs_port,
             "raylet_port": params.raylet_port,
             "raylet_path": self.raylet_socket_name,
-            "worker_ports": list(params.worker_ports),
             "session_dir": str(self.session_dir),
             "sockets_dir": str(self.session_dir / "sockets"),
             "log_dir": str(self.session_dir / "logs"),

@@ -7,6 +7,8 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from ray._core.wire.ports import ports
+
 LEAST_STORE = 75 * 1024 * 1024
 """Bytes: a smaller object store could not even hold the slabs of a few processes."""
 LABEL_PREFIX = "ray.io/"
@@ -23,7 +25,7 @@ class NodeParams:
         node_ip: under which other nodes reach it; None: found out.
         gcs_port: where the GCS listens; heads only.
         raylet_port: where the raylet listens for other nodes, for leases and for objects.
-        worker_ports: which its workers may listen on; empty: any.
+        worker_ports: where its workers may listen: "10002-19999", "7001,7002"; "": anywhere.
         num_cpus, num_gpus: None: what the machine has.
         resources: further amounts by name.
         object_store_memory, memory: bytes; None: shares of the machine's free memory.
@@ -42,7 +44,7 @@ class NodeParams:
     node_name: str | None = None
     gcs_port: int = 0
     raylet_port: int = 0
-    worker_ports: tuple[int, ...] = ()
+    worker_ports: str = ""
     num_cpus: float | None = None
     num_gpus: float | None = None
     resources: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -65,7 +67,7 @@ class NodeParams:
                 ipaddress.ip_address(self.node_ip)
             except ValueError:
                 raise ValueError(f"node_ip_address={self.node_ip!r} is not an IP address.") from None
-        for port in (self.gcs_port, self.raylet_port, *self.worker_ports):
+        for port in (self.gcs_port, self.raylet_port, *ports(self.worker_ports)):
             if not 0 <= port < 1 << 16:
                 raise ValueError(f"{port} is no port: they go from 0 (any) to 65535.")
         check_amounts(self.num_cpus, self.num_gpus, self.resources)

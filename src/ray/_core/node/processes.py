@@ -14,7 +14,13 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-SERVICES = ("ray._core.gcs.server", "ray._core.raylet.server", "ray.util.client.server", "ray.dashboard", "ray.autoscaler")
+SERVICES = (
+    "ray._core.gcs.server",
+    "ray._core.raylet.server",
+    "ray.util.client.server",
+    "ray.dashboard",
+    "ray.autoscaler",
+)
 """Modules, and packages of modules, that run as processes of a node."""
 
 
@@ -66,7 +72,7 @@ def _read(entry: Path) -> tuple[int, list[str]]:
     """(parent, argv). Raises OSError or ValueError for one that is gone or a zombie."""
     state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
     argv = os.fsdecode((entry / "cmdline").read_bytes()).split("\0")
-    if state in "ZX" or entry.stat().st_uid not in (os.geteuid(), *([] if os.geteuid() else [entry.stat().st_uid])):
+    if state in "ZX" or (os.geteuid() and entry.stat().st_uid != os.geteuid()):
         raise ValueError(entry)
     return int(parent), argv
 

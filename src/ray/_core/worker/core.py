@@ -23,6 +23,7 @@ from ray._core.common.options import TaskOptions
 from ray._core.store import serialization
 from ray._core.store.arena import Arena, SlabAllocator
 from ray._core.wire import auth
+from ray._core.wire.ports import WORKER_PORTS, bind_within, ports
 from ray._core.wire.reactor import Connection, Reactor, Waiter
 from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
@@ -133,7 +134,8 @@ class CoreWorker:
         """Let core workers of other nodes connect; they prove the token first. Returns the port. Locked."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listening_tcp = listening = socket.socket(family)
-        listening.bind((host if host in ("::1",) or host.startswith("127.") else "", 0))
+        is_local = host == "::1" or host.startswith("127.")
+        bind_within(listening, host if is_local else "", ports(os.environ.get(WORKER_PORTS, "")))
         listening.listen(1024)
         self.reactor.listen(listening, self, self.token)
         port: int = listening.getsockname()[1]
