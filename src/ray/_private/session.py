@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ray._core.node.node import Node
     from ray._core.node.params import NodeParams
     from ray._core.worker.core import CoreWorker
-    from ray._core.worker.driver_log import DriverLog
+    from ray._core.worker.driver_log import Bars, DriverLog
     from ray.job_config import JobConfig
 
 log = logging.getLogger("ray")
@@ -228,7 +228,7 @@ def _connect(
         driver = core.connect_driver(raylet_path, namespace, job_env.upload, job_env.metadata)
         driver.use_logging(logging_of_job)
         if settings.to_driver:
-            session.driver_log = DriverLog(driver, settings)
+            session.driver_log = DriverLog(driver, settings, _progress_bars)
             session.driver_log.start()
     except BaseException:
         if node is not None:
@@ -239,6 +239,12 @@ def _connect(
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that atexit runs
+
+
+def _progress_bars() -> Bars:
+    from ray.experimental import tqdm_ray
+
+    return tqdm_ray.instance()
 
 
 def _start_node(params: NodeParams) -> Node:

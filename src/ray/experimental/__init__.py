@@ -1,1 +1,1 @@
-"""Interfaces that may change: `internal_kv`."""
+"""Interfaces that may change: `internal_kv`, `tqdm_ray`."""

@@ -12,7 +12,10 @@ import queue
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from ray._core.common import messages as m
 from ray._core.common.errors import RaySystemError
@@ -27,14 +30,31 @@ logger = logging.getLogger(__name__)
 FLUSH_TIMEOUT_S = 3.0
 """How long a driver waits at its end for the nodes to ship what its workers printed; an agent that hangs costs no more.
 """
+TQDM_TOKEN = "__ray_tqdm_magic_token__"
+"""In lines of JSON that are the state of a progress bar (see ray.experimental.tqdm_ray): drawn, not shown."""
 _END = object()
 
 
-class DriverLog:
-    """The driver's subscription to the output of its job."""
+class Bars(Protocol):
+    """Who draws progress bars, and takes them away while something is printed."""
 
-    def __init__(self, core: CoreWorker, settings: LogSettings) -> None:
-        self._core, self._settings = core, settings
+    def process_json_line(self, line: str) -> None: ...
+
+    def hide_bars(self) -> None: ...
+
+    def unhide_bars(self) -> None: ...
+
+
+class DriverLog:
+    """The driver's subscription to the output of its job.
+
+    Args:
+        make_bars: makes what draws progress bars, once one comes.
+    """
+
+    def __init__(self, core: CoreWorker, settings: LogSettings, make_bars: Callable[[], Bars]) -> None:
+        self._core, self._settings, self._make_bars = core, settings, make_bars
+        self._bars: Bars | None = None
         self._format = LogFormat(settings, core.node.host)
         self._dedup = LogDeduplicator(settings.dedup_window_s, settings.dedup_allow, settings.dedup_skip)
         self._incoming: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -82,9 +102,11 @@ class DriverLog:
                 for batch in got.batch:
                     self._show_batch(batch)
             elif isinstance(got, m.ErrorEvent):
-                _write(self._format.event(got, time.monotonic() - self._started_at_s), is_err=False)
+                self._write(self._format.event(got, time.monotonic() - self._started_at_s), is_err=False)
 
     def _show_batch(self, batch: m.LogLine) -> None:
+        if any(TQDM_TOKEN in line for line in batch.lines):
+            batch = self._draw(batch)
         if self._settings.dedup:
             self._show(self._dedup.add(batch, time.monotonic()))
         else:
@@ -94,14 +116,32 @@ class DriverLog:
         for is_err in (False, True):
             text = "".join(self._format.line(each) for each in shown if each.source.is_err == is_err)
             if text:
-                _write(text, is_err)
+                self._write(text, is_err)
 
+    def _draw(self, batch: m.LogLine) -> m.LogLine:
+        """Draw the progress bars among the lines; what is left is to be shown."""
+        if self._bars is None:
+            self._bars = self._make_bars()
+        rest: list[str] = []
+        for line in batch.lines:
+            if TQDM_TOKEN not in line:
+                rest.append(line)
+                continue
+            unfinished, brace, state = line.partition('{"__magic_token__"')
+            self._bars.process_json_line(brace + state)
+            if unfinished:  # the task had printed it without a newline
+                rest.append(unfinished)
+        return msgspec.structs.replace(batch, lines=rest)
 
-def _write(text: str, is_err: bool) -> None:
-    stream = sys.stderr if is_err else sys.stdout
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # the user has closed it: nowhere to say so
-        stream.write(text)
-        stream.flush()
+    def _write(self, text: str, is_err: bool) -> None:
+        stream = sys.stderr if is_err else sys.stdout
+        if self._bars is not None:
+            self._bars.hide_bars()
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # the user has closed it: nowhere to say so
+            stream.write(text)
+            stream.flush()
+        if self._bars is not None:
+            self._bars.unhide_bars()
 
 
 def _check_subscribed(reply: Any) -> None:
