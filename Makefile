@@ -21,3 +21,10 @@ lint: install
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy
+
+# The committed code of ray_client.proto, by an old protoc: what it writes runs on every protobuf from 4.21 on.
+.PHONY: proto
+proto:
+	$(PYTHON) -m venv .venvs/proto && .venvs/proto/bin/pip install --quiet grpcio-tools==1.51.3
+	cd src && ../.venvs/proto/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. ray/protobuf/ray_client.proto
+	cd src/ray && for file in protobuf/ray_client_pb2*; do sed 's/^from ray.protobuf import/from ray.core.generated import/' $$file > core/generated/$$(basename $$file) && rm $$file; done

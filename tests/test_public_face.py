@@ -177,7 +177,6 @@ def test_arguments_of_get_put_wait_and_their_kin_are_checked() -> None:
         ({"address": "nohost"}, ValueError, "Invalid address format"),
         ({"address": "127.0.0.1:1"}, ConnectionError, "127.0.0.1:1"),
         ({"address": "127.0.0.1:1", "num_cpus": 1}, ValueError, "num_cpus must not be provided"),
-        ({"address": "ray://x:1"}, NotImplementedError, "Ray Client"),
         ({"address": "local", "resources": {"CPU": 1}}, ValueError, "num_cpus"),
         ({"address": "local", "resources": {"a": 1.5}}, ValueError, "whole"),
         ({"address": "local", "num_cpus": -1}, ValueError, "CPU"),

@@ -56,6 +56,7 @@ _HOMES = {
     "ray._core.worker.object_ref": "ObjectRef",
     "ray._core.worker.ref_generator": "DynamicObjectRefGenerator ObjectRefGenerator",
     "ray._private.logging_config": "LoggingConfig",
+    "ray.client_builder": "ClientBuilder client",
     "ray._private.state": "available_resources cluster_resources nodes",
     "ray._private.worker": (
         "SCRIPT_MODE WORKER_MODE cancel get get_actor get_gpu_ids init is_initialized kill put remote shutdown wait"

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
-from ray._core.common.call_shape import ANY, CallChecker
+from ray._core.common.call_shape import ANY, CallChecker, parameters_of
 from ray._core.common.ids import ActorID
-from ray._core.common.options import DYNAMIC, ActorOptions, MethodOptions
+from ray._core.common.options import DYNAMIC, STREAMING, ActorOptions, MethodOptions
 from ray._core.worker import object_ref as _process
+from ray._private import client_mode_hook as _hook
 from ray._private.actor_class import METHOD_OPTIONS_KEY, Inspected, inspect_class, with_builtin_methods
 from ray._private.auto_init_hook import auto_init_core, connected_core, runtime_env_here
 from ray._private.engine_options import actor_options, method_options
@@ -48,8 +50,6 @@ def method(*args: Any, **options: Any) -> Any:
     check_method_options(options)
 
     def decorate(function: F) -> F:
-        import inspect
-
         is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
         check_streaming(options.get("num_returns"), is_generator)
         setattr(function, METHOD_OPTIONS_KEY, dict(options))
@@ -154,6 +154,19 @@ class ActorHandle(Generic[T]):
 
     _ray_actor_id = _actor_id
 
+    @property
+    def _ray_method_num_returns(self) -> dict[str, int | str]:
+        """Number of results by method. Clients of any version ask for it when a handle comes from elsewhere."""
+        words = {DYNAMIC: "dynamic", STREAMING: "streaming"}
+        methods: dict[str, MethodOptions] = self._ray_state.methods
+        return {name: words.get(options.num_returns, options.num_returns) for name, options in methods.items()}
+
+    @property
+    def _ray_method_signatures(self) -> dict[str, list[inspect.Parameter]]:
+        """Parameters by method, without `self`; a default is only known to exist, so it is None here."""
+        methods: dict[str, MethodOptions] = self._ray_state.methods
+        return {name: parameters_of(options.shape or ANY) for name, options in methods.items()}
+
     def __dir__(self) -> list[str]:
         return sorted(self._ray_state.methods)
 
@@ -251,6 +264,9 @@ class ActorClass(Generic[T]):
             TypeError: arguments that do not fit the constructor, or that cannot be pickled.
             ActorAlreadyExistsError: another living actor of the namespace has the name.
         """
+        if _hook.active and (client := _hook.client_here()) is not None:
+            there: Any = client.create_actor(self, args, kwargs)
+            return there  # type: ignore[no-any-return]
         core: Any = auto_init_core()
         if core.session_token is not self._session:
             self._prepare(core)

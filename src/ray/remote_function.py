@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from ray._core.common.call_shape import CallChecker, shape_of
 from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
 from ray._core.worker import object_ref as _process
+from ray._private import client_mode_hook as _hook
 from ray._private.auto_init_hook import auto_init_core, runtime_env_here
 from ray._private.engine_options import task_options
 from ray._private.not_yet import refuse_task
@@ -45,12 +46,9 @@ class RemoteFunction:
         self._session: object = None
         self._template: Any = None
         self._num_returns = 1
-        if parent is None:
-            self._calls = CallChecker(shape_of(function))
-            self._templates: dict[str, Any] = {}
-        else:
-            self._calls, self._templates = parent._calls, parent._templates
-        self._least, self._most = self._calls.least, self._calls.most
+        self._templates: dict[str, Any] = {} if parent is None else parent._templates
+        self._checker: CallChecker | None = None if parent is None else parent._checker
+        self._least, self._most = 1, 0  # until there is a checker, no call passes without it
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         name = self._function.__name__
@@ -75,11 +73,13 @@ class RemoteFunction:
         Raises:
             TypeError: arguments that do not fit the function, or that cannot be pickled.
         """
+        if _hook.active and (client := _hook.client_here()) is not None:
+            return client.call_function(self, args, kwargs)
         core = _process._core
         if core is None or core.session_token is not self._session:
             core = self._prepare()
         if kwargs or not self._least <= len(args) <= self._most:
-            self._calls.check(len(args), kwargs)
+            self.check_call(args, kwargs)
         try:
             refs = core.submit(self._template, args, kwargs)
         except Exception as error:
@@ -92,6 +92,17 @@ class RemoteFunction:
         """`options(**options).remote(*args, **kwargs)`: libraries call it."""
         function = self.options(**options) if options else self
         return function.remote(*(args or ()), **(kwargs or {}))
+
+    def check_call(self, args: Any, kwargs: Mapping[str, Any]) -> None:
+        """Raises TypeError for arguments that do not fit the function.
+
+        What fits is looked up at the first call, not before: a function that calls itself is unpickled together with
+        this, and does not know its own defaults while this is made.
+        """
+        if self._checker is None:
+            self._checker = CallChecker(shape_of(self._function))
+        self._least, self._most = self._checker.least, self._checker.most
+        self._checker.check(len(args), kwargs)
 
     def _prepare(self) -> Any:
         """The session's core worker, with `_template` made for it."""

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ray._private.auto_init_hook import auto_init_core, auto_init_ray, runtime_env_here
+from ray._private.client_mode_hook import client_here
 
 if TYPE_CHECKING:
     from ray._core.common import messages as m
@@ -153,5 +154,8 @@ _context = RuntimeContext()
 
 def get_runtime_context() -> RuntimeContext:
     """Where the calling code runs: job, node, worker, task."""
+    if (client := client_here()) is not None:
+        there: RuntimeContext = client.get_runtime_context()
+        return there
     auto_init_ray()
     return _context

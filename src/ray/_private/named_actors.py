@@ -6,8 +6,10 @@ from typing import Any
 
 from ray._core.common import messages as m
 from ray._private.auto_init_hook import auto_init_core
+from ray._private.client_mode_hook import client_mode_hook
 
 
+@client_mode_hook
 def list_named_actors(all_namespaces: bool = False) -> list[Any]:
     """Names of the living actors of this namespace.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import logging
 import os
 import platform
@@ -17,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from ray import client_builder
 from ray._core.common import log_settings
 from ray._core.node import session_dir
 from ray._core.worker import object_ref as _process
-from ray._private import addresses, start_options
+from ray._private import addresses, client_mode_hook, start_options
 from ray._private.auto_init_hook import connected_core
 from ray._private.logging_config import LoggingConfig, configure_driver, job_logging
 from ray._version import COMMIT, VERSION
@@ -134,12 +136,17 @@ def init(
         ConnectionError: no cluster there.
         NotImplementedError: an argument that this version cannot honour.
     """
+    elsewhere = client_builder.elsewhere(address)
+    if elsewhere is not None:
+        given = {name: value for name, value in locals().items() if name in _DEFAULTS and value != _DEFAULTS[name]}
+        context_there: Any = client_builder.init(elsewhere, {**given, **kwargs})
+        return context_there  # type: ignore[no-any-return]
     start_options.check_names(kwargs)
     if local_mode:
         raise RuntimeError("`local_mode` is no longer supported. Use a debugger in the tasks instead.")
     with _lock:
         if is_initialized():
-            if ignore_reinit_error:
+            if ignore_reinit_error and client_mode_hook.client_here() is None:
                 return context()
             raise RuntimeError(
                 "Maybe you called ray.init twice by accident? This error can be suppressed by passing in "
@@ -164,7 +171,7 @@ def init(
             settings = msgspec.structs.replace(settings, to_driver=log_to_driver)
         if logging_of_job:  # each record says where it comes from
             settings = msgspec.structs.replace(settings, prefix=False)
-        given = {
+        shape = {
             **kwargs,
             "num_cpus": num_cpus,
             "num_gpus": num_gpus,
@@ -174,10 +181,10 @@ def init(
         }
         cluster = addresses.find(address, session_dir.temp_dir(kwargs.get("_temp_dir")))
         if cluster is None:
-            node = _start_node(start_options.head_params(given))
+            node = _start_node(start_options.head_params(shape))
             raylet_path = node.raylet_socket_name
         else:
-            start_options.check_joining(given)
+            start_options.check_joining(shape)
             log.info("Connecting to existing Ray cluster at address: %s...", cluster.address)
             node, raylet_path = None, addresses.local_raylet(cluster, kwargs.get("_node_ip_address"))
         _connect(node, raylet_path, namespace or str(uuid.uuid4()), settings, job_env, logging_of_job)
@@ -185,6 +192,13 @@ def init(
         if include_dashboard or dashboard_port is not None:
             log.warning("There is no dashboard in this version of pure-ray yet.")
         return context()
+
+
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(init).parameters.items()
+    if parameter.default is not parameter.empty
+}
 
 
 class _JobEnv:
@@ -262,6 +276,9 @@ def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = F
     Args:
         wait_for_processes: nothing to choose here: the processes have always ended when this returns.
     """
+    if (client := client_mode_hook.client_here()) is not None:
+        client.disconnect()
+        return
     with _lock:
         core, node, driver_log = _process._core, session.node, session.driver_log
         session.node, session.driver_log, session.namespace = None, None, ""
@@ -278,6 +295,8 @@ def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = F
 
 def is_initialized() -> bool:
     """Whether this process has a session; workers always have."""
+    if (client := client_mode_hook.client_here()) is not None:
+        return bool(client.is_initialized())
     return _process._core is not None
 
 

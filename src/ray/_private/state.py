@@ -7,13 +7,16 @@ from typing import Any
 from ray._core.common import messages as m
 from ray._core.common.resources import to_float
 from ray._private.auto_init_hook import connected_core
+from ray._private.client_mode_hook import client_mode_hook
 
 
+@client_mode_hook
 def cluster_resources() -> dict[str, float]:
     """What all living nodes have, by resource name. Raises RaySystemError before `ray.init`."""
     return _summed("total")
 
 
+@client_mode_hook
 def available_resources() -> dict[str, float]:
     """What is free on all nodes, up to a report interval old; what is fully used is absent."""
     return _summed("available")
@@ -45,6 +48,7 @@ def _per_node(field: str) -> dict[str, dict[str, float]]:
     return {view.node_id.hex(): to_float(getattr(view, field)) for view in _views()}
 
 
+@client_mode_hook
 def nodes() -> list[dict[str, Any]]:
     """One dict per node, dead ones too. Raises RaySystemError before `ray.init`."""
     return [_node(info) for info in connected_core().ask_gcs(m.ListNodes()).nodes]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from ray._core.worker import object_ref as _process
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.ref_generator import ObjectRefGenerator
+from ray._private import client_mode_hook as _hook
 from ray._private.auto_init_hook import auto_init_core, connected_core
 from ray._private.not_yet import refuse
 from ray._private.session import RayContext, init, is_initialized, session, shutdown
@@ -42,6 +43,8 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
         GetTimeoutError: the time is over.
         Exception: what the task raised, as RayTaskError that is also of the exception's own class.
     """
+    if _hook.active and (client := _hook.client_here()) is not None:
+        return client.get(object_refs, timeout=timeout)
     core = _process._core or auto_init_core()
     if timeout is not None and timeout < 0:
         timeout = None
@@ -64,6 +67,8 @@ def put(value: T, *, _owner: Any = None, _tensor_transport: str | None = None) -
         TypeError: for a ref, and for what cannot be pickled.
         ObjectStoreFullError: it does not fit.
     """
+    if _hook.active and (client := _hook.client_here()) is not None:
+        return client.put(value, _owner=_owner, _tensor_transport=_tensor_transport)  # type: ignore[no-any-return]
     if isinstance(value, ObjectRef):
         raise TypeError("Calling 'put' on an ObjectRef is not allowed: it is a reference already.")
     if _owner is not None:
@@ -97,6 +102,9 @@ def wait(
         TypeError: not a list of refs.
         ValueError: a ref twice, or `num_returns` or `timeout` out of range.
     """
+    if _hook.active and (client := _hook.client_here()) is not None:
+        there: Any = client.wait(ray_waitables, num_returns=num_returns, timeout=timeout, fetch_local=fetch_local)
+        return there  # type: ignore[no-any-return]
     if not isinstance(ray_waitables, list):
         raise TypeError(f"wait() expected a list of ray.ObjectRef, got {type(ray_waitables)}.")
     for ref in ray_waitables:
@@ -141,6 +149,7 @@ def make_remote(function_or_class: Callable[..., Any] | type, options: dict[str,
 # ------------------------------------------------------------------ actors and tasks by name or ref
 
 
+@_hook.client_mode_hook
 def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
     """End an actor at once, whatever it is doing.
 
@@ -154,6 +163,7 @@ def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
     core.actors.kill(actor._ray_state, no_restart)
 
 
+@_hook.client_mode_hook
 def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
     """Cancel the task that makes `ref`. Raises TypeError for anything but a ref."""
     if not isinstance(ref, ObjectRef):
@@ -163,6 +173,7 @@ def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) 
     core.cancel(ref, force, recursive)
 
 
+@_hook.client_mode_hook
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
     """A handle on a living actor by its name.
 
@@ -181,6 +192,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
     return ActorHandle(core.actors.find(name, namespace))
 
 
+@_hook.client_mode_hook
 def get_gpu_ids() -> list[int | str]:
     """Ids of the GPUs assigned to this worker; none in a driver.
 

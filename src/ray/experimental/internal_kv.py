@@ -7,6 +7,7 @@ from typing import Any
 from ray._core.common import messages as m
 from ray._core.worker import object_ref as _process
 from ray._private.auto_init_hook import connected_core
+from ray._private.client_mode_hook import client_mode_hook
 
 
 def _bytes(value: str | bytes) -> bytes:
@@ -17,20 +18,24 @@ def _namespace(namespace: str | bytes | None) -> str:
     return namespace.decode() if isinstance(namespace, bytes) else namespace or ""
 
 
+@client_mode_hook
 def _internal_kv_initialized() -> bool:
     return _process._core is not None
 
 
+@client_mode_hook
 def _internal_kv_get(key: str | bytes, *, namespace: str | bytes | None = None) -> bytes | None:
     """The value, None when there is no such key."""
     value: bytes | None = _ask(m.KvGet(namespace=_namespace(namespace), key=_bytes(key))).value
     return value
 
 
+@client_mode_hook
 def _internal_kv_exists(key: str | bytes, *, namespace: str | bytes | None = None) -> bool:
     return bool(_ask(m.KvExists(namespace=_namespace(namespace), key=_bytes(key))).count)
 
 
+@client_mode_hook
 def _internal_kv_put(
     key: str | bytes, value: str | bytes, overwrite: bool = True, *, namespace: str | bytes | None = None
 ) -> bool:
@@ -39,12 +44,14 @@ def _internal_kv_put(
     return not _ask(request).count
 
 
+@client_mode_hook
 def _internal_kv_del(key: str | bytes, *, del_by_prefix: bool = False, namespace: str | bytes | None = None) -> int:
     """How many keys went."""
     count: int = _ask(m.KvDel(namespace=_namespace(namespace), key=_bytes(key), by_prefix=del_by_prefix)).count
     return count
 
 
+@client_mode_hook
 def _internal_kv_list(prefix: str | bytes, *, namespace: str | bytes | None = None) -> list[bytes]:
     """The keys that begin with `prefix`."""
     keys: list[bytes] = _ask(m.KvKeys(namespace=_namespace(namespace), prefix=_bytes(prefix))).keys

@@ -78,6 +78,23 @@ def shape_of(function: Callable[..., Any], skip: int = 0) -> CallShape:
     )
 
 
+def parameters_of(shape: CallShape) -> list[inspect.Parameter]:
+    """A signature with this shape. Defaults are not part of a shape; where there is one, None stands for it."""
+    kinds, parameters = inspect.Parameter, list[inspect.Parameter]()
+    for index, name in enumerate(shape.positional):
+        kind = kinds.POSITIONAL_ONLY if index < shape.positional_only else kinds.POSITIONAL_OR_KEYWORD
+        default = kinds.empty if index < shape.required else None
+        parameters.append(inspect.Parameter(name, kind, default=default))
+    if shape.has_args:
+        parameters.append(inspect.Parameter("args", kinds.VAR_POSITIONAL))
+    for name in shape.keyword_only:
+        default = kinds.empty if name in shape.required_keywords else None
+        parameters.append(inspect.Parameter(name, kinds.KEYWORD_ONLY, default=default))
+    if shape.has_kwargs:
+        parameters.append(inspect.Parameter("kwargs", kinds.VAR_KEYWORD))
+    return parameters
+
+
 class CallChecker:
     """`shape` prepared for the hot path: callers compare with `least` and `most`, and call `check` for the rest."""
 

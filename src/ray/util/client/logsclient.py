@@ -1,0 +1,72 @@
+"""The client's end of the log stream: the server's logs and its workers' output, shown here. Floor: client, shell."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import grpc
+
+from ray.core.generated import ray_client_pb2 as pb
+from ray.core.generated import ray_client_pb2_grpc as pb_grpc
+from ray.util.client.transport import FINAL_CODES
+
+if TYPE_CHECKING:
+    from ray.util.client.worker import Worker
+
+log = logging.getLogger(__name__)
+_WORKER_LOGGER = logging.getLogger("ray.util.client.remote")
+
+
+class LogstreamClient:
+    """Prints in a thread of its own, from its constructor until `close`."""
+
+    def __init__(self, worker: Worker, metadata: list[tuple[str, str]]) -> None:
+        self._worker = worker
+        self._metadata = metadata
+        self._queue: queue.SimpleQueue[pb.LogSettingsRequest | None] = queue.SimpleQueue()
+        self._settings = pb.LogSettingsRequest(enabled=False, loglevel=logging.INFO)
+        self._is_closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ray-client-logs", daemon=True)
+        self._thread.start()
+
+    def set_logstream_level(self, level: int) -> None:
+        """Ask for records of this level and above, and for what is printed."""
+        self._settings = pb.LogSettingsRequest(enabled=True, loglevel=level)
+        self._queue.put(self._settings)
+
+    def disable_logs(self) -> None:
+        self._settings = pb.LogSettingsRequest(enabled=False)
+        self._queue.put(self._settings)
+
+    def close(self) -> None:
+        self._is_closed.set()
+        self._queue.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(5.0)
+
+    def _run(self) -> None:
+        while not self._is_closed.is_set():
+            stub = pb_grpc.RayletLogStreamerStub(self._worker.channel)
+            generation = self._worker.generation
+            try:
+                for record in stub.Logstream(iter(self._queue.get, None), metadata=self._metadata, wait_for_ready=True):
+                    self._show(record)
+            except grpc.RpcError as error:
+                if error.code() in FINAL_CODES:
+                    return
+            if self._is_closed.is_set() or not self._worker.wait_reconnected(generation):
+                return
+            self._queue = queue.SimpleQueue()
+            self._queue.put(self._settings)
+
+    def _show(self, record: pb.LogData) -> None:
+        if record.level >= 0:
+            _WORKER_LOGGER.log(record.level, record.msg)
+            return
+        stream = sys.stdout if record.level == -1 else sys.stderr
+        stream.write(record.msg)
+        stream.flush()

@@ -1,0 +1,579 @@
+"""One connection to a Ray Client server: its channel, its data stream, and the calls made through them.
+
+Floor: client, shell. Calls that must keep their order, or be made at most once, go through the data stream; questions
+and downloads are unary calls of their own, tried again while the connection is being made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import grpc
+
+from ray import cloudpickle
+from ray.core.generated import ray_client_pb2 as pb
+from ray.core.generated import ray_client_pb2_grpc as pb_grpc
+from ray.exceptions import GetTimeoutError
+from ray.util.client import settings
+from ray.util.client.chunks import Assembly, count_chunks, split
+from ray.util.client.client_pickler import dumps_from_client, loads_from_server
+from ray.util.client.common import ClientActorHandle, ClientActorRef, ClientObjectRef, MethodInfo
+from ray.util.client.dataclient import DataClient, resolve
+from ray.util.client.logsclient import LogstreamClient
+from ray.util.client.references import ClientRefs
+from ray.util.client.transport import FINAL_CODES, open_channel, token_metadata
+
+log = logging.getLogger(__name__)
+
+
+def backoff(timeout_s: float) -> float:
+    """How long the next try to connect waits."""
+    return min(timeout_s + 5, settings.MAX_TIMEOUT_SEC)
+
+
+class Worker:
+    """Connected once its constructor returns.
+
+    Args:
+        conn_str: "host:port".
+        secure, credentials: see `open_channel`.
+        metadata: pairs for each call.
+        connection_retries: tries beside the first, each waiting longer.
+    Raises:
+        ConnectionError: no server there; or it refused this process's token.
+    """
+
+    def __init__(
+        self,
+        conn_str: str,
+        *,
+        secure: bool = False,
+        metadata: list[tuple[str, str]] | None = None,
+        connection_retries: int = 3,
+        credentials: Any = None,
+    ) -> None:
+        self.conn_str = conn_str
+        self.client_id = uuid.uuid4().hex
+        self._secure, self._credentials = secure, credentials
+        given = list(metadata or [])
+        self._metadata = [*given, ("client_id", self.client_id), *token_metadata(given)]
+        self._refs = ClientRefs()
+        self._refs_lock = threading.Lock()
+        self._call_ids = threading.local()
+        self._state = threading.Condition()
+        self.generation = 0
+        """Counts the channels; guarded by `_state`."""
+        self._end_reason: BaseException | None = None
+        self._is_closing = False
+        self.channel: Any = None
+        self._open()
+        self._wait_for_server(connection_retries)
+        self.data_client = DataClient(self, self.client_id, [*self._metadata, ("counted", "True")])
+        self.log_client = LogstreamClient(self, self._metadata)
+
+    # ---------------------------------------------------------- the connection
+
+    def _open(self) -> None:
+        if self.channel is not None:
+            self.channel.close()
+        self.channel = open_channel(self.conn_str, secure=self._secure, credentials=self._credentials)
+        self.server = pb_grpc.RayletDriverStub(self.channel)
+
+    def _wait_for_server(self, retries: int) -> None:
+        timeout_s = settings.INITIAL_TIMEOUT_SEC
+        problem: Any = None
+        for _ in range(max(retries, 0) + 1):
+            try:
+                if self.ping_server(timeout=timeout_s):
+                    return
+            except grpc.RpcError as error:
+                problem = error
+                if error.code() in FINAL_CODES:
+                    raise self.connection_error(error) from error
+            log.debug("Ray Client: no answer from %s within %s s.", self.conn_str, timeout_s)
+            timeout_s = backoff(timeout_s)
+        warnings.warn(
+            "Ray Client connection timed out. Is the Ray Client port of the head reachable from here? "
+            f"It was looked for at {self.conn_str}.",
+            stacklevel=2,
+        )
+        raise ConnectionError("ray client connection timeout") from problem
+
+    def ping_server(self, timeout: float | None = None) -> bool:
+        """Whether a server answers. Raises grpc.RpcError when none does within `timeout` seconds."""
+        request = pb.ClusterInfoRequest(type=pb.ClusterInfoType.PING)
+        self.server.ClusterInfo(request, timeout=timeout, metadata=self._metadata, wait_for_ready=True)
+        return True
+
+    def reconnect(self, reason: Any) -> None:
+        """Make the channel anew, within the grace period; called by the data stream's thread.
+
+        Raises:
+            ConnectionError: the time is over, or the client is being closed.
+        """
+        deadline_at_s = time.monotonic() + settings.RECONNECT_GRACE_PERIOD
+        while not self._is_closing and (left_s := deadline_at_s - time.monotonic()) > 0:
+            with self._state:
+                self._open()
+                self.generation += 1
+            try:
+                self.ping_server(timeout=min(left_s, settings.INITIAL_TIMEOUT_SEC))
+            except grpc.RpcError as error:
+                if error.code() in FINAL_CODES:
+                    raise
+                with self._state:
+                    self._state.wait_for(lambda: self._is_closing, timeout=min(0.5, max(left_s, 0)))
+                continue
+            with self._state:
+                self._state.notify_all()
+            return
+        raise ConnectionError(
+            f"The connection to the Ray Client server at {self.conn_str} was lost ({reason}) and could not be made "
+            f"again within the grace period of {settings.RECONNECT_GRACE_PERIOD} s."
+        )
+
+    def wait_reconnected(self, generation: int) -> bool:
+        """Wait for a channel newer than `generation`. False: there will be none."""
+        with self._state:
+            self._state.wait_for(
+                lambda: self.generation > generation or self._is_closing or self._end_reason is not None,
+                timeout=settings.RECONNECT_GRACE_PERIOD,
+            )
+            return self.generation > generation and not self._is_closing and self._end_reason is None
+
+    def data_stream_ended(self, reason: BaseException) -> None:
+        with self._state:
+            self._end_reason = reason
+            self._state.notify_all()
+
+    def connection_error(self, error: BaseException) -> BaseException:
+        """What the program sees of an error of gRPC."""
+        if not isinstance(error, grpc.RpcError):
+            return error
+        code, details = error.code(), error.details()
+        if code == grpc.StatusCode.ABORTED and (raised := _exception_in(details)) is not None:
+            return raised
+        if code == grpc.StatusCode.UNAUTHENTICATED:
+            from ray.exceptions import AuthenticationError
+
+            return AuthenticationError(f"The Ray Client server at {self.conn_str} refused this client: {details}")
+        return ConnectionError(f"The Ray Client server at {self.conn_str} failed ({code.name}): {details}")
+
+    def is_connected(self) -> bool:
+        return not self._is_closing and self.data_client.error is None
+
+    def close(self) -> None:
+        """Say goodbye; the server lets go of all that this client held. Again: nothing."""
+        with self._state:
+            if self._is_closing:
+                return
+            self._is_closing = True
+            self._state.notify_all()
+        self.data_client.close()
+        self.log_client.close()
+        self.channel.close()
+
+    def _call(self, name: str, request: Any, *, changes_state: bool = False, timeout_s: float | None = None) -> Any:
+        """A unary call, tried again while the connection comes back; one that changes state is executed once.
+
+        Raises:
+            ConnectionError: the connection has ended.
+            Exception: what the server raised.
+        """
+        metadata = self._metadata
+        if changes_state:
+            metadata = [*metadata, ("thread_id", str(threading.get_ident())), ("req_id", str(self._next_call_id()))]
+        while True:
+            if self._is_closing or self._end_reason is not None:
+                raise ConnectionError(f"The Ray Client connection has ended: {self._end_reason}")
+            generation = self.generation
+            try:
+                return getattr(self.server, name)(request, timeout=timeout_s, metadata=metadata)
+            except (grpc.RpcError, ValueError) as error:  # ValueError: the channel was closed meanwhile
+                if isinstance(error, grpc.RpcError) and error.code() in FINAL_CODES:
+                    raise self.connection_error(error) from None
+                self._after_failure(generation, error)
+
+    def _after_failure(self, generation: int, error: Exception) -> None:
+        """Wait for the channel to be made again, if it is that; otherwise for a moment."""
+        if self._is_closing or self._end_reason is not None:
+            raise ConnectionError(f"The Ray Client connection has ended: {self._end_reason or error}") from error
+        if not isinstance(error, grpc.RpcError) or error.code() != grpc.StatusCode.UNAVAILABLE:
+            if isinstance(error, ValueError):
+                self.wait_reconnected(generation)
+                return
+            raise self.connection_error(error) from None
+        with self._state:
+            self._state.wait_for(lambda: self.generation > generation or self._is_closing, timeout=0.5)
+
+    def _next_call_id(self) -> int:
+        number: int = getattr(self._call_ids, "last", 0) + 1
+        self._call_ids.last = number
+        return number
+
+    # ---------------------------------------------------------- refs
+
+    def refs_received(self, key: bytes) -> None:
+        with self._refs_lock:
+            self._refs.received(key)
+
+    def ref_dropped(self, known: bytes | None, pending: Future[bytes] | None) -> None:
+        self.data_client.ref_dropped(known, pending)
+
+    def ids_to_return(self, dropped: list[tuple[bytes | None, Future[bytes] | None]]) -> list[bytes]:
+        """Count refs that have ended; the ids to return to the server, each as often as it came."""
+        ids: list[bytes] = []
+        for known, pending in dropped:
+            if known is None:
+                assert pending is not None
+                if not pending.done():
+                    pending.add_done_callback(lambda future: self.ref_dropped(None, future))
+                    continue
+                if (problem := pending.exception()) is not None:
+                    log.info("Exception in ObjectRef is ignored in destructor: %s", problem)
+                    continue
+                known = pending.result()
+            with self._refs_lock:
+                ids += [known] * self._refs.dropped(known)
+        return ids
+
+    # ---------------------------------------------------------- objects
+
+    def put(self, value: Any) -> ClientObjectRef[Any]:
+        data = dumps_from_client(value, self.client_id)
+        return ClientObjectRef(self._put_pickled(data), worker=self)
+
+    def _put_pickled(self, data: bytes) -> bytes:
+        """Upload a pickle in pieces; the id of the object made of it. Raises what the server raised."""
+        size, total = len(data), count_chunks(len(data))
+        if size > settings.OBJECT_TRANSFER_WARNING_SIZE:
+            warnings.warn(
+                f"Ray Client is transferring {size / 2**30:.1f} GiB, which can be slow. Make large values in a task or "
+                "actor, or read them from a storage that the cluster reaches.",
+                stacklevel=5,
+            )
+
+        def messages() -> Any:
+            for number, piece in split(data):
+                put = pb.PutRequest(data=piece, chunk_id=number, total_chunks=total, total_size=size)
+                yield pb.DataRequest(put=put)
+
+        future: Future[Any] = Future()
+        self.data_client.send(messages, lambda answer: resolve(future, answer))
+        response = future.result().put
+        if not response.valid:
+            raise cloudpickle.loads(response.error)
+        key: bytes = response.id
+        return key
+
+    def get(self, refs: Any, timeout: float | None = None) -> Any:
+        """Values of a ref or a list of refs, asked for in slices of a few seconds.
+
+        Raises:
+            GetTimeoutError: they are not there within `timeout` seconds.
+        """
+        is_one = isinstance(refs, ClientObjectRef)
+        many = [refs] if is_one else refs
+        if not isinstance(many, list):
+            raise TypeError(f"Can't get something that's not a list of IDs or just an ID: {type(refs)}")
+        for ref in many:
+            if not isinstance(ref, ClientObjectRef):
+                raise TypeError(
+                    f"Attempting to call `get` on the value {ref!r}, which is not an ObjectRef of this client."
+                )
+        if not many:
+            return []
+        ids = [ref.id for ref in many]
+        deadline_at_s = None if timeout is None or timeout < 0 else time.monotonic() + timeout
+        while True:
+            left_s = settings.MAX_BLOCKING_OPERATION_TIME_S
+            if deadline_at_s is not None:
+                left_s = max(min(left_s, deadline_at_s - time.monotonic()), 0)
+            try:
+                values = self._get_slice(ids, left_s)
+                return values[0] if is_one else values
+            except _NotReady as not_ready:
+                if deadline_at_s is not None and time.monotonic() >= deadline_at_s:
+                    raise not_ready.error from None
+
+    def _get_slice(self, ids: list[bytes], timeout_s: float) -> Any:
+        assembly = Assembly()
+        while True:
+            request = pb.GetRequest(ids=ids, timeout=timeout_s, start_chunk_id=assembly.expected)
+            generation = self.generation
+            if self._is_closing or self._end_reason is not None:
+                raise ConnectionError(f"The Ray Client connection has ended: {self._end_reason}")
+            try:
+                for response in self.server.GetObject(request, metadata=self._metadata):
+                    if not response.valid:
+                        error = cloudpickle.loads(response.error)
+                        raise _NotReady(error) if isinstance(error, GetTimeoutError) else error
+                    whole = assembly.add(response.chunk_id, response.total_chunks, response.data)
+                    if whole is not None:
+                        return loads_from_server(whole, self)
+                raise ConnectionError("The Ray Client server ended its answer before it was complete.")
+            except (grpc.RpcError, ValueError) as error:
+                is_final = isinstance(error, grpc.RpcError) and error.code() in FINAL_CODES
+                if is_final or (not isinstance(error, grpc.RpcError) and generation == self.generation):
+                    raise self.connection_error(error) from None
+                self._after_failure(generation, error)
+
+    def get_async(
+        self, ref: ClientObjectRef[Any], deliver: Callable[[Any], None], *, raise_errors: bool = False
+    ) -> None:
+        """Call `deliver` with the value or the error, in the receiving thread."""
+        assembly = Assembly()
+
+        def received(answer: Any) -> bool:
+            if isinstance(answer, BaseException):
+                deliver(answer)
+                return False
+            response = answer.get
+            try:
+                if not response.valid:
+                    deliver(cloudpickle.loads(response.error))
+                    return False
+                whole = assembly.add(response.chunk_id, response.total_chunks, response.data)
+                if whole is None:
+                    return True
+                value = loads_from_server(whole, self)[0]
+            except Exception as error:
+                deliver(error)
+                return False
+            deliver(value)
+            return False
+
+        def messages() -> Any:
+            get = pb.GetRequest(ids=[ref.id], asynchronous=True, start_chunk_id=assembly.expected)
+            return (pb.DataRequest(get=get),)
+
+        if ref._pending is None or ref._pending.done():
+            try:
+                ref.id  # noqa: B018 - raises what the call raised
+            except Exception as error:
+                deliver(error)
+                return
+            self.data_client.send(messages, received)
+        else:
+            ref._pending.add_done_callback(lambda _: self.get_async(ref, deliver, raise_errors=raise_errors))
+
+    def wait(
+        self, refs: list[ClientObjectRef[Any]], num_returns: int, timeout: float | None
+    ) -> tuple[list[ClientObjectRef[Any]], list[ClientObjectRef[Any]]]:
+        by_id = {ref.id: ref for ref in refs}
+        deadline_at_s = None if timeout is None else time.monotonic() + timeout
+        while True:
+            slice_s = settings.MAX_BLOCKING_OPERATION_TIME_S
+            if deadline_at_s is not None:
+                slice_s = max(min(slice_s, deadline_at_s - time.monotonic()), 0)
+            request = pb.WaitRequest(
+                object_ids=list(by_id), num_returns=num_returns, timeout=slice_s, client_id=self.client_id
+            )
+            response = self._call("WaitObject", request)
+            if not response.valid:
+                raise ValueError("Client Wait request failed. Reference invalid?")
+            is_over = deadline_at_s is not None and time.monotonic() >= deadline_at_s
+            if is_over or len(response.ready_object_ids) >= num_returns:
+                ready = [by_id[key] for key in response.ready_object_ids]
+                return ready, [by_id[key] for key in response.remaining_object_ids]
+
+    # ---------------------------------------------------------- tasks and actors
+
+    def export(self, code: Any) -> bytes:
+        """Upload a function or class; the id of it. Kept for the whole session."""
+        return self._put_pickled(dumps_from_client(code, self.client_id))
+
+    def schedule(
+        self,
+        kind: Any,
+        name: str,
+        payload_id: bytes,
+        args: Any,
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        baseline: Mapping[str, Any],
+        count: int,
+        namespace: str = "",
+    ) -> list[Future[bytes]]:
+        """Send a call; futures of the `count` ids that the server will answer.
+
+        Raises:
+            Exception: what the pickler raises for arguments that cannot be pickled.
+        """
+        data = dumps_from_client((args, dict(kwargs)), self.client_id)
+        total = count_chunks(len(data))
+        pickled_options = cloudpickle.dumps(dict(options)) if options else b""
+        pickled_baseline = cloudpickle.dumps(dict(baseline)) if baseline else b""
+        futures: list[Future[bytes]] = [Future() for _ in range(count)]
+
+        def messages() -> Any:
+            for number, piece in split(data):
+                task = pb.ClientTask(
+                    type=kind,
+                    name=name,
+                    payload_id=payload_id,
+                    client_id=self.client_id,
+                    namespace=namespace,
+                    data=piece,
+                    chunk_id=number,
+                    total_chunks=total,
+                )
+                task.options.pickled_options = pickled_options
+                task.baseline_options.pickled_options = pickled_baseline
+                yield pb.DataRequest(task=task)
+
+        self.data_client.send(messages, lambda answer: self._ticket(answer, futures))
+        return futures
+
+    def _ticket(self, answer: Any, futures: list[Future[bytes]]) -> None:
+        if isinstance(answer, BaseException):
+            problem: BaseException = answer
+        elif not answer.task_ticket.valid:
+            problem = cloudpickle.loads(answer.task_ticket.error)
+        else:
+            ids = list(answer.task_ticket.return_ids)
+            for key in ids:
+                self.refs_received(key)
+            for key, future in zip(ids, futures, strict=False):
+                future.set_result(key)
+            problem = RuntimeError(f"The server answered {len(ids)} ids to a call with {len(futures)} results.")
+            futures = futures[len(ids) :]
+        if not futures and isinstance(problem, Exception) and not isinstance(answer, pb.DataResponse):
+            log.info("Ray Client: a call without results failed: %s", problem)
+        for future in futures:
+            future.set_exception(problem)
+
+    def call_method(
+        self,
+        handle: ClientActorHandle,
+        name: str,
+        args: Any,
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        num_returns: Any,
+    ) -> Any:
+        futures = self.schedule(
+            pb.ClientTask.METHOD, name, handle.actor_ref.id, args, kwargs, options, {}, count_of(num_returns)
+        )
+        return self.refs_of(futures, num_returns)
+
+    def refs_of(self, futures: list[Future[bytes]], num_returns: Any) -> Any:
+        """What `.remote()` returns."""
+        refs: list[ClientObjectRef[Any]] = [ClientObjectRef(future, worker=self) for future in futures]
+        if num_returns == 0:
+            return None
+        return refs if isinstance(num_returns, int) and num_returns > 1 else refs[0]
+
+    def get_actor(self, name: str, namespace: str | None) -> ClientActorHandle:
+        futures = self.schedule(pb.ClientTask.NAMED_ACTOR, name, b"", (), {}, {}, {}, 1, namespace or "")
+        ref = ClientActorRef(futures[0], worker=self)
+        ref.id  # noqa: B018 - raises what the server raised
+        return ClientActorHandle(ref)
+
+    def class_info(self, handle: ClientActorHandle) -> dict[str, MethodInfo]:
+        """Methods of an actor of which only the id is known here, as a process of the cluster sees them."""
+        if not hasattr(self, "_class_info_id"):
+            self._class_info_id = self.export(_look_at_handle)
+        payload_id = self._class_info_id
+        options = {"num_cpus": 0}
+        futures = self.schedule(
+            pb.ClientTask.FUNCTION, _look_at_handle.__name__, payload_id, (handle,), {}, options, options, 1
+        )
+        num_returns, signatures = self.get(ClientObjectRef(futures[0], worker=self))
+        return {
+            name: MethodInfo.from_parameters(1 if count is None else count, signatures.get(name))
+            for name, count in num_returns.items()
+        }
+
+    def terminate_actor(self, handle: ClientActorHandle, no_restart: bool) -> None:
+        actor = pb.TerminateRequest.ActorTerminate(id=handle.actor_ref.id, no_restart=no_restart)
+        self._terminate(pb.TerminateRequest(client_id=self.client_id, actor=actor))
+
+    def terminate_task(self, ref: ClientObjectRef[Any], force: bool, recursive: bool) -> None:
+        task = pb.TerminateRequest.TaskObjectTerminate(id=ref.id, force=force, recursive=recursive)
+        self._terminate(pb.TerminateRequest(client_id=self.client_id, task_object=task))
+
+    def _terminate(self, request: pb.TerminateRequest) -> None:
+        self._call("Terminate", request, changes_state=True)
+
+    # ---------------------------------------------------------- the session and the cluster
+
+    def init_session(self, job_config: Any, init_kwargs: Mapping[str, Any]) -> None:
+        """Make the server's session. Raises ConnectionAbortedError with the server's traceback when it cannot."""
+        init = pb.InitRequest(
+            job_config=cloudpickle.dumps(job_config) if job_config is not None else b"",
+            ray_init_kwargs=json.dumps(dict(init_kwargs)),
+            reconnect_grace_period=settings.RECONNECT_GRACE_PERIOD,
+        )
+        response = self.data_client.ask(pb.DataRequest(init=init)).init
+        if not response.ok:
+            raise ConnectionAbortedError(f"Initialization failure from server:\n{response.msg}")
+
+    def connection_info(self) -> dict[str, Any]:
+        info = self.data_client.ask(pb.DataRequest(connection_info=pb.ConnectionInfoRequest())).connection_info
+        return {
+            "num_clients": info.num_clients,
+            "python_version": info.python_version,
+            "ray_version": info.ray_version,
+            "ray_commit": info.ray_commit,
+        }
+
+    def cluster_info(self, kind: Any) -> Any:
+        """A dict, list, bool or message, as the kind has it."""
+        response = self._call("ClusterInfo", pb.ClusterInfoRequest(type=kind))
+        match response.WhichOneof("response_type"):
+            case "resource_table":
+                return dict(response.resource_table.table)
+            case "runtime_context":
+                return response.runtime_context
+            case _:
+                return json.loads(response.json)
+
+    def dashboard_url(self) -> str | None:
+        info: dict[str, str | None] = self.cluster_info(pb.ClusterInfoType.DASHBOARD_URL)
+        return info.get("dashboard_url")
+
+    def list_named_actors(self, all_namespaces: bool) -> list[Any]:
+        request = pb.ClientListNamedActorsRequest(all_namespaces=all_namespaces)
+        actors: list[Any] = json.loads(self._call("ListNamedActors", request).actors_json)
+        return actors
+
+    def kv(self, name: str, request: Any, *, changes_state: bool = False) -> Any:
+        return self._call(name, request, changes_state=changes_state)
+
+
+class _NotReady(Exception):
+    def __init__(self, error: GetTimeoutError) -> None:
+        self.error = error
+
+
+def _look_at_handle(handle: Any) -> Any:
+    """Runs in the cluster."""
+    return handle._ray_method_num_returns, handle._ray_method_signatures
+
+
+def count_of(num_returns: Any) -> int:
+    """How many ids the server answers to a call. "dynamic" is one object."""
+    return num_returns if isinstance(num_returns, int) else 1
+
+
+def _exception_in(details: str) -> Exception | None:
+    """The exception that the server put in the details of an ABORTED call; None when there is none."""
+    try:
+        raised = cloudpickle.loads(details.encode("latin-1"))
+    except Exception:
+        return None
+    return raised if isinstance(raised, Exception) else None
+
+
+def ignore_version() -> bool:
+    return bool(os.environ.get("RAY_IGNORE_VERSION_MISMATCH"))
