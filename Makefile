@@ -11,7 +11,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 quickstart: install
-	$(VENV)/bin/python examples/map_reduce_stdlib.py
+	$(VENV)/bin/python examples/quickstart.py
 
 test: install
 	$(VENV)/bin/python -m pytest tests

@@ -76,7 +76,7 @@ def shell():
     yield shell
     left = shell.processes()
     arenas = arenas_of(left)
-    ended, stubborn = processes.stop(left, grace_s=10)
+    _, stubborn = processes.stop(left, grace_s=10)
     assert stubborn == []
     wait_until(lambda: not any(arena.exists() for arena in arenas), "the arenas are gone")
     assert shell.processes() == []

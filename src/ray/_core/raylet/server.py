@@ -348,7 +348,7 @@ class Raylet:
         info = message.info
         if info.state != "DEAD":
             return
-        if info.node_id == self.node_id:
+        if info.node_id == self.node_id and not self.stop.is_set():
             logger.error("The raylet ends: the cluster has declared this node dead. %s", info.death_message)
             self.stop.set()
             return
