@@ -21,6 +21,7 @@ import ray._private.worker  # noqa: F401 - tasks call ray.get and f.remote; impo
 from ray._core.common.messages import Fork
 from ray._core.raylet import zygote
 from ray._core.worker.main import run
+from ray._core.worker.process_title import ProcessTitle
 
 
 def run_child(request: Fork) -> NoReturn:
@@ -28,6 +29,7 @@ def run_child(request: Fork) -> NoReturn:
     if request.role == "agent":
         from ray._core.agent import main as agent  # here, so that the zygote's memory has no asyncio in it
 
+        ProcessTitle().show("Agent")
         agent.main(request.argv)
         raise SystemExit
     if request.role == "exec":

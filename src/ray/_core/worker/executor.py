@@ -21,6 +21,7 @@ from ray._core.wire.reactor import Connection, Waiter
 from ray._core.worker.actor_runtime import ActorRuntime
 from ray._core.worker.invocation import ActorExit, Call, Invoker, current, raiser
 from ray._core.worker.output import WorkerOutput
+from ray._core.worker.process_title import IDLE, ProcessTitle
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
@@ -34,6 +35,8 @@ class Executor:
     def __init__(self, core: CoreWorker) -> None:
         self._core = core
         self._output = WorkerOutput()
+        self._title = ProcessTitle()
+        self._idle_title = IDLE
         self.invoker = Invoker(core, self._output)
         self.actor: ActorRuntime | None = None
         self._templates: dict[tuple[Connection, int], m.TaskTemplate] = {}
@@ -79,6 +82,7 @@ class Executor:
                 else:
                     job = self._queue.popleft()
             if job is None:
+                self._title.show(self._idle_title)
                 core.reactor.wait(self._waiter)
                 continue
             try:
@@ -90,6 +94,8 @@ class Executor:
         if isinstance(message, m.PushTask):
             self._execute(connection, message)
             return
+        self._idle_title = message.spec.class_name
+        self._title.show(self._idle_title)
         self.actor = ActorRuntime(self._core, self.invoker, self.end)
         self.actor.create(connection, message)
         if self.actor.is_async:
@@ -110,6 +116,7 @@ class Executor:
     def _watch(self) -> None:
         """The follower leads, so a task has run for a millisecond; look again when it would count as slow. Locked."""
         running = self._running
+        self._title.show_short()
         if running is None or self.actor is not None:
             return
 
@@ -128,6 +135,7 @@ class Executor:
         call = self._call(connection, push)
         self._core.namespace = call.template.namespace or self._core.namespace
         self._running = push
+        self._title.show(call.template.name)
         try:
             if self.actor is not None:
                 self.invoker.run(call, push, self.actor.method(call.template))

@@ -6,7 +6,6 @@ output of C libraries and child processes is marked as exactly as Python's.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from typing import Any
@@ -24,11 +23,12 @@ class WorkerOutput:
     def __init__(self) -> None:
         self.name = ""
         self._job_id = b""
-        self._streams: list[Any] = [sys.stdout, sys.stderr]
+        streams: list[Any] = [sys.stdout, sys.stderr]
         # Line by line, so that what a task printed is with the system when the process dies. By default a file is
         # written in blocks, and `os._exit` or a signal loses the last one.
-        for stream in self._streams:
+        for stream in streams:
             stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+        self._flushes = [stream.flush for stream in streams]
 
     def announce(self, job_id: bytes, kind: str, name: str) -> None:
         """What follows in both files is of this job, and of this task or actor (kind: log_markers.TASK or ACTOR)."""
@@ -37,12 +37,16 @@ class WorkerOutput:
         if job_id != self._job_id:
             mark = log_markers.marker(log_markers.JOB, job_id.hex()) + mark
         for descriptor in (1, 2):
-            with contextlib.suppress(OSError):  # user code has closed it: nothing is printed there any more
+            try:
                 os.write(descriptor, mark)
+            except OSError:  # user code has closed it: nothing is printed there any more
+                continue
         self.name, self._job_id = name, job_id
 
     def flush(self) -> None:
-        """Hand a last line without newline to the system. Without anything to flush: 0.2 µs."""
-        for stream in self._streams:
-            with contextlib.suppress(ValueError, OSError):  # closed by user code, or the disk is full
-                stream.flush()
+        """Hand a last line without newline to the system. Without anything to flush: 0.25 µs."""
+        for flush in self._flushes:
+            try:
+                flush()
+            except (ValueError, OSError):  # closed by user code, or the disk is full
+                continue
