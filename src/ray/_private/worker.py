@@ -119,7 +119,7 @@ def wait(
         raise ValueError("Wait requires a list of unique ObjectRefs.")
     if not 0 < num_returns <= len(ray_waitables):
         raise ValueError(f"num_returns is between 1 and {len(ray_waitables)} (the number of refs), not {num_returns}.")
-    return core.wait(ray_waitables, num_returns, timeout)
+    return core.wait(ray_waitables, num_returns, timeout, fetch_local)
 
 
 def remote(*args: Any, **options: Any) -> Any:

@@ -854,9 +854,13 @@ class ObjectsSealed(Message, tag=133):
 
 
 class FreeObjects(Message, tag=134):
-    """owner > R of a node with a copy, batched. Repeating or losing it (node gone) does no harm."""
+    """owner > R of a node with a copy, batched. Repeating or losing it (node gone) does no harm.
+
+    `node_id`: where the copies are; the owner's own raylet passes it on. b"": at whoever receives this.
+    """
 
     object_ids: list[bytes]
+    node_id: bytes = b""
 
 
 class SlabSpaceFreed(Message, tag=135):
@@ -866,7 +870,7 @@ class SlabSpaceFreed(Message, tag=135):
 
 
 class PullObject(Request, tag=136):
-    """C > R: bring a copy here. Answer: ObjectLocal, or Failed("lost", "full")."""
+    """C > R: bring a copy here. Answer: ObjectLocal, or Failed("lost": no node has it, "full": no room here)."""
 
     object_id: bytes
     locations: list[StoreLocation]

@@ -15,6 +15,9 @@ class ExtentAllocator:
         self.live: dict[int, int] = {}
         self._holes: list[tuple[int, int]] = [(0, size // PAGE * PAGE)]  # (offset, size), by offset
 
+    def __repr__(self) -> str:
+        return f"<ExtentAllocator {self.used} of {self.size} bytes in use>"
+
     def allocate(self, size: int) -> tuple[int, int] | None:
         """(offset, size rounded up to pages), or None when no hole is large enough."""
         size = max(-(-size // PAGE) * PAGE, PAGE)

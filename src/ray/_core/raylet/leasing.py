@@ -234,6 +234,7 @@ class LeaseManager:
 
     def _views_changed(self, _: aio.Connection, message: m.ResourceViews) -> None:
         if self.view.update(message.views):
+            self._raylet.objects.transfer.nodes_changed()
             self.reconsider()
 
     def reconsider(self) -> None:

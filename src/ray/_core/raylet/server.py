@@ -92,6 +92,7 @@ class Raylet:
         with open(self.arena_path, "xb") as file:
             os.chmod(self.arena_path, 0o600)
             file.truncate(self.objects.extents.size)
+        self.objects.start(self.arena_path)
         await self._start_zygote()
         await aio.serve_unix(self, socket.socket(fileno=self.settings["listen_fd"]))
         token = auth.load_token(self.config.enable_token_auth)
@@ -353,6 +354,8 @@ class Raylet:
             self.stop.set()
             return
         self.leases.view.remove(info.node_id)
+        self.objects.transfer.node_died(info.node_id)
+        self.objects.transfer.nodes_changed()
         self.leases.reconsider()
 
 

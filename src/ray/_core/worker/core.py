@@ -29,14 +29,30 @@ from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.object_ref import ObjectRef
-from ray._core.worker.objects import Entry, Lending, error_value
+from ray._core.worker.objects import Arrival, Entry, Lending, error_value
 from ray._core.worker.ref_generator import ObjectRefGenerator
+from ray._core.worker.remote_objects import RemoteObjects
 from ray._core.worker.streams import OpenStream, Streams
 from ray._core.worker.submitter import Submitter, Template
 from ray._core.worker.unread_errors import UnreadErrors
 
 IDLE_DRAIN_S = 0.1
 """A process that does nothing counts dropped refs this often: dropping one must not cost a system call."""
+
+
+class _Delivery:
+    """Calls back when a value has arrived; see `objects.Arrival`."""
+
+    __slots__ = ("_callback", "fails_fast")
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
+        self.fails_fast = False
+
+    def arrived(self) -> None:
+        self._callback()
+
+    finish = arrived
 
 
 class CoreWorker:
@@ -52,6 +68,7 @@ class CoreWorker:
         self.released: deque[bytes] = deque()
         self._drains = False
         self.lending = Lending(self)
+        self.remote = RemoteObjects(self)
         self.submitter = Submitter(self)
         self.actors = Actors(self)
         self.streams = Streams(self)
@@ -257,6 +274,8 @@ class CoreWorker:
             case m.RemoveBorrower():
                 for key in message.object_ids:
                     self.unlend(key, message.borrower_id)
+            case m.AddLocation() | m.ObjectLost():
+                self.remote.received(message)
             case m.RevokeLease():
                 self.submitter.leases.revoked(message.lease_id)
             case m.NodeChanged():
@@ -377,7 +396,7 @@ class CoreWorker:
         if entry.owner is not None:
             self.lending.give_back(key, entry)
         elif value is not None and value.location is not None:
-            self.raylet.send(m.FreeObjects([key]))
+            self.remote.free(key, entry)
         elif value is not None and value.is_error and not entry.seen:
             self.unread_errors.report(value)
         for inner in entry.inner:
@@ -388,14 +407,21 @@ class CoreWorker:
         entry = self.objects.get(key)
         if entry is None:  # nobody wants it any more
             if value.location is not None:
-                self.raylet.send(m.FreeObjects([key]))
+                self.remote.free_at({value.location.node_id}, key)
             elif value.is_error:
                 self.unread_errors.report(value)
             return
         entry.value = value
-        if value.is_error and (entry.waiters or entry.callbacks):
+        if value.is_error and (entry.waiters or entry.callbacks or entry.arrivals):
             entry.seen = True
-        waiters, entry.waiters = entry.waiters, []
+        waiters: list[Arrival] = [*entry.waiters]
+        entry.waiters = []
+        if entry.arrivals:
+            if value.location is None or self.remote.is_here(entry):
+                waiters += entry.arrivals
+                entry.arrivals = []
+            else:
+                self.remote.bring(key, entry)
         for waiter in waiters:
             if value.is_error and waiter.fails_fast:
                 waiter.finish()
@@ -490,12 +516,14 @@ class CoreWorker:
             self.raylet.send(m.ReleaseSlab(empty))
 
     def load(self, ref: ObjectRef[Any], value: m.Value) -> Any:
-        """Deserialize; an error value is raised. Views of the arena hold `ref`."""
+        """Deserialize, once it is on this node; an error value is raised. Views of the arena hold `ref`. Not locked."""
+        where = value.location
+        if value.blob is None and (where is None or where.node_id != self.node.node_id):
+            value, where = self._brought(ref)
         if value.blob is not None:
             result = serialization.deserialize(value.blob)
         else:
-            assert value.location is not None
-            where = value.location
+            assert where is not None
             view = serialization.pinned_view(self.arena.map, where.offset, where.size, ref)
             result = serialization.deserialize(view)
         if value.contained:
@@ -508,6 +536,16 @@ class CoreWorker:
             raise error.as_instanceof_cause() if isinstance(error, RayTaskError) else error
         return result
 
+    def _brought(self, ref: ObjectRef[Any]) -> tuple[m.Value, m.StoreLocation | None]:
+        """The value once it can be read on this node, and where it lies here."""
+        self._await([ref], 1, None)
+        entry = self.objects[ref.binary()]
+        problem, entry.problem = entry.problem, None
+        if problem is not None:
+            raise problem
+        assert entry.value is not None
+        return entry.value, entry.here or entry.value.location
+
     def _mark_seen(self, refs: list[ObjectRef[Any]]) -> None:
         """Their errors, if they are any, are known to the user."""
         for ref in refs:
@@ -518,7 +556,8 @@ class CoreWorker:
     def get(self, refs: list[ObjectRef[Any]], timeout_s: float | None) -> list[Any]:
         """Values in order. One that failed is raised, even while others are not ready. Raises GetTimeoutError."""
         self._await(refs, len(refs), timeout_s, fails_fast=True)
-        values = [self.objects[ref.binary()].value for ref in refs]
+        entries = [self.objects[ref.binary()] for ref in refs]
+        values = [entry.value if self.remote.is_here(entry) else None for entry in entries]
         if any(value is None for value in values):
             for ref, value in zip(refs, values, strict=True):
                 if value is not None and value.is_error:
@@ -527,20 +566,28 @@ class CoreWorker:
             raise GetTimeoutError(f"{missing} of {len(refs)} objects were not ready within {timeout_s} s.")
         return [self.load(ref, value) for ref, value in zip(refs, values, strict=True) if value is not None]
 
-    def wait(self, refs: list[Any], num_returns: int, timeout_s: float | None) -> tuple[list[Any], list[Any]]:
-        """Refs and generators; a generator is ready when its next item is, or at its end."""
-        self._await(refs, num_returns, timeout_s)
-        ready = [ref for ref in refs if self._is_ready(ref)][:num_returns]
+    def wait(
+        self, refs: list[Any], num_returns: int, timeout_s: float | None, fetch_local: bool = True
+    ) -> tuple[list[Any], list[Any]]:
+        """Refs and generators; a generator is ready when its next item is, or at its end.
+
+        `fetch_local`: values are brought to this node, and are ready only then.
+        """
+        self._await(refs, num_returns, timeout_s, fetch_local=fetch_local)
+        ready = [ref for ref in refs if self._is_ready(ref, fetch_local)][:num_returns]
         self._mark_seen([ref for ref in ready if type(ref) is ObjectRef])
         chosen = set(ready)
         return ready, [ref for ref in refs if ref not in chosen]
 
-    def _is_ready(self, ref: Any) -> bool:
+    def _is_ready(self, ref: Any, fetch_local: bool) -> bool:
         if type(ref) is ObjectRefGenerator:
             return ref._stream.is_ready
-        return self.objects[ref.binary()].value is not None
+        entry = self.objects[ref.binary()]
+        return self.remote.is_here(entry) if fetch_local else entry.value is not None
 
-    def _await(self, refs: list[Any], count: int, timeout_s: float | None, fails_fast: bool = False) -> None:
+    def _await(
+        self, refs: list[Any], count: int, timeout_s: float | None, fails_fast: bool = False, fetch_local: bool = True
+    ) -> None:
         """Wait until `count` of `refs` are ready (or one has failed, with `fails_fast`), or the time is over."""
         pending: list[Entry | OpenStream] = []
         with self.lock:
@@ -556,6 +603,9 @@ class CoreWorker:
                 if entry.value is None:
                     pending.append(entry)
                     self.fetch(ref.binary(), entry)
+                elif fetch_local and not self.remote.is_here(entry):
+                    pending.append(entry)
+                    self.remote.bring(ref.binary(), entry)
             needed = count - (len(refs) - len(pending))
             if needed <= 0:
                 return
@@ -563,7 +613,10 @@ class CoreWorker:
                 return
             waiter = Waiter(self.reactor, needed, fails_fast)
             for slot in pending:
-                slot.waiters.append(waiter)
+                if fetch_local and isinstance(slot, Entry):
+                    slot.arrivals = [*slot.arrivals, waiter]
+                else:
+                    slot.waiters.append(waiter)
         try:
             self.block(waiter, timeout_s)
         finally:
@@ -571,6 +624,8 @@ class CoreWorker:
                 for slot in pending:
                     if waiter in slot.waiters:
                         slot.waiters.remove(waiter)
+                    elif isinstance(slot, Entry) and slot.arrivals:
+                        slot.arrivals = [other for other in slot.arrivals if other is not waiter]
 
     def block(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool = True) -> None:
         """Wait; a task that waits longer than the grace lends its CPU and hands back what it has not started."""
@@ -598,20 +653,25 @@ class CoreWorker:
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         future: Future[Any] = Future()
 
-        def deliver(value: m.Value) -> None:
+        def deliver() -> None:
             try:
+                value = self.objects[ref.binary()].value
+                assert value is not None
                 future.set_result(self.load(ref, value))
             except BaseException as error:
                 future.set_exception(error)
 
         with self.lock:
             entry = self.objects[ref.binary()]
-            if entry.value is None:
-                self.fetch(ref.binary(), entry)
-                entry.callbacks.append(deliver)
+            if not self.remote.is_here(entry):
+                entry.arrivals = [*entry.arrivals, _Delivery(deliver)]
+                if entry.value is None:
+                    self.fetch(ref.binary(), entry)
+                else:
+                    self.remote.bring(ref.binary(), entry)
                 self.reactor.flush()
                 return future
-        deliver(entry.value)
+        deliver()
         return future
 
     # ---------------------------------------------------------- tasks

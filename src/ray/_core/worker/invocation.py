@@ -128,8 +128,8 @@ class Invoker:
             entry = core.objects.get(dep.object_id)
             if entry is None:
                 entry = core.objects[dep.object_id] = Entry(dep.owner)
-            if entry.value is None:
-                entry.value = dep.value
+            if entry.value is None and (dep.value.blob is not None or dep.value.location is not None):
+                core.resolve(dep.object_id, dep.value)
             entry.held += 1
             ref: ObjectRef[Any] = core.new_ref(dep.object_id, entry.owner)
         return core.load(ref, dep.value)

@@ -8,7 +8,7 @@ confirmed the borrower; so no interleaving of messages frees it early.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ray._core.common import messages as m
 from ray._core.common.errors import ObjectLostError, OwnerDiedError
@@ -24,18 +24,37 @@ def error_value(error: BaseException) -> m.Value:
     return m.Value(blob=serialization.serialize_error(error).to_blob(), is_error=True)
 
 
+_NONE: Any = ()
+"""An empty list that takes no memory; replaced, never changed."""
+
+
+class Arrival(Protocol):
+    """What waits for a value's arrival, such as a `Waiter`."""
+
+    fails_fast: bool
+
+    def arrived(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+
 class Entry:
     """One object. `owner` None: owned here. `held` counts pending tasks and containers, `lent` names borrowers."""
 
     __slots__ = (
+        "arrivals",
         "asked",
         "callbacks",
+        "copies",
         "held",
+        "here",
         "inner",
+        "is_coming",
         "lent",
         "local",
         "on_free",
         "owner",
+        "problem",
         "registered",
         "seen",
         "value",
@@ -50,6 +69,16 @@ class Entry:
         self.value: m.Value | None = None
         self.inner: list[bytes] = []
         self.waiters: list[Waiter] = []
+        """Who waits until the value is known, wherever it lies."""
+        self.arrivals: list[Arrival] = _NONE
+        """Who waits until the value can be read on this node."""
+        self.copies: list[m.StoreLocation] = _NONE
+        """Of an owned object: where it lies besides `value.location`."""
+        self.here: m.StoreLocation | None = None
+        """The copy on this node of a value that lies on another."""
+        self.is_coming = False
+        self.problem: Exception | None = None
+        """Why the value could not be brought here, for the next who reads it."""
         self.callbacks: list[Callable[[m.Value], None]] = []
         self.on_free: Callable[[], None] | None = None
         """Called once nobody needs the object any more (an actor then ends)."""

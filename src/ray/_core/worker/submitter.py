@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
 
 _template_ids = itertools.count(1)
+UNKNOWN = m.Value()
+"""In place of an argument's value that was lost after the task had become ready: the worker asks the owner."""
 _NO_ARGS = serialization.serialize(((), {})).to_blob()
 
 
@@ -258,9 +260,8 @@ class Submitter:
         deps = []
         for slot, ref in record.packed.deps:
             entry = self._core.objects[ref.binary()]
-            assert entry.value is not None
             owner = entry.owner or self._core.address
-            deps.append(m.Dep(slot, ref.binary(), owner, entry.value))
+            deps.append(m.Dep(slot, ref.binary(), owner, entry.value or UNKNOWN))
         push = m.PushTask(record.task_id, template.template_id, record.packed.blob, deps, record.attempt)
         if template.num_returns == STREAMING:
             push.items_held, push.items_taken = self._core.streams.progress(record.task_id, connection)

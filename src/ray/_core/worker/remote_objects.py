@@ -1,0 +1,134 @@
+"""Objects whose value lies on another node: brought here, kept track of, found again when a copy is lost.
+
+Floor: worker. All methods are locked. The owner knows where the copies are; whoever needs a value asks its raylet for
+a copy and tells the owner of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ray._core.common import messages as m
+from ray._core.common.errors import LocalRayletDiedError, ObjectLostError, ObjectStoreFullError
+from ray._core.worker.objects import Entry, error_value
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+
+
+class RemoteObjects:
+    def __init__(self, core: CoreWorker) -> None:
+        self._core = core
+
+    # ---------------------------------------------------------- bringing a value here
+
+    def is_here(self, entry: Entry) -> bool:
+        """Whether the value can be read without waiting (or the error that stands in its place)."""
+        value = entry.value
+        if value is None:
+            return False
+        where = value.location
+        if where is None or entry.here is not None or entry.problem is not None:
+            return True
+        return where.node_id == self._core.node.node_id
+
+    def bring(self, key: bytes, entry: Entry) -> None:
+        """Have the raylet pull a copy, once however many wait for it; `entry.arrivals` hear of its end."""
+        value = entry.value
+        if entry.is_coming or value is None or value.location is None:
+            return
+        entry.is_coming = True
+        places = [value.location, *entry.copies]
+        owner = entry.owner or self._core.address
+        request = m.PullObject(object_id=key, locations=places, owner=owner)
+        self._core.watch_nodes()
+        self._core.raylet.request(request, lambda reply: self._came(key, owner, places, reply))
+
+    def _came(self, key: bytes, owner: m.Address, places: list[m.StoreLocation], reply: Any) -> None:
+        entry = self._core.objects.get(key)
+        if isinstance(reply, m.ObjectLocal):
+            here = m.StoreLocation(self._core.node.node_id, reply.offset, reply.size)
+            self._tell(owner, m.AddLocation(key, here))  # even if nobody here wants it any more: the owner frees it
+            if entry is not None:
+                entry.here, entry.is_coming = here, False
+                self.arrived(entry)
+            return
+        if entry is None:
+            return
+        entry.is_coming = False
+        if reply.kind == "lost":
+            for place in places:
+                self._tell(owner, m.ObjectLost(key, place.node_id))
+            if entry.owner is not None:  # the owner finds another copy, makes it again, or says why it cannot
+                entry.value, entry.asked = None, False
+                self._core.fetch(key, entry)
+        else:
+            if reply.kind == "full":
+                entry.problem = ObjectStoreFullError(f"Object {key.hex()} cannot be brought here. {reply.message}")
+            else:
+                entry.problem = LocalRayletDiedError()
+            self.arrived(entry)
+
+    def _tell(self, owner: m.Address, message: m.AddLocation | m.ObjectLost) -> None:
+        if owner.worker_id == self._core.worker_id:
+            self.received(message)
+            return
+        try:
+            self._core.peer(owner).send(message)
+        except OSError:  # the owner has ended, and its objects with it: `fetch` says so to whoever waits
+            return
+
+    def arrived(self, entry: Entry) -> None:
+        """The value is here: wake whoever waits for that."""
+        arrivals, entry.arrivals = entry.arrivals, []
+        for waiter in arrivals:
+            waiter.arrived()
+
+    # ---------------------------------------------------------- the owner's directory
+
+    def received(self, message: m.AddLocation | m.ObjectLost) -> None:
+        """A holder tells of a copy, or of one that is gone."""
+        key = message.object_id
+        entry = self._core.objects.get(key)
+        if isinstance(message, m.ObjectLost):
+            if entry is not None:
+                self._lost(key, entry, message.node_id)
+        elif entry is None or entry.value is None or entry.value.location is None:
+            self.free_at({message.location.node_id}, key)
+        elif message.location.node_id != entry.value.location.node_id:
+            entry.copies = [copy for copy in entry.copies if copy.node_id != message.location.node_id]
+            entry.copies.append(message.location)
+
+    def free(self, key: bytes, entry: Entry) -> None:
+        """Nobody needs an object of ours any more: free every copy of it."""
+        value = entry.value
+        if value is not None and value.location is not None:
+            self.free_at({place.node_id for place in (value.location, *entry.copies)}, key)
+
+    def free_at(self, node_ids: set[bytes], key: bytes) -> None:
+        for node_id in node_ids:
+            self._core.raylet.send(m.FreeObjects([key], node_id))
+
+    def _lost(self, key: bytes, entry: Entry, node_id: bytes) -> None:
+        """The copy on that node cannot be had: others take its place, or the object is lost."""
+        value = entry.value
+        if value is None or value.location is None:
+            return  # it is being made again already
+        places = [value.location, *entry.copies]
+        left = [place for place in places if place.node_id != node_id]
+        if len(left) == len(places):
+            return  # known before
+        if left:
+            entry.value = msgspec.structs.replace(value, location=left[0])
+            entry.copies = left[1:]
+            if entry.arrivals:
+                self.bring(key, entry)
+            return
+        entry.copies, entry.here = [], None
+        self._core.resolve(key, error_value(self._loss(key, node_id)))
+
+    def _loss(self, key: bytes, node_id: bytes) -> ObjectLostError:
+        where = f"Its only copy was on node {node_id.hex()}, which has died."
+        return ObjectLostError(key.hex(), detail=f"{where} Put it again, or make it in a task, which can run again.")
