@@ -1,55 +1,325 @@
-"""Helpers that third-party tests import."""
+"""Helpers that Ray's own tests and third parties' import from here. What concerns processes is in `process_tests`."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import contextlib
+import fnmatch
+import os
+import socket
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import ray
+from ray._common.network_utils import find_free_port, parse_address
+from ray._common.test_utils import (
+    DEFAULT_DRIVER_TIMEOUT_SECONDS,
+    SignalActor,
+    run_string_as_driver,
+    wait_for_condition,
+)
+from ray._private.gcs_pubsub import GcsErrorSubscriber, GcsLogSubscriber
+from ray._private.process_tests import (
+    check_call_ray,
+    check_call_subprocess,
+    kill_process_by_name,
+    run_string_as_driver_nonblocking,
+    run_string_as_driver_stdout_stderr,
+    wait_for_children_of_pid,
+    wait_for_children_of_pid_to_exit,
+    wait_for_pid_to_exit,
+)
 
-def wait_for_condition(
-    condition_predictor: Callable[..., bool],
+_ANY_NUMBER = 10**6
+
+
+# ------------------------------------------------------------------ waiting
+
+
+def wait_for_assertion(
+    assertion_predictor: Callable[..., Any],
     timeout: float = 10,
-    retry_interval_ms: int = 100,
+    retry_interval_ms: float = 100,
     raise_exceptions: bool = False,
     **kwargs: Any,
 ) -> None:
-    """Call the predicate again and again until it says True.
+    """Call the function, which asserts, until it does not raise; its last AssertionError when the time is over."""
+
+    def passes() -> bool:
+        assertion_predictor(**kwargs)
+        return True
+
+    try:
+        wait_for_condition(passes, timeout, retry_interval_ms, raise_exceptions)
+    except RuntimeError:
+        assertion_predictor(**kwargs)  # once more, to raise what is still wrong
+
+
+def wait_until_succeeded_without_exception(
+    func: Callable[..., Any],
+    exceptions: tuple[type[BaseException], ...],
+    *args: Any,
+    timeout_ms: float = 1000,
+    retry_interval_ms: float = 100,
+    raise_last_ex: bool = False,
+) -> bool:
+    """Call `func(*args)` until it raises none of `exceptions`.
+
+    Returns:
+        Whether that came about in time.
+    Raises:
+        Exception: it did not, and `raise_last_ex` is set; the text tells the last exception.
+    """
+    deadline_at_s = time.monotonic() + timeout_ms / 1000
+    while True:
+        try:
+            func(*args)
+            return True
+        except exceptions as error:
+            if time.monotonic() >= deadline_at_s:
+                if raise_last_ex:
+                    raise Exception(f"Timed out while testing, {traceback.format_exc()}") from error
+                return False
+            time.sleep(retry_interval_ms / 1000)
+
+
+def wait_until_server_available(address: str, timeout_ms: float = 5000, retry_interval_ms: float = 100) -> bool:
+    """Whether somebody accepts connections at "host:port" within the time."""
+    parsed = parse_address(address)
+    if parsed is None:
+        raise ValueError(f'An address is "host:port", not {address!r}.')
+    deadline_at_s = time.monotonic() + timeout_ms / 1000
+    while True:
+        try:
+            socket.create_connection((parsed[0], int(parsed[1])), timeout=1).close()
+            return True
+        except OSError:
+            if time.monotonic() >= deadline_at_s:
+                return False
+            time.sleep(retry_interval_ms / 1000)
+
+
+# ------------------------------------------------------------------ actors, nodes, objects
+
+
+def kill_actor_and_wait_for_failure(actor: Any, timeout: float = 10, retry_interval_ms: float = 100) -> None:
+    """Kill an actor for good, and wait until the cluster says that it is dead.
+
+    Raises:
+        RuntimeError: it does not say so in time.
+    """
+    from ray._core.common import messages as m
+    from ray._private.auto_init_hook import connected_core
+
+    ray.kill(actor)
+    request = m.GetActor(actor_id=actor._actor_id.binary())
+
+    def is_dead() -> bool:
+        info = connected_core().ask_gcs(request).info
+        return info is None or info.state == "DEAD"
+
+    wait_for_condition(is_dead, timeout, retry_interval_ms)
+
+
+def get_actor_node_id(actor_handle: Any) -> str:
+    """Where the actor runs: its node's id in hex."""
+    node_id: str = ray.get(actor_handle.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
+    return node_id
+
+
+def get_other_nodes(cluster: Any, exclude_head: bool = False) -> list[Any]:
+    """The nodes of a `Cluster` that this driver is not connected to; without the head, if asked."""
+    from ray._private.worker import global_worker
+
+    here = global_worker.current_node_id.hex()
+    return [node for node in cluster.list_all_nodes() if node.node_id != here and not (exclude_head and node.head)]
+
+
+def get_non_head_nodes(cluster: Any) -> list[Any]:
+    return [node for node in cluster.list_all_nodes() if not node.head]
+
+
+def put_object(obj: Any, use_ray_put: bool) -> Any:
+    """A ref to `obj`: by `ray.put`, or as the result of a task."""
+    return ray.put(obj) if use_ray_put else ray.remote(lambda: obj).remote()
+
+
+# ------------------------------------------------------------------ what the cluster says
+
+
+def init_error_pubsub() -> GcsErrorSubscriber:
+    """A subscription to the cluster's error events, for `get_error_message`."""
+    subscriber = GcsErrorSubscriber(ray.get_runtime_context().gcs_address)
+    subscriber.subscribe()
+    return subscriber
+
+
+def get_error_message(
+    subscriber: GcsErrorSubscriber, num: float = _ANY_NUMBER, error_type: str | None = None, timeout: float = 20
+) -> list[dict[str, Any]]:
+    """Events until there are `num`, or `timeout` seconds are over.
 
     Args:
-        timeout: seconds.
-        raise_exceptions: an exception of the predicate is raised at once; else it counts as False.
-    Raises:
-        RuntimeError: the time is over; the text tells the last exception.
+        error_type: only those of this `type`.
     """
     deadline_at_s = time.monotonic() + timeout
-    last: Exception | None = None
-    while time.monotonic() < deadline_at_s:
-        try:
-            if condition_predictor(**kwargs):
-                return
-        except Exception as error:
-            if raise_exceptions:
-                raise
-            last = error
-        time.sleep(retry_interval_ms / 1000)
-    said = f" Last exception: {last!r}" if last else ""
-    raise RuntimeError(f"The condition wasn't met before the timeout expired ({timeout} s).{said}") from last
+    events: list[dict[str, Any]] = []
+    while len(events) < num and (left_s := deadline_at_s - time.monotonic()) > 0:
+        _, event = subscriber.poll(timeout=left_s)
+        if event is not None and error_type in (None, event["type"]):
+            events.append(event)
+    return events
 
 
-def run_string_as_driver(driver_script: str, env: Mapping[str, str] | None = None, encode: str = "utf-8") -> str:
-    """Run a script in a process of its own; its output. Raises CalledProcessError when it fails."""
-    done = subprocess.run(
-        [sys.executable, "-"],
-        input=driver_script.encode(encode),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=None if env is None else dict(env),
-        check=False,
-    )
-    output = done.stdout.decode(encode, "replace")
-    if done.returncode:
-        raise subprocess.CalledProcessError(done.returncode, done.args, output)
-    return output
+def init_log_pubsub() -> GcsLogSubscriber:
+    """A subscription to what all workers print, for `get_log_data` and its kin."""
+    subscriber = GcsLogSubscriber(ray.get_runtime_context().gcs_address)
+    subscriber.subscribe()
+    return subscriber
+
+
+def get_log_data(
+    subscriber: GcsLogSubscriber,
+    num: float = _ANY_NUMBER,
+    timeout: float = 20,
+    job_id: str | None = None,
+    matcher: Callable[[str], bool] | None = None,
+) -> list[dict[str, Any]]:
+    """Batches of lines until there are `num` lines, or `timeout` seconds are over.
+
+    Args:
+        job_id: only lines of this job, in hex.
+        matcher: only batches with such a line.
+    """
+    deadline_at_s = time.monotonic() + timeout
+    found: list[dict[str, Any]] = []
+    while sum(len(batch["lines"]) for batch in found) < num and (left_s := deadline_at_s - time.monotonic()) > 0:
+        batch = subscriber.poll(timeout=left_s)
+        if not batch or (job_id is not None and batch["job"] != job_id):
+            continue
+        if matcher is None or any(matcher(line) for line in batch["lines"]):
+            found.append(batch)
+    return found
+
+
+def get_log_message(subscriber: GcsLogSubscriber, *args: Any, **kwargs: Any) -> list[list[str]]:
+    """The lines of `get_log_data`, batch by batch."""
+    return [batch["lines"] for batch in get_log_data(subscriber, *args, **kwargs)]
+
+
+def get_log_sources(subscriber: GcsLogSubscriber, *args: Any, **kwargs: Any) -> set[str]:
+    """The process ids that `get_log_data` has lines of."""
+    return {batch["pid"] for batch in get_log_data(subscriber, *args, **kwargs)}
+
+
+def get_log_batch(subscriber: GcsLogSubscriber, num: int, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+    """`num` batches of lines, or what came in time."""
+    return get_log_data(subscriber, num, *args, **kwargs)[:num]
+
+
+# ------------------------------------------------------------------ small things
+
+
+def generate_system_config_map(**kwargs: Any) -> dict[str, Any]:
+    """Arguments of `ray.init` that set these settings."""
+    return {"_system_config": kwargs}
+
+
+def same_elements(elems_a: Iterable[Any], elems_b: Iterable[Any]) -> bool:
+    """Whether both have the same elements, in any order; they need not be hashable."""
+    left, right = list(elems_a), list(elems_b)
+    for element in left:
+        if element not in right:
+            return False
+        right.remove(element)
+    return not right
+
+
+def recursive_fnmatch(dirpath: str, pattern: str) -> list[str]:
+    """Paths of files under a directory whose names match."""
+    found: list[str] = []
+    for root, _, names in os.walk(dirpath):
+        found += [os.path.join(root, name) for name in fnmatch.filter(names, pattern)]
+    return found
+
+
+def format_web_url(url: str) -> str:
+    """`url` with a scheme, and with 127.0.0.1 for localhost."""
+    url = url.replace("localhost", "127.0.0.1")
+    return url if url.startswith("http://") else f"http://{url}"
+
+
+def get_current_unused_port() -> int:
+    return find_free_port()
+
+
+@contextlib.contextmanager
+def chdir(d: str) -> Iterator[None]:
+    """Another working directory for a block."""
+    before = os.getcwd()
+    os.chdir(d)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def client_test_enabled() -> bool:
+    """Whether the tests run through Ray Client."""
+    return os.environ.get("RAY_CLIENT_MODE") == "1"
+
+
+def external_redis_test_enabled() -> bool:
+    """Whether the tests run against a Redis of their own."""
+    return os.environ.get("TEST_EXTERNAL_REDIS") == "1"
+
+
+def redis_replicas() -> int:
+    return int(os.environ.get("TEST_EXTERNAL_REDIS_REPLICAS", "1"))
+
+
+def redis_sentinel_replicas() -> int:
+    return int(os.environ.get("TEST_EXTERNAL_REDIS_SENTINEL_REPLICAS", "2"))
+
+
+def get_gpu_visible_devices_env_var() -> str:
+    return "CUDA_VISIBLE_DEVICES"
+
+
+def reset_autoscaler_v2_enabled_cache() -> None:
+    """There is no cache to reset: nothing here remembers which autoscaler runs."""
+
+
+def _absent(name: str, why: str) -> Callable[..., Any]:
+    """A helper that can be imported, as fixtures of Ray's tests do, and that says why it cannot be used."""
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"ray._private.test_utils.{name} is not available in pure-ray: {why}.")
+
+    refuse.__name__ = name
+    return refuse
+
+
+_NO_REDIS = "no Redis server comes with it; start one, and pass its address to `ray start --redis-address`"
+get_redis_cli = _absent("get_redis_cli", _NO_REDIS)
+start_redis_instance = _absent("start_redis_instance", _NO_REDIS)
+start_redis_sentinel_instance = _absent("start_redis_sentinel_instance", _NO_REDIS)
+setup_tls = _absent("setup_tls", "make certificates by openssl, and set RAY_USE_TLS and its kin")
+teardown_tls = _absent("teardown_tls", "setup_tls makes no certificates")
+
+
+__all__ = [
+    "DEFAULT_DRIVER_TIMEOUT_SECONDS",
+    "SignalActor",
+    "check_call_ray",
+    "check_call_subprocess",
+    "kill_process_by_name",
+    "run_string_as_driver",
+    "run_string_as_driver_nonblocking",
+    "run_string_as_driver_stdout_stderr",
+    "wait_for_children_of_pid",
+    "wait_for_children_of_pid_to_exit",
+    "wait_for_condition",
+    "wait_for_pid_to_exit",
+]

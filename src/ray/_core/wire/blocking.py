@@ -81,6 +81,21 @@ class Client:
                     raise RemoteError(reply.kind, reply.message, reply.detail)
                 return reply
 
+    def next_messages(self, timeout_s: float) -> list[Any]:
+        """One-way messages, as soon as there are any; none when the time is over.
+
+        Raises:
+            ConnectionError: the peer has gone.
+        """
+        deadline_at_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                received = self._receive(deadline_at_s)
+            except TimeoutError:
+                return []
+            if received or time.monotonic() >= deadline_at_s:
+                return [message for message, _ in received]
+
     def _receive(self, deadline_at_s: float) -> list[tuple[Any, bytes]]:
         self._sock.settimeout(max(deadline_at_s - time.monotonic(), 0.001))
         data = self._sock.recv(1 << 18)

@@ -1,0 +1,1 @@
+"""Names that Ray's libraries and third parties share: not public, but imported."""

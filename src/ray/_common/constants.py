@@ -1,0 +1,5 @@
+"""Constants that libraries import."""
+
+NODE_ID_PREFIX = "node:"
+HEAD_NODE_RESOURCE_NAME = NODE_ID_PREFIX + "__internal_head__"
+RAY_WARN_BLOCKING_GET_INSIDE_ASYNC_ENV_VAR = "RAY_WARN_BLOCKING_GET_INSIDE_ASYNC"
