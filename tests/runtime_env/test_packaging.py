@@ -1,18 +1,17 @@
 """Packages of directories: which files, which name, which limit."""
 
 import io
+import itertools
 import os
+import subprocess
 import zipfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray._core.common.errors import RuntimeEnvSetupError
 from ray._private.runtime_env import packaging, uris
-from ray._private.runtime_env.excludes import Rules
-
-pathspec = pytest.importorskip("pathspec")
 
 
 def names(directory, excludes=(), **options):
@@ -103,7 +102,7 @@ def test_two_hosts_packages_of_one_name_do_not_meet():
     assert uris.directory_name("gcs://_ray_pkg_ab.tar.gz") == "_ray_pkg_ab"
 
 
-# ------------------------------------------------------------------ gitignore rules, judged by another implementation
+# ------------------------------------------------------------------ gitignore rules, judged by git
 
 PIECES = st.sampled_from(["a", "b", "ab", "*", "**", "?", "a*", "[ab]", "[!a]", "*.c", "\\*", "a.c"])
 LINES = st.builds(
@@ -113,20 +112,29 @@ LINES = st.builds(
     st.lists(PIECES, min_size=1, max_size=3),
     st.booleans(),
 )
-PATHS = st.lists(st.sampled_from(["a", "b", "ab", "a.c", "*", "c"]), min_size=1, max_size=4)
+NAMES = ("a", "b", "ab", "a.c", "*", "c")
 
 
-def excluded(rules, path):
-    """Whether a file is left out, going down from the root as the walk does."""
-    return any(rules.excludes("/".join(path[:depth]), is_dir=depth < len(path)) for depth in range(1, len(path) + 1))
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    root = tmp_path_factory.mktemp("repository")
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    for first, second, third in itertools.product(("a", "b"), ("a", "ab"), NAMES):
+        directory = root / f"d{first}" / second
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / third).touch()
+    for first, second in itertools.product(("a", "ab"), NAMES):
+        (root / first).mkdir(exist_ok=True)
+        (root / first / second).touch()
+    for name in ("b", "a.c", "*", "c"):
+        (root / name).touch()
+    return root
 
 
-@given(st.lists(LINES, max_size=4), PATHS)
-def test_rules_mean_what_git_means(lines, path):
-    theirs = pathspec.GitIgnoreSpec.from_lines(lines)
-
-    def judged(depth):
-        verdict = theirs.check_file("/".join(path[:depth]) + ("/" if depth < len(path) else "")).include
-        return bool(verdict)
-
-    assert excluded(Rules(lines), path) == any(judged(depth) for depth in range(1, len(path) + 1))
+@settings(max_examples=80, deadline=None)
+@given(lines=st.lists(LINES, min_size=1, max_size=4))
+def test_rules_mean_what_git_means(repository, lines):
+    (repository / ".gitignore").write_text("\n".join(lines) + "\n")
+    command = ["git", "-C", str(repository), "ls-files", "--others", "--exclude-standard", "-z"]
+    theirs = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\0")
+    assert names(repository) == sorted(filter(None, theirs))
