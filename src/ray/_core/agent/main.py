@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ray._core.agent.log_monitor import LogMonitor
+from ray._core.agent.runtime_envs import RuntimeEnvs
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.wire import aio, auth
@@ -40,6 +41,10 @@ class Agent:
         self.log_monitor = LogMonitor(args.log_dir, self._node_id, args.node_ip, gcs, args.resume)
         self.log_monitor.start()
         gcs.send(m.Hello(m.PROTOCOL, "agent", node_id=self._node_id, pid=os.getpid()))
+        if args.raylet_path:
+            keeps_all = configuration.load(args.config).runtime_env_skip_local_gc
+            environments = RuntimeEnvs(gcs, args.resources_dir, args.log_dir, args.node_ip, keeps_all)
+            await environments.start(args.raylet_path)
 
     # ---------------------------------------------------------- aio.Handler
 
@@ -86,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--node-id", required=True, help="hex")
     parser.add_argument("--node-ip", required=True, help="shown before lines on drivers of other nodes")
     parser.add_argument("--log-dir", required=True, help="where the workers write")
+    parser.add_argument("--raylet-path", default="", help="socket of the raylet, for runtime environments")
+    parser.add_argument("--resources-dir", default="", help="where runtime environments lie")
     parser.add_argument("--config", default="{}", help="JSON of the cluster's settings")
     parser.add_argument("--resume", action="store_true", help="what is in the files now has been shipped already")
     args = parser.parse_args(argv)

@@ -44,6 +44,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     preload_modules: str = ""
     """Comma-separated modules which the zygote imports once for all workers."""
 
+    runtime_env_skip_local_gc: bool = False
+    """Runtime environments stay on their nodes when nothing uses them, however much room they take."""
+
     # Scheduling
     scheduler_spread_threshold: float = 0.5
     scheduler_top_k_fraction: float = 0.2

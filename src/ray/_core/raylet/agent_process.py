@@ -19,6 +19,12 @@ LEAST_LIFE_S = 5.0
 """An agent that ended sooner is started again only after this long, so that a broken one costs nearly nothing."""
 
 
+def _resources_dir(settings: dict[str, Any]) -> str:
+    """Of this node's runtime environments; nodes of one machine share the session's directory, but not these."""
+    name = "runtime_resources" if settings["is_head"] else f"runtime_resources_{settings['node_id'][:16]}"
+    return f"{settings['session_dir']}/{name}"
+
+
 class AgentProcess:
     """The agent as its raylet sees it. `pid` 0: it does not run."""
 
@@ -33,6 +39,8 @@ class AgentProcess:
             *("--node-id", settings["node_id"]),
             *("--node-ip", settings["node_ip"]),
             *("--log-dir", settings["log_dir"]),
+            *("--raylet-path", settings["raylet_path"]),
+            *("--resources-dir", _resources_dir(settings)),
             *("--config", config.encode()),
         ]
 

@@ -30,6 +30,7 @@ from ray._core.common.errors import (
     ActorUnschedulableError,
     OutOfMemoryError,
     PendingCallsLimitExceeded,
+    RuntimeEnvSetupError,
 )
 from ray._core.common.ids import object_id
 from ray._core.common.options import ActorOptions, MethodOptions
@@ -542,6 +543,8 @@ def death_error(info: m.ActorInfo) -> Exception:
             return OutOfMemoryError(text)
         case "PLACEMENT_GROUP_REMOVED":
             return ActorPlacementGroupRemoved(text)
+        case "RUNTIME_ENV":
+            return RuntimeEnvSetupError(info.death_cause)
     return ActorDiedError(
         f"The actor is dead because {info.death_cause[:1].lower()}{info.death_cause[1:]}",
         actor_id=hex_id,
