@@ -58,6 +58,20 @@ class RuntimeContext:
         """ "" for an actor without a name; None outside of actors."""
         return self._core.actor_name if self._core.actor_id else None
 
+    def is_canceled(self) -> bool:
+        """Whether the task that calls this has been cancelled. Methods of actors are not interrupted: they may ask.
+
+        Raises:
+            RuntimeError: outside of tasks, and in an asyncio actor, whose coroutines are cancelled by asyncio.
+        """
+        core = self._core
+        if core.mode == "driver":
+            raise RuntimeError("This method is only available when the process is a worker.")
+        if core.executor.actor is not None and core.executor.actor.is_async:
+            raise RuntimeError("This method is not supported in an async actor: coroutines get asyncio.CancelledError.")
+        call = core.current
+        return call is not None and call.is_canceled
+
     @property
     def current_actor(self) -> ActorHandle[Any]:
         """A weak handle on the actor that calls this. Raises RuntimeError outside of actors."""

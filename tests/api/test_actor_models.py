@@ -192,7 +192,6 @@ def test_background_tasks_of_an_async_actor_go_on():
     wait_until(lambda: ray.get(ticker.read.remote()) > 3)
 
 
-@pytest.mark.xfail(strict=True, reason="ray.cancel is not built yet")
 def test_an_async_call_that_runs_is_cancelled():
     @ray.remote
     class Sleeper:

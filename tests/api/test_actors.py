@@ -693,7 +693,6 @@ def test_an_actor_that_does_not_fit_waits_for_room():
 # --- calls that are cancelled ---
 
 
-@pytest.mark.xfail(strict=True, reason="ray.cancel is not built yet")
 def test_a_queued_call_is_cancelled(gate, tally):
     @ray.remote
     class Slow:
@@ -712,14 +711,12 @@ def test_a_queued_call_is_cancelled(gate, tally):
     assert ray.get(running) == "worked"
 
 
-@pytest.mark.xfail(strict=True, reason="ray.cancel is not built yet")
 def test_a_call_of_an_actor_is_not_cancelled_by_force():
     counter = Counter.remote()
     with pytest.raises(ValueError):
         ray.cancel(counter.add.remote(), force=True)
 
 
-@pytest.mark.xfail(strict=True, reason="ray.cancel is not built yet")
 def test_a_running_sync_call_is_told_and_ends_by_itself(gate, tally):
     @ray.remote
     class Patient:

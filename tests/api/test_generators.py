@@ -235,7 +235,6 @@ def test_a_stream_cannot_be_passed_on():
         ray.get(count.remote(stream))
 
 
-@pytest.mark.xfail(strict=True, reason="streaming generators are not built yet")
 def test_a_cancelled_stream_ends_with_the_error(gate):
     @ray.remote
     def endless():

@@ -125,7 +125,6 @@ def test_a_ray_error_raised_by_the_user_is_itself_the_class():
     assert isinstance(error.cause, RayError)
 
 
-@pytest.mark.xfail(strict=True, reason="KeyboardInterrupt in a task is a TaskCancelledError; not built yet")
 def test_base_exceptions_are_reported_too():
     error = _error_of(fail.options(max_retries=0).remote(KeyboardInterrupt()))
     assert isinstance(error, TaskCancelledError)

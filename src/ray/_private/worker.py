@@ -164,13 +164,26 @@ def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
 
 
 @_hook.client_mode_hook
-def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
-    """Cancel the task that makes `ref`. Raises TypeError for anything but a ref."""
+def cancel(ref: ObjectRef[Any] | ObjectRefGenerator[Any], *, force: bool = False, recursive: bool = True) -> None:
+    """Cancel a task: one that waits never runs, one that runs gets a KeyboardInterrupt, one that has ended stays.
+
+    A coroutine of an actor is cancelled as asyncio does it; other methods run on, and may ask
+    `get_runtime_context().is_canceled()`.
+
+    Args:
+        ref: of the task's result, or the generator of a streaming task.
+        force: end the worker's process under the task.
+        recursive: cancel what the task has submitted, too.
+    Raises:
+        TypeError: neither a ref nor a generator.
+        ValueError: `force` for a method of an actor.
+    """
+    core = auto_init_core()
+    if isinstance(ref, ObjectRefGenerator):
+        ref = ref._generator_ref
     if not isinstance(ref, ObjectRef):
-        raise TypeError(f"ray.cancel() is for object refs; for actors there is ray.kill(). Got: {type(ref)}.")
-    core: Any = auto_init_core()
-    refuse(None if hasattr(core, "cancel") else "ray.cancel")
-    core.cancel(ref, force, recursive)
+        raise TypeError(f"ray.cancel() only supported for object refs. For actors, try ray.kill(). Got: {type(ref)}.")
+    core.cancellation.cancel(ref, force, recursive)
 
 
 @_hook.client_mode_hook

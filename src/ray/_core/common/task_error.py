@@ -14,6 +14,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from ray._core.common import by_value
 from ray._core.common.errors import RayError, UnserializableException
 
 _log = logging.getLogger("ray")
@@ -130,10 +131,8 @@ def _user_lines(lines: list[str]) -> list[str]:
 
 def _pickled_cause(error: RayTaskError) -> bytes:
     """The cause in a pickle of its own: a caller that cannot unpickle it still learns what it said."""
-    import cloudpickle
-
     try:
-        return bytes(cloudpickle.dumps(error.cause, 5))
+        return by_value.dumps(error.cause)
     except Exception as problem:
         kind = f"{type(error.cause).__module__}.{type(error.cause).__qualname__}"
         text = f"Exception {kind} isn't serializable: {problem}\nOriginal exception details:\n{error.traceback_str}"

@@ -24,6 +24,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ray._core.common import by_value
 from ray._core.common.errors import RayError, UnserializableException
 
 RAW, PICKLE, BUFFERS, ERROR = 0, 1, 2, 3
@@ -134,16 +135,12 @@ def _dump(value: Any, buffers: list[pickle.PickleBuffer] | None) -> bytes:
         buffers.clear()
     if capture.refs is not None:
         capture.refs.clear()
-    import cloudpickle  # late: a process that moves only plain data never pays for it
-
-    return bytes(cloudpickle.dumps(value, 5, buffer_callback=callback))
+    return by_value.dumps(value, callback)
 
 
 def dump_code(value: Any) -> bytes:
     """A function or class by cloudpickle: by value when it lives in `__main__`, by reference when importable."""
-    import cloudpickle
-
-    return bytes(cloudpickle.dumps(value, 5))
+    return by_value.dumps(value)
 
 
 def load_code(blob: bytes) -> Any:

@@ -14,7 +14,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -74,7 +74,7 @@ class ActorRuntime:
             asyncio.set_event_loop(self._loop)  # constructors make locks and tasks on it
         output = self._invoker.output
         output.announce(spec.job_id, log_markers.ACTOR, spec.class_name)
-        token = current.set(Call(template, spec.creation_task_id, [], None))
+        token = current.set(Call(template, spec.creation_task_id, None))
         try:
             self.instance = self._construct(spec, recipe)
             own_repr = inspect.getattr_static(type(self.instance), "__repr__") is not object.__repr__
@@ -125,9 +125,13 @@ class ActorRuntime:
         self.is_concurrent = recipe.is_async or recipe.max_concurrency > 1 or bool(recipe.concurrency_groups)
         if self.is_async:
             assert self._loop is not None
-            self._groups = {name: LoopGroup(limit, self._loop, self._run_async) for name, limit in limits.items()}
+            self._groups = {
+                name: LoopGroup(limit, self._loop, self._run_async, self._refuse) for name, limit in limits.items()
+            }
         elif self.is_concurrent:
-            self._groups = {name: ThreadGroup(name, limit, self._run) for name, limit in limits.items()}
+            self._groups = {
+                name: ThreadGroup(name, limit, self._run, self._invoker.refuse) for name, limit in limits.items()
+            }
 
     # ---------------------------------------------------------- calls
 
@@ -148,6 +152,17 @@ class ActorRuntime:
             self._invoker.fail(call, ValueError(problem))
             return
         group.submit((call, push, self.method(call.template)))
+
+    def cancel(self, task_id: bytes) -> None:
+        """Drop a call that is queued in its group; cancel a coroutine; tell a method in a thread. Locked."""
+        for group in self._groups.values():
+            if group.cancel(task_id):
+                return
+
+    def _refuse(self, call: Call) -> None:
+        """In the loop."""
+        self._invoker.refuse(call)
+        self._core.reactor.soon_flushed()
 
     def _run(self, job: _Job) -> None:
         """On a pool's thread."""
@@ -187,12 +202,27 @@ class ActorRuntime:
 class ThreadGroup:
     """At most `limit` calls at a time, each on a thread of its own."""
 
-    def __init__(self, name: str, limit: int, run: Callable[[_Job], None]) -> None:
+    def __init__(self, name: str, limit: int, run: Callable[[_Job], None], refuse: Callable[[Call], None]) -> None:
         self._pool = ThreadPoolExecutor(limit, thread_name_prefix=f"ray-{name or 'default'}")
         self._run = run
+        self._refuse = refuse
+        self._calls: dict[bytes, tuple[Call, Future[None]]] = {}
 
     def submit(self, job: _Job) -> None:
-        self._pool.submit(self._run, job)
+        call = job[0]
+        future = self._pool.submit(self._run, job)
+        self._calls[call.task_id] = (call, future)
+        future.add_done_callback(lambda _: self._calls.pop(call.task_id, None))
+
+    def cancel(self, task_id: bytes) -> bool:
+        """Locked."""
+        call, future = self._calls.get(task_id, (None, None))
+        if call is None or future is None:
+            return False
+        call.is_canceled = True
+        if future.cancel():
+            self._refuse(call)
+        return True
 
     def finish(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -201,36 +231,66 @@ class ThreadGroup:
 class LoopGroup:
     """At most `limit` calls under way in the loop."""
 
-    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop, run: Callable[[_Job], Any]) -> None:
+    def __init__(
+        self, limit: int, loop: asyncio.AbstractEventLoop, run: Callable[[_Job], Any], refuse: Callable[[Call], None]
+    ) -> None:
         self._limit = limit
         self._loop = loop
         self._run = run
+        self._refuse = refuse
         self._waiting: deque[_Job] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Call] = {}
+        self._calls: dict[bytes, Call] = {}
+        """All that were submitted and have not ended, by task id."""
 
     def submit(self, job: _Job) -> None:
         """From whatever thread leads the reactor."""
+        self._calls[job[0].task_id] = job[0]
+        self._in_loop(self._start, job)
+
+    def cancel(self, task_id: bytes) -> bool:
+        """From whatever thread leads the reactor."""
+        call = self._calls.get(task_id)
+        if call is None:
+            return False
+        call.is_canceled = True
+        self._in_loop(self._cancel, call)
+        return True
+
+    def _in_loop(self, function: Callable[..., None], *args: Any) -> None:
         try:
             here = asyncio.get_running_loop() is self._loop
         except RuntimeError:
             here = False
         if here:
-            self._start(job)
+            function(*args)
         else:
-            self._loop.call_soon_threadsafe(self._start, job)
+            self._loop.call_soon_threadsafe(function, *args)
 
     def _start(self, job: _Job) -> None:
         if len(self._tasks) >= self._limit:
             self._waiting.append(job)
             return
+        if self._calls.get(job[0].task_id) is not job[0]:
+            return  # cancelled meanwhile
         task = self._loop.create_task(self._run(job))
-        self._tasks.add(task)
+        self._tasks[task] = job[0]
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        call = self._tasks.pop(task)
+        self._calls.pop(call.task_id, None)
         if self._waiting:
             self._start(self._waiting.popleft())
+
+    def _cancel(self, call: Call) -> None:
+        for task, running in self._tasks.items():
+            if running is call:
+                task.cancel()
+                return
+        if self._calls.pop(call.task_id, None) is not None:
+            self._waiting = deque(job for job in self._waiting if job[0] is not call)
+            self._refuse(call)
 
     def finish(self) -> None:
         self._waiting.clear()

@@ -38,6 +38,7 @@ from ray._core.store import serialization
 from ray._core.wire.reactor import Connection, Waiter
 from ray._core.worker.actor_calls import CallQueue, Fail, Order, Push
 from ray._core.worker.actor_recipe import ActorRecipe
+from ray._core.worker.cancellation import cancelled
 from ray._core.worker.invocation import ActorExit
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry, error_value
@@ -175,10 +176,17 @@ class ActorClient:
         self._carry_out(orders)
 
     def _failed(self, record: Record, error: m.Value) -> None:
-        """The call cannot be made: an argument of it is an error."""
+        """The call will not be made: an argument of it is an error, or it was cancelled."""
         orders = self.queue.finished(record.task_id)
         self._actors.submitter.fail(record, error)
         self._carry_out(orders)
+
+    def cancel(self, record: Record, recursive: bool) -> None:
+        """A call that has not left is dropped; the actor is told of one that has."""
+        if record.task_id in self.queue.waiting:
+            self._failed(record, error_value(cancelled(record)))
+        elif self.connection is not None:
+            self.connection.send(m.CancelTask(record.task_id, False, recursive))
 
     def _carry_out(self, orders: list[Order]) -> None:
         submitter = self._actors.submitter

@@ -27,6 +27,7 @@ from ray._core.wire.ports import WORKER_PORTS, bind_within, ports
 from ray._core.wire.reactor import Connection, Reactor, Waiter
 from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
+from ray._core.worker.cancellation import Cancellation
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Arrival, Entry, Lending, error_value
@@ -72,6 +73,7 @@ class CoreWorker:
         self.submitter = Submitter(self)
         self.actors = Actors(self)
         self.streams = Streams(self)
+        self.cancellation = Cancellation(self)
         self.is_closed = False
         self.executor: Any = executor(self) if executor is not None else None
         self.session_token = object()
@@ -256,6 +258,10 @@ class CoreWorker:
         match message:
             case m.TaskDone():
                 self.submitter.task_done(connection, message)
+            case m.CancelTask():
+                self.executor.cancel(message)
+            case m.CancelRemoteTask():
+                self.cancellation.remote(message)
             case m.GeneratorItem():
                 self.streams.item(message)
             case m.PushTask() | m.TaskTemplate() | m.GeneratorConsumed() | m.CreateActor() | m.ExitWorker():
@@ -632,6 +638,10 @@ class CoreWorker:
         if self.executor is None or not self.executor.is_running_here():
             self.reactor.wait(waiter, timeout_s)
             return
+        with self.executor.interrupts.waiting_for(waiter):
+            self._block_task(waiter, timeout_s, lends_cpu)
+
+    def _block_task(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool) -> None:
         grace_s = self.config.blocked_grace_ms / 1000
         if timeout_s is not None and timeout_s <= grace_s:
             self.reactor.wait(waiter, timeout_s)

@@ -19,6 +19,7 @@ from ray._core.common import messages as m
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection, Waiter
 from ray._core.worker.actor_runtime import ActorRuntime
+from ray._core.worker.interrupts import Interrupts
 from ray._core.worker.invocation import ActorExit, Call, Invoker, current, raiser
 from ray._core.worker.output import WorkerOutput
 from ray._core.worker.process_title import IDLE, ProcessTitle
@@ -44,7 +45,8 @@ class Executor:
         self._queue: deque[tuple[Connection, m.PushTask | m.CreateActor]] = deque()
         self._exit: SystemExit | None = None
         self._waiter = Waiter(core.reactor)
-        self._running: m.PushTask | None = None
+        self.interrupts = Interrupts(core)
+        self._is_watching = False
         core.reactor.on_takeover = self._watch
 
     def received(self, connection: Connection, message: Any) -> None:
@@ -65,11 +67,12 @@ class Executor:
     def is_running_here(self) -> bool:
         """Whether this thread runs a normal task: only those lend their CPU while they wait."""
         call = current.get()
-        return call is not None and not call.template.method
+        return call is not None and not call.template.method and self.interrupts.is_main_thread()
 
     def run(self) -> NoReturn:
         """Serve until the raylet ends, or user code does by `sys.exit`."""
         core = self._core
+        self.interrupts.install()
         while True:
             with core.lock:
                 if self._exit is not None:
@@ -115,27 +118,66 @@ class Executor:
 
     def _watch(self) -> None:
         """The follower leads, so a task has run for a millisecond; look again when it would count as slow. Locked."""
-        running = self._running
         self._title.show_short()
-        if running is None or self.actor is not None:
-            return
+        if not self._is_watching and self.actor is None:
+            self._look_again(self.interrupts.running)
+
+    def _look_again(self, before: Call | None) -> None:
+        """In a while, hand back if the same task still runs; go on as long as any does."""
+        self._is_watching = before is not None
 
         def check() -> None:
-            if running is self._running:
+            running = self.interrupts.running
+            if running is not None and running is before:
                 self.hand_back()
+            self._look_again(running)
 
-        self._core.reactor.call_later(SLOW_S, check)
+        if before is not None:
+            self._core.reactor.call_later(SLOW_S, check)
+
+    # ---------------------------------------------------------- cancelling
+
+    def cancel(self, request: m.CancelTask) -> None:
+        """The owner of a task cancels it. One that has ended has been answered already. Locked."""
+        if request.recursive:
+            self._core.cancellation.cancel_children(request.task_id, request.force)
+        running = self.interrupts.running
+        if running is not None and running.task_id == request.task_id:
+            running.is_canceled = True
+            if self.actor is not None:
+                self.invoker.producers.cancelled(request.task_id)
+                return  # methods are not interrupted; they may ask
+            if request.force:
+                self._end_at_once(running)
+            self.interrupts.interrupt(running)
+            return
+        for number, (connection, message) in enumerate(self._queue):
+            if isinstance(message, m.PushTask) and message.task_id == request.task_id:
+                del self._queue[number]
+                self.invoker.refuse(self._call(connection, message))
+                return
+        if self.actor is not None:
+            self.actor.cancel(request.task_id)
+            self.invoker.producers.cancelled(request.task_id)
+
+    def _end_at_once(self, running: Call) -> NoReturn:
+        """Cancelled by force: the process ends under the task; what waits behind it goes back. Locked."""
+        self.hand_back()
+        cause = f"Its task {running.template.name} was cancelled by force."
+        self._core.raylet.send(m.WorkerExiting("INTENDED_USER_EXIT", cause))
+        self._core.reactor.flush()
+        os._exit(1)
 
     # ---------------------------------------------------------- running
 
     def _call(self, connection: Connection, push: m.PushTask) -> Call:
-        return Call(self._templates[connection, push.template_id], push.task_id, push.deps, connection)
+        return Call(self._templates[connection, push.template_id], push.task_id, connection)
 
     def _execute(self, connection: Connection, push: m.PushTask) -> None:
         call = self._call(connection, push)
         self._core.namespace = call.template.namespace or self._core.namespace
-        self._running = push
         self._title.show(call.template.name)
+        self.interrupts.running = call
         try:
             if self.actor is not None:
                 self.invoker.run(call, push, self.actor.method(call.template))
@@ -144,7 +186,7 @@ class Executor:
                     self._output.announce(call.template.job_id, log_markers.TASK, call.template.name)
                 self.invoker.run(call, push, self._function(call.template))
         finally:
-            self._running = None
+            self.interrupts.ended()
 
     def _function(self, template: m.TaskTemplate) -> Callable[..., Any]:
         """The function of a normal task. One that cannot be unpickled raises when it is called, as the task's error."""

@@ -6,6 +6,7 @@ constructors all come through here.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
 import traceback
@@ -14,14 +15,14 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
-from ray._core.common.errors import RayError, RayTaskError
+from ray._core.common.errors import RayError, RayTaskError, TaskCancelledError
 from ray._core.common.ids import object_id
 from ray._core.common.options import STREAMING
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
 from ray._core.worker import streaming
 from ray._core.worker.object_ref import ObjectRef
-from ray._core.worker.objects import Entry
+from ray._core.worker.objects import Entry, error_value
 from ray._core.worker.output import WorkerOutput
 
 if TYPE_CHECKING:
@@ -31,14 +32,13 @@ if TYPE_CHECKING:
 class Call:
     """A call under way. `connection` None: an actor's constructor, which answers to the raylet."""
 
-    __slots__ = ("connection", "deps", "is_canceled", "num_items", "start_s", "task_id", "template")
+    __slots__ = ("connection", "held", "is_canceled", "num_items", "start_s", "task_id", "template")
 
-    def __init__(
-        self, template: m.TaskTemplate, task_id: bytes, deps: list[m.Dep], connection: Connection | None
-    ) -> None:
+    def __init__(self, template: m.TaskTemplate, task_id: bytes, connection: Connection | None) -> None:
         self.template = template
         self.task_id = task_id
-        self.deps = deps
+        self.held: list[bytes] = []
+        """Ref arguments that have been loaded, held until the call has ended."""
         self.connection = connection
         self.is_canceled = False
         self.num_items = -1
@@ -77,7 +77,7 @@ class Invoker:
         """Run to the end and answer. SystemExit passes through: the process ends, and with it the call."""
         token = current.set(call)
         try:
-            args, kwargs = self.arguments(push.args, push.deps)
+            args, kwargs = self.arguments(call, push.args, push.deps)
             value = function(*args, **kwargs)
             if call.template.num_returns == STREAMING or streaming.is_generator(value):
                 streaming.run(self, call, push, value)
@@ -94,7 +94,7 @@ class Invoker:
         """As `run`, for an asyncio actor; a plain method runs in the loop too, and blocks it."""
         current.set(call)
         try:
-            args, kwargs = self.arguments(push.args, push.deps)
+            args, kwargs = self.arguments(call, push.args, push.deps)
             value = function(*args, **kwargs)
             if inspect.isawaitable(value):
                 value = await value
@@ -109,19 +109,19 @@ class Invoker:
 
     # ---------------------------------------------------------- arguments
 
-    def arguments(self, blob: bytes, deps: list[m.Dep]) -> tuple[Any, dict[str, Any]]:
+    def arguments(self, call: Call, blob: bytes, deps: list[m.Dep]) -> tuple[Any, dict[str, Any]]:
         args, kwargs = serialization.deserialize(blob)
         if deps:
             args = list(args)
             for dep in deps:
-                value = self._load(dep)
+                value = self._load(call, dep)
                 if isinstance(dep.slot, int):
                     args[dep.slot] = value
                 else:
                     kwargs[dep.slot] = value
         return args, kwargs
 
-    def _load(self, dep: m.Dep) -> Any:
+    def _load(self, call: Call, dep: m.Dep) -> Any:
         """The value of a ref argument. The submitter holds the object while the call runs."""
         core = self.core
         with core.lock:
@@ -131,6 +131,7 @@ class Invoker:
             if entry.value is None and (dep.value.blob is not None or dep.value.location is not None):
                 core.resolve(dep.object_id, dep.value)
             entry.held += 1
+            call.held.append(dep.object_id)
             ref: ObjectRef[Any] = core.new_ref(dep.object_id, entry.owner)
         return core.load(ref, dep.value)
 
@@ -138,11 +139,23 @@ class Invoker:
 
     def succeed(self, call: Call, value: Any) -> None:
         """Pack what the call returned and answer; what cannot be packed raises (and `fail` reports that)."""
-        self.finish(call, self._pack(call, value), failed=False)
+        if call.is_canceled and call.template.method:
+            self.refuse(call)
+        else:
+            self.finish(call, self._pack(call, value), failed=False)
 
     def fail(self, call: Call, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt) or (call.is_canceled and isinstance(error, asyncio.CancelledError)):
+            error = TaskCancelledError(call.task_id.hex()).with_traceback(error.__traceback__)
+        self._fail(call, self.error_value(call.template, error))
+
+    def refuse(self, call: Call) -> None:
+        """Answer for a call that was cancelled: it did not start, or it is a method that took no notice."""
+        self._fail(call, error_value(TaskCancelledError(call.task_id.hex())))
+
+    def _fail(self, call: Call, error: m.Value) -> None:
         count = call.template.num_returns if call.template.num_returns >= 0 else 1
-        self.finish(call, [self.error_value(call.template, error)] * count, failed=True)
+        self.finish(call, [error] * count, failed=True)
 
     def finish(self, call: Call, results: list[m.Value], failed: bool) -> None:
         """Answer, with the results packed."""
@@ -152,8 +165,8 @@ class Invoker:
         core = self.core
         with core.lock:
             core.drain()
-            for dep in call.deps:
-                core.hold(dep.object_id, -1)
+            for key in call.held:
+                core.hold(key, -1)
             self._answer(call, done)
 
     def _pack(self, call: Call, value: Any) -> list[m.Value]:

@@ -6,6 +6,7 @@ Floor: worker. All methods are locked. `leases.LeaseQueue` decides how many; `su
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,9 @@ class LeaseClient:
         self.held: dict[int, Held] = {}
         self._of_worker: dict[Connection, set[int]] = {}
         self._raylets: dict[bytes, Connection] = {}
+        self._open: dict[LeaseQueue, dict[int, tuple[Connection, int]]] = {}
+        """Requests not answered yet, by a number of ours: whom they were sent to, under which rid."""
+        self._numbers = itertools.count()
         self._sweeping = False
 
     # ---------------------------------------------------------- asking
@@ -51,7 +55,23 @@ class LeaseClient:
             prefer_nodes=prefer_nodes,
             name=template.name,
         )
-        raylet.request(request, lambda reply: self._answered(raylet, queue, template, hops, reply))
+        number, requests = next(self._numbers), self._open.setdefault(queue, {})
+
+        def answered(reply: Any) -> None:
+            requests.pop(number, None)
+            self._answered(raylet, queue, template, hops, reply)
+
+        requests[number] = (raylet, 0)
+        rid = raylet.request(request, answered)
+        if number in requests:
+            requests[number] = (raylet, rid)
+
+    def withdraw(self, queue: LeaseQueue) -> None:
+        """Fewer tasks wait in `queue`: take requests back that nobody needs."""
+        requests = self._open.get(queue, {})
+        for number in list(requests)[len(queue.waiting) :]:
+            raylet, rid = requests.pop(number)
+            raylet.send(m.CancelLease(rid))
 
     def _answered(self, raylet: Connection, queue: LeaseQueue, template: Template, hops: int, reply: Any) -> None:
         submitter = self._submitter
@@ -59,6 +79,9 @@ class LeaseClient:
             self._granted(raylet, queue, template, reply)
         elif not queue.waiting:
             queue.refused()
+        elif isinstance(reply, m.Failed) and reply.kind == "cancelled":
+            queue.refused()
+            submitter.carry_out(queue, template, queue.fill())
         elif isinstance(reply, m.LeaseSpilled):
             self._ask(self._remote(reply), queue, template, hops + 1, [])
         elif reply.kind == "connection_lost" and raylet is not self._core.raylet:

@@ -154,9 +154,16 @@ class LeaseQueue:
 
     def remove(self, task_id: bytes) -> bool:
         """Take a waiting task out (it was cancelled). False: it does not wait here."""
-        for entry in self.waiting:
+        waiting = self.waiting
+        if waiting and waiting[0][0] == task_id:  # in order of submission, or in the reverse of it: no search
+            waiting.popleft()
+            return True
+        if waiting and waiting[-1][0] == task_id:
+            waiting.pop()
+            return True
+        for number, entry in enumerate(waiting):
             if entry[0] == task_id:
-                self.waiting.remove(entry)
+                del waiting[number]
                 return True
         return False
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
+from ray._core.common.errors import TaskCancelledError
 from ray._core.common.ids import object_id
 from ray._core.common.options import STREAMING
 from ray._core.store import serialization
@@ -112,6 +113,12 @@ class Producers:
         if producer is not None:
             producer.consumed(message.count)
 
+    def cancelled(self, task_id: bytes) -> None:
+        """A method that is not interrupted was cancelled: it need not wait for its consumer."""
+        producer = self._running.get(task_id)
+        if producer is not None:
+            producer.consumed(_EVERYTHING)
+
     def connection_lost(self, connection: Connection) -> None:
         """The owner has gone: nobody will take anything, so nobody is waited for."""
         for producer in self._running.values():
@@ -149,6 +156,8 @@ class Producer:
         for item in items:
             self._send(item)
             self._block_while(self._is_ahead)
+            if self.call.is_canceled and self.call.template.method:  # not interrupted, but it need not go on either
+                raise TaskCancelledError(self.call.task_id.hex())
         self._block_while(self._is_unconfirmed)
 
     async def run_async(self, items: Any) -> None:

@@ -26,6 +26,7 @@ from ray._core.common.ids import object_id
 from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
+from ray._core.worker.cancellation import cancelled
 from ray._core.worker.lease_client import Held, LeaseClient
 from ray._core.worker.leases import AskForLease, LeaseQueue, Order, Push, ReturnLease
 from ray._core.worker.object_ref import ObjectRef
@@ -116,9 +117,12 @@ class Record:
     retries_left: int
     actor: ActorClient | None = None
     """Whose method it calls; None: a normal task, whose template is a `Template`."""
+    parent_task_id: bytes = b""
     unresolved: int = 0
     lease_id: int = 0
+    """Whose worker it was pushed to; 0: it waits here."""
     attempt: int = 0
+    is_cancelled: bool = False
 
 
 class Submitter:
@@ -163,6 +167,9 @@ class Submitter:
         """A list of refs, or the generator of a streaming task. Not locked."""
         core = self._core
         record = Record(task_id, template, packed, template.max_retries, actor)
+        parent = core.current
+        if parent is not None:
+            record.parent_task_id = parent.task_id
         with core.lock:
             core.drain()
             refs: Any = []
@@ -193,7 +200,7 @@ class Submitter:
 
     def _dep_ready(self, record: Record) -> None:
         record.unresolved -= 1
-        if not record.unresolved:
+        if not record.unresolved and record.task_id in self.tasks:
             if record.actor is not None:
                 record.actor.ready(record)
             else:
@@ -212,6 +219,10 @@ class Submitter:
     def _enqueue(self, record: Record) -> None:
         template = record.template
         assert isinstance(template, Template)
+        record.lease_id = 0
+        if record.is_cancelled:
+            self.fail(record, cancelled(record))
+            return
         error = self.failed_dependency(record)
         if error is not None:
             self.fail(record, error)
@@ -286,13 +297,14 @@ class Submitter:
             return
         for key in done.borrowed:
             self._core.lend(key, connection.peer.worker_id)
-        again = done.failed and self._retries_exception(record, done)
+        again = done.failed and not record.is_cancelled and self._retries_exception(record, done)
         if record.actor is not None:
             record.actor.done(record, done, again)
             return
         held = self.leases.held.get(record.lease_id)
         queue = held.queue if held is not None else None
-        record.template.observe(done.duration_us)
+        if not record.is_cancelled:
+            record.template.observe(done.duration_us)
         if again:
             record.attempt += 1
             record.retries_left -= 1
@@ -323,7 +335,7 @@ class Submitter:
         core, task_id = self._core, record.task_id
         kind = record.template.num_returns
         if kind == STREAMING and done.failed:
-            core.accept(object_id(task_id, 1), NONE)
+            core.accept(object_id(task_id, 1), done.results[0] if record.is_cancelled else NONE)
             core.streams.failed(task_id, done.results[0], done.num_items)
         elif kind == STREAMING:
             core.accept(object_id(task_id, 1), NONE)
@@ -363,8 +375,19 @@ class Submitter:
         if held is not None:
             templates = [record.template for record in records if isinstance(record.template, Template)]
             tasks = [(each.task_id, template.average_us) for each, template in zip(records, templates, strict=True)]
-            orders = held.queue.handed_back(records[0].lease_id, tasks, time.monotonic())
+            lease_id = records[0].lease_id
+            for record in records:
+                record.lease_id = 0
+            orders = held.queue.handed_back(lease_id, tasks, time.monotonic())
             self.carry_out(held.queue, templates[0], orders)
+
+    def withdraw(self, record: Record) -> None:
+        """A task that waits here will not be run: no worker is wanted for it."""
+        template = record.template
+        assert isinstance(template, Template)
+        queue = self._queues.get(template.queue_key)
+        if queue is not None and queue.remove(record.task_id):
+            self.leases.withdraw(queue)
 
     # ---------------------------------------------------------- failures
 
@@ -378,6 +401,9 @@ class Submitter:
             for number, task_id in enumerate(lost):
                 record = self.tasks[task_id]
                 # Tasks start in order, so only the first can have run: the rest lose no retry.
+                if record.is_cancelled:
+                    self.fail(record, cancelled(record))
+                    continue
                 if number == 0 and record.retries_left == 0:
                     self._crash_with_cause(record, held, connection.peer.worker_id)
                     continue
