@@ -29,7 +29,7 @@ _GRACEFUL = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 @output_options
 def start(**given: Any) -> None:
     """Start Ray on this machine: the head of a cluster (--head), or a node of one (--address)."""
-    start_options.check(given, os.environ.get("RAY_REDIS_ADDRESS"))
+    start_options.check(given)
     ignored = start_options.without_effect(given)
     if ignored or given["include_dashboard"]:
         flags = ", ".join([*ignored, *(["--include-dashboard"] if given["include_dashboard"] else [])])

@@ -105,7 +105,7 @@ def start_options(command: Any) -> Any:
     return command
 
 
-def check(given: dict[str, Any], redis_address: str | None) -> None:
+def check(given: dict[str, Any]) -> None:
     """Raises ClickException for flags that do not go together, or cannot be honoured."""
     if not given["head"] and not given["address"]:
         raise click.ClickException("`--address` is a required flag unless starting a head node with `--head`.")
@@ -113,13 +113,6 @@ def check(given: dict[str, Any], redis_address: str | None) -> None:
         for name, flag in HEAD_ONLY.items():
             if given[name] is not None:
                 raise click.ClickException(f"`{flag}` should only be specified when starting head node with `--head`.")
-    redis = given["redis_address"] or redis_address or (given["address"] if given["head"] else None)
-    if redis:
-        raise click.ClickException(
-            f"The tables of the cluster cannot be kept in the Redis at {redis}: that storage is not available yet in "
-            "this version of pure-ray. Leave out --redis-address, --address and RAY_REDIS_ADDRESS for a head; its "
-            "tables then live in memory."
-        )
     for name, flag in NOT_YET.items():
         if given[name]:
             raise click.ClickException(f"`{flag}` is not available yet in this version of pure-ray.")
@@ -137,6 +130,9 @@ def node_params(given: dict[str, Any], gcs_address: str | None) -> NodeParams:
         ip = machine.node_ip()
     port = given["port"] if given["port"] is not None else given["gcs_server_port"]
     return NodeParams(
+        redis_address=given["redis_address"] or (given["address"] if given["head"] else None),
+        redis_username=given["redis_username"],
+        redis_password=given["redis_password"],
         head=given["head"],
         gcs_address=gcs_address,
         node_ip="127.0.0.1" if ip == "localhost" else ip,
@@ -154,6 +150,7 @@ def node_params(given: dict[str, Any], gcs_address: str | None) -> NodeParams:
         shm_dir=given["plasma_directory"] or "/dev/shm",
         system_config=_json("--system-config", given["system_config"] or "{}", '{"lease_linger_ms": 100}'),
         fate_shared=given["block"],
+        durable=True,
     )
 
 

@@ -13,12 +13,12 @@ def test_put_without_overwrite_keeps_the_first_value():
     assert table.get("other", b"k") is None
 
 
-def test_delete_by_prefix_counts_what_went():
+def test_delete_by_prefix_tells_what_went():
     table = KvTable()
     for key in (b"a1", b"a2", b"b1"):
         table.put("n", key, b"", overwrite=True)
-    assert table.delete("n", b"a", by_prefix=True) == 2
-    assert table.delete("n", b"zz", by_prefix=False) == 0
+    assert table.delete("n", b"a", by_prefix=True) == [b"a1", b"a2"]
+    assert table.delete("n", b"zz", by_prefix=False) == []
     assert table.keys("n", b"") == [b"b1"]
 
 

@@ -19,6 +19,7 @@ from ray._core.agent.runtime_envs import RuntimeEnvs
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.wire import aio, auth
+from ray._core.wire.link import Link
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +36,15 @@ class Agent:
 
     async def start(self) -> None:
         args = self._args
-        token = auth.load_token(configuration.load(args.config).enable_token_auth)
+        config = configuration.load(args.config)
         host, port = args.gcs_address.rsplit(":", 1)
-        gcs = await aio.connect_tcp(self, host, int(port), token)
+        token = auth.load_token(config.enable_token_auth)
+        gcs = Link(self, host, int(port), token, self._join, config.gcs_rpc_server_reconnect_timeout_s)
+        await gcs.open()
         self.log_monitor = LogMonitor(args.log_dir, self._node_id, args.node_ip, gcs, args.resume)
         self.log_monitor.start()
+
+    async def _join(self, gcs: aio.Connection) -> None:
         gcs.send(m.Hello(m.PROTOCOL, "agent", node_id=self._node_id, pid=os.getpid()))
         if args.raylet_path:
             keeps_all = configuration.load(args.config).runtime_env_skip_local_gc

@@ -63,6 +63,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     health_check_failure_threshold: int = 5
     gcs_server_request_timeout_seconds: int = 60
     gcs_rpc_server_reconnect_timeout_s: int = 60
+    """How long everybody tries to reach a GCS that is away, and how long a restarted GCS waits for them."""
+    gcs_storage: str = ""
+    """Where the GCS keeps its tables: memory, sqlite, redis; "": sqlite for `ray start`, memory for `ray.init`."""
+    external_storage_namespace: str = "default"
+    """Keeps the clusters on one Redis apart."""
     graceful_shutdown_timeout_s: float = 5.0
     start_timeout_s: float = 30.0
 

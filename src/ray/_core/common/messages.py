@@ -294,10 +294,24 @@ class Ping(Request, tag=4):
 # ------------------------------------------------------------------ G: nodes, resources
 
 
+class HostedActor(Part, frozen=True):
+    """An actor that a raylet hosts; `address` None: it is being created."""
+
+    actor_id: bytes
+    incarnation: int
+    address: Address | None = None
+    pid: int = 0
+    repr_name: str = ""
+
+
 class RegisterNode(Request, tag=10):
-    """R > G. Answer: NodeRegistered. Repeating it (a reconnect) replaces the entry."""
+    """R > G. Answer: NodeRegistered; Failed("version_mismatch"), or Failed("node_dead"): it was declared dead.
+
+    Repeating it (a reconnect) replaces the entry; `hosted` then tells the GCS which actors are there.
+    """
 
     info: NodeInfo
+    hosted: list[HostedActor] = []
 
 
 class NodeRegistered(Reply, tag=11):
@@ -460,6 +474,8 @@ class RegisterJob(Request, tag=40):
     config: bytes
     runtime_env: str = ""
     metadata: dict[str, str] = {}
+    job_id: bytes = b""
+    """Set by a driver that reconnects: its job goes on. Failed("job_dead"): the GCS has given it up."""
 
 
 class JobRegistered(Reply, tag=41):
@@ -587,18 +603,49 @@ class KillActor(Request, tag=66):
     force: bool = True
 
 
-class ActorOutOfScope(Message, tag=67):
-    """owner > G: the last handle is gone. It finishes what it was sent and ends. Loss: resent at reconnect."""
+class ActorOutOfScope(Request, tag=67):
+    """owner > G: the last handle is gone. It finishes what it was sent and ends. Answer: Done."""
 
     actor_id: bytes
 
 
-class CreateActor(Request, tag=68):
-    """G > R > worker. R finds resources and a worker. Answer: ActorCreated, or Failed.
+class CreateActor(Message, tag=68):
+    """G > R: find resources and a worker for it. Answered by ActorStarted or ActorStartFailed.
 
-    Failed kinds: "spill" (no room here now: place it anew), "init_failed" and "runtime_env" (detail: the pickled
-    error), "worker_died", "user_exit" (the constructor ended the process by intent), "unschedulable".
+    Loss: a raylet that registers again lists what it hosts, and the GCS places anew what is not there.
     """
+
+    spec: ActorSpec
+    incarnation: int
+    num_restarts: int
+
+
+class ActorStarted(Message, tag=73):
+    """R > G: the actor is constructed. Loss: told again by RegisterNode."""
+
+    actor_id: bytes
+    incarnation: int
+    address: Address
+    pid: int
+    repr_name: str = ""
+
+
+class ActorStartFailed(Message, tag=74):
+    """R > G: there will be no actor of this incarnation here. Loss: the node's list of actors lacks it.
+
+    kind: "spill" (no room here now: place it anew), "init_failed" and "runtime_env" (detail: the pickled error),
+    "worker_died", "user_exit" (the constructor ended the process by intent), "unschedulable".
+    """
+
+    actor_id: bytes
+    incarnation: int
+    kind: str
+    message: str
+    detail: bytes = b""
+
+
+class ConstructActor(Request, tag=75):
+    """R > worker. Answer: ActorCreated, or Failed(kind="init_failed", detail: the pickled error)."""
 
     spec: ActorSpec
     incarnation: int
@@ -611,8 +658,8 @@ class ActorCreated(Reply, tag=69):
     repr_name: str = ""
 
 
-class ActorReady(Message, tag=72):
-    """owner > G: what the constructor takes exists now. Loss: resent at reconnect."""
+class ActorReady(Request, tag=72):
+    """owner > G: what the constructor takes exists now. Answer: Done."""
 
     actor_id: bytes
 

@@ -5,7 +5,6 @@ Floor: gcs, shell around `actors.ActorTable`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from random import Random
@@ -14,6 +13,7 @@ from typing import Any
 from ray._core.common import messages as m
 from ray._core.common.policy import Knobs, Outcome, pick_node
 from ray._core.gcs.actors import ActorTable, Destroy, Effect, NameTaken, Place, Publish
+from ray._core.gcs.journal import Journal
 from ray._core.gcs.nodes import NodeTable
 from ray._core.gcs.publisher import Publisher
 from ray._core.wire import aio
@@ -29,6 +29,7 @@ class ActorService:
         nodes: NodeTable,
         raylets: dict[bytes, aio.Connection],
         publisher: Publisher,
+        journal: Journal,
         knobs: Knobs,
         now_ms: Callable[[], int],
     ) -> None:
@@ -36,21 +37,26 @@ class ActorService:
         self._nodes = nodes
         self._raylets = raylets
         self._publisher = publisher
+        self._journal = journal
         self._knobs = knobs
         self._now_ms = now_ms
         self._rng = Random()
         self._spread_after = b""
+        self.holds_placing = False
+        """After a restart of the GCS, until it is known which nodes live and what they host."""
         self._unplaced: dict[bytes, str] = {}
         """Actors that no node of today can hold, and why; looked at again when nodes change."""
 
     def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
         return {
             m.RegisterActor: self._register,
-            m.ActorReady: lambda _, message: self._act(self.table.dependencies_ready(message.actor_id)),
+            m.ActorReady: self._ready,
+            m.ActorStarted: self._started,
+            m.ActorStartFailed: self._start_failed,
             m.GetActor: self._get,
             m.ListActors: self._list,
             m.KillActor: self._kill,
-            m.ActorOutOfScope: lambda _, message: self._act(self.table.out_of_scope(message.actor_id, self._now_ms())),
+            m.ActorOutOfScope: self._out_of_scope,
             m.ActorDied: self._died,
         }
 
@@ -67,6 +73,19 @@ class ActorService:
 
     def node_died(self, node_id: bytes, reason: str) -> None:
         self._act(self.table.node_died(node_id, reason, self._now_ms()))
+
+    def node_is_back(self, node_id: bytes, hosted: list[m.HostedActor]) -> None:
+        """A raylet has registered, for the first time or again."""
+        self._act(self.table.reconcile(node_id, hosted, self._now_ms()))
+
+    def restore(self) -> None:
+        """What an earlier GCS wrote; nothing is placed before `resume`."""
+        self.table.restore(self._journal.load("actor"))
+        self.holds_placing = True
+
+    def resume(self) -> None:
+        self.holds_placing = False
+        self._act(self.table.homeless())
 
     def owner_died(self, worker_id: bytes) -> None:
         self._act(self.table.owner_died(worker_id, self._now_ms()))
@@ -93,6 +112,26 @@ class ActorService:
         assert info is not None
         connection.reply(request, m.ActorRegistered(info=info))
         self._act(outcome)
+
+    def _ready(self, connection: aio.Connection, request: m.ActorReady) -> None:
+        self._act(self.table.dependencies_ready(request.actor_id))
+        connection.reply(request)
+
+    def _out_of_scope(self, connection: aio.Connection, request: m.ActorOutOfScope) -> None:
+        self._act(self.table.out_of_scope(request.actor_id, self._now_ms()))
+        connection.reply(request)
+
+    def _started(self, _: aio.Connection, message: m.ActorStarted) -> None:
+        created = self.table.created(
+            message.actor_id, message.incarnation, message.address, message.pid, message.repr_name
+        )
+        self._act(created)
+
+    def _start_failed(self, _: aio.Connection, message: m.ActorStartFailed) -> None:
+        failed = self.table.creation_failed(
+            message.actor_id, message.incarnation, message.kind, message.message, message.detail, self._now_ms()
+        )
+        self._act(failed)
 
     def _get(self, connection: aio.Connection, request: m.GetActor) -> None:
         if request.actor_id:
@@ -127,11 +166,13 @@ class ActorService:
                     raylet = self._raylets.get(effect.node_id)
                     if raylet is not None:
                         raylet.send(m.DestroyActor(effect.actor_id, effect.graceful, effect.cause))
+        for actor_id, row in self.table.take_rows():
+            self._journal.put("actor", actor_id, row)
 
     def _place(self, actor_id: bytes) -> None:
         """Ask the raylet of the best node; it queues the actor until the resources that it holds are free."""
         self._unplaced.pop(actor_id, None)
-        if not self.table.wants_place(actor_id):
+        if self.holds_placing or not self.table.wants_place(actor_id):
             return
         spec, info = self.table.spec(actor_id), self.table.get(actor_id)
         assert info is not None
@@ -158,19 +199,4 @@ class ActorService:
         if spec.placement.strategy.kind == "SPREAD":
             self._spread_after = choice.node_id
         self.table.placed(actor_id, choice.node_id)
-        request = m.CreateActor(spec=spec, incarnation=info.incarnation, num_restarts=info.num_restarts)
-        future = raylet.request(request)
-        future.add_done_callback(lambda future: self._answered(actor_id, request.incarnation, future))
-
-    def _answered(self, actor_id: bytes, incarnation: int, future: asyncio.Future[m.ActorCreated]) -> None:
-        try:
-            created = future.result()
-        except aio.RequestFailed as failed:
-            effects = self.table.creation_failed(
-                actor_id, incarnation, failed.kind, failed.message, failed.detail, self._now_ms()
-            )
-        except (aio.ConnectionLost, asyncio.CancelledError):
-            return  # the node is dead, and `node_died` says so
-        else:
-            effects = self.table.created(actor_id, incarnation, created.address, created.pid, created.repr_name)
-        self._act(effects)
+        raylet.send(m.CreateActor(spec, info.incarnation, info.num_restarts))

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ray._core.common.messages import ActorInfo, ActorSpec, Address
+from ray._core.common.messages import ActorInfo, ActorSpec, Address, HostedActor
 
 DEAD_KEPT = 10_000
 """Dead actors stay listed up to this many; older ones are forgotten."""
@@ -65,6 +66,14 @@ class Actor:
     node_id: bytes = b""
 
 
+class _Row(msgspec.Struct, array_like=True):
+    """An actor in the storage."""
+
+    spec: ActorSpec
+    info: ActorInfo
+    node_id: bytes
+
+
 class ActorTable:
     """All actors by id; names by namespace."""
 
@@ -74,6 +83,7 @@ class ActorTable:
         self._by_owner: dict[bytes, set[bytes]] = {}
         self._by_node: dict[bytes, set[bytes]] = {}
         self._dead: deque[bytes] = deque()
+        self._touched: dict[bytes, None] = {}
 
     def __repr__(self) -> str:
         return f"<ActorTable actors={len(self._actors)} dead={len(self._dead)} named={len(self._names)}>"
@@ -103,6 +113,62 @@ class ActorTable:
             if not namespace or space == namespace
         ]
 
+    # ---------------------------------------------------------- rows in the storage
+
+    def take_rows(self) -> list[tuple[bytes, bytes | None]]:
+        """Rows that changed since the last call, by actor id; None: forgotten."""
+        touched, self._touched = self._touched, {}
+        return [(actor_id, self._row(actor_id)) for actor_id in touched]
+
+    def _row(self, actor_id: bytes) -> bytes | None:
+        actor = self._actors.get(actor_id)
+        return None if actor is None else msgspec.msgpack.encode(_Row(actor.spec, actor.info, actor.node_id))
+
+    def restore(self, rows: Mapping[bytes, bytes]) -> None:
+        """Fill the empty table with what an earlier GCS wrote."""
+        for actor_id, data in rows.items():
+            row = msgspec.msgpack.decode(data, type=_Row)
+            actor = self._actors[actor_id] = Actor(row.spec, row.info)
+            if row.info.state == "DEAD":
+                self._dead.append(actor_id)
+                continue
+            if row.info.name:
+                self._names[row.info.namespace, row.info.name] = actor_id
+            if not row.spec.detached:
+                self._by_owner.setdefault(row.spec.owner.worker_id, set()).add(actor_id)
+            self._move(actor, row.node_id)
+        self._touched.clear()
+
+    def owners(self) -> set[bytes]:
+        """Worker ids of the processes whose end would end actors."""
+        return set(self._by_owner)
+
+    def reconcile(self, node_id: bytes, hosted: Iterable[HostedActor], now_ms: int) -> list[Effect]:
+        """A raylet that was out of reach lists the actors that it hosts; whatever else was there is gone."""
+        effects: list[Effect] = []
+        found = set()
+        for each in hosted:
+            actor = self._actors.get(each.actor_id)
+            if actor is None or not self._is_current(actor, each.incarnation):
+                effects.append(Destroy(each.actor_id, node_id, False, "The cluster has given it up."))
+                continue
+            found.add(each.actor_id)
+            self._move(actor, node_id)
+            if each.address is not None and actor.info.state != "ALIVE":
+                effects += self.created(each.actor_id, each.incarnation, each.address, each.pid, each.repr_name)
+        for actor_id in sorted(self._by_node.get(node_id, set()) - found):
+            actor = self._actors[actor_id]
+            if actor.info.state == "ALIVE":
+                effects += self._fall(actor, "WORKER_DIED", "Its process ended while the GCS was away.", now_ms)
+            else:  # the order to create it was lost
+                self._move(actor, b"")
+                effects.append(Place(actor_id))
+        return effects
+
+    def homeless(self) -> list[Effect]:
+        """Orders to place what waits for a node; after a restart, once the nodes that live are known."""
+        return [Place(actor_id) for actor_id in self._actors if self.wants_place(actor_id)]
+
     # ---------------------------------------------------------- registration and creation
 
     def register(self, spec: ActorSpec, handle_blob: bytes, ready: bool, now_ms: int) -> NameTaken | list[Effect]:
@@ -130,6 +196,7 @@ class ActorTable:
             start_time_ms=now_ms,
         )
         self._actors[spec.actor_id] = Actor(spec, info)
+        self._touched[spec.actor_id] = None
         if not spec.detached:
             self._by_owner.setdefault(spec.owner.worker_id, set()).add(spec.actor_id)
         return self.dependencies_ready(spec.actor_id) if ready else []
@@ -261,7 +328,9 @@ class ActorTable:
                 del self._by_owner[actor.spec.owner.worker_id]
         self._dead.append(info.actor_id)
         if len(self._dead) > DEAD_KEPT:
-            del self._actors[self._dead.popleft()]
+            forgotten = self._dead.popleft()
+            del self._actors[forgotten]
+            self._touched[forgotten] = None
         changed = self._change(
             actor, state="DEAD", address=None, death_kind=kind, death_cause=cause, error=error, end_time_ms=now_ms
         )
@@ -275,11 +344,13 @@ class ActorTable:
             if not here:
                 del self._by_node[actor.node_id]
         actor.node_id = node_id
+        self._touched[actor_id] = None
         if node_id:
             self._by_node.setdefault(node_id, set()).add(actor_id)
 
     def _change(self, actor: Actor, **fields: object) -> Publish:
         actor.info = msgspec.structs.replace(actor.info, **fields)
+        self._touched[actor.spec.actor_id] = None
         return Publish(actor.info)
 
     def validate(self) -> None:

@@ -23,9 +23,9 @@ class KvTable:
     def keys(self, namespace: str, prefix: bytes) -> list[bytes]:
         return [key for key in self._spaces.get(namespace, {}) if key.startswith(prefix)]
 
-    def delete(self, namespace: str, key: bytes, by_prefix: bool) -> int:
-        """How many keys went."""
+    def delete(self, namespace: str, key: bytes, by_prefix: bool) -> list[bytes]:
+        """The keys that went."""
         gone = self.keys(namespace, key) if by_prefix else [key] * (self.get(namespace, key) is not None)
         for each in gone:
             del self._spaces[namespace][each]
-        return len(gone)
+        return gone

@@ -65,16 +65,35 @@ class NodeManager:
                 f"{info.python}. Install the same versions on both.",
             )
             return
+        known = self.table.info(info.node_id)
+        if known is not None and known.state == "DEAD":
+            text = f"Node {info.node_id.hex()} was declared dead ({known.death_message}); start it anew."
+            connection.fail(request, "node_dead", text)
+            return
         connection.peer = ("node", info.node_id)
         self.raylets[info.node_id] = connection
         info = self.table.register(msgspec.structs.replace(info, start_time_ms=_now_ms()))
-        self._server.publisher.publish("node", m.NodeChanged(info), info.node_id)
+        self._changed(info)
         self._publish()
+        before = self._checks.pop(info.node_id, None)
+        if before is not None:
+            before.cancel()
         self._checks[info.node_id] = asyncio.get_running_loop().create_task(self._check(info.node_id, connection))
         config = self._server.config.encode()
         answer = m.NodeRegistered(session_name=self._server.session_name, config=config, nodes=self.table.infos())
         connection.reply(request, answer)
+        self._server.actors.node_is_back(info.node_id, request.hosted)
+        self._server.node_is_back(info.node_id)
         self._server.actors.nodes_changed()
+
+    def _changed(self, info: m.NodeInfo) -> None:
+        self._server.journal.put("node", info.node_id, msgspec.msgpack.encode(info))
+        self._server.publisher.publish("node", m.NodeChanged(info), info.node_id)
+
+    def restore(self) -> None:
+        """Nodes that an earlier GCS knew; the living ones have their raylets reconnect."""
+        for row in self._server.journal.load("node").values():
+            self.table.restore(msgspec.msgpack.decode(row, type=m.NodeInfo))
 
     # ---------------------------------------------------------- leaving
 
@@ -103,7 +122,7 @@ class NodeManager:
         if dead is None:
             return
         logger.warning("Node %s is dead (%s): %s", node_id.hex(), reason, message)
-        self._server.publisher.publish("node", m.NodeChanged(dead), node_id)
+        self._changed(dead)
         self._publish_soon()
         self.raylets.pop(node_id, None)
         check = self._checks.pop(node_id, None)

@@ -34,6 +34,15 @@ class NodeTable:
         self._changed[info.node_id] = self._views[info.node_id]
         return info
 
+    def restore(self, info: NodeInfo) -> None:
+        """A node that an earlier GCS knew. A living one counts as full until its raylet has reported."""
+        if info.state == "DEAD":
+            self._infos[info.node_id] = info
+            return
+        self.register(info)
+        full = msgspec.structs.replace(self._views[info.node_id], available={})
+        self._views[info.node_id] = self._changed[info.node_id] = full
+
     def die(self, node_id: bytes, reason: str, message: str, now_ms: int) -> NodeInfo | None:
         """Declare a node dead; None when it is unknown or dead already."""
         info = self._infos.get(node_id)

@@ -18,17 +18,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
-from ray._core.common.ids import JobID
 from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
-from ray._core.gcs.kv import KvTable
+from ray._core.gcs.job_service import JobService
+from ray._core.gcs.journal import Journal
+from ray._core.gcs.kv_service import KvService
 from ray._core.gcs.log_relay import LogRelay
 from ray._core.gcs.node_manager import NodeManager
 from ray._core.gcs.publisher import Publisher
+from ray._core.gcs.recovery import Recovery
+from ray._core.gcs.storage import Storage, open_storage
 from ray._core.wire import aio, auth
 from ray._version import VERSION
 
@@ -38,13 +39,15 @@ logger = logging.getLogger(__name__)
 class GcsServer:
     """Messages in, table changes, answers and publications out."""
 
-    def __init__(self, session_dir: str, config: configuration.Config) -> None:
+    def __init__(self, session_dir: str, config: configuration.Config, storage: Storage | None = None) -> None:
         self.session_name = os.path.basename(session_dir)
         self.config = config
-        self.kv = KvTable()
-        self.kv.put("session", b"cluster", _describe(session_dir, config), True)
-        self.jobs: dict[bytes, m.JobInfo] = {}
+        self.journal = Journal(storage)
         self.publisher = Publisher()
+        self.kv = KvService(self.journal)
+        self.kv.table.put("session", b"cluster", _describe(session_dir, config), True)
+        self.jobs = JobService(self.publisher, self.journal, _now_ms, lambda: (self.session_name, self.config.encode()))
+        self.recovery = Recovery(set(), set(), set())
         self.nodes = NodeManager(self)
         knobs = Knobs(
             config.scheduler_spread_threshold,
@@ -52,7 +55,7 @@ class GcsServer:
             config.scheduler_top_k_absolute,
             config.scheduler_avoid_gpu_nodes,
         )
-        self.actors = ActorService(self.nodes.table, self.nodes.raylets, self.publisher, knobs, _now_ms)
+        self.actors = ActorService(self.nodes.table, self.nodes.raylets, self.publisher, self.journal, knobs, _now_ms)
         self.log_relay = LogRelay(self.publisher, self.nodes.table)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
@@ -63,12 +66,8 @@ class GcsServer:
             m.LogLines: lambda _, message: self.log_relay.lines(message),
             m.ErrorEvent: lambda _, message: self.log_relay.event(message),
             m.FlushLogs: self.log_relay.flush,
-            m.RegisterJob: self._register_job,
-            m.KvPut: self._kv_put,
-            m.KvGet: lambda c, r: c.reply(r, m.KvValue(value=self.kv.get(r.namespace, r.key))),
-            m.KvDel: lambda c, r: c.reply(r, m.KvCount(count=self.kv.delete(r.namespace, r.key, r.by_prefix))),
-            m.KvExists: lambda c, r: c.reply(r, m.KvCount(count=int(self.kv.get(r.namespace, r.key) is not None))),
-            m.KvKeys: lambda c, r: c.reply(r, m.KvKeyList(keys=self.kv.keys(r.namespace, r.prefix))),
+            **self.jobs.handlers(),
+            **self.kv.handlers(),
             **self.actors.handlers(),
         }
 
@@ -93,8 +92,8 @@ class GcsServer:
             case ("node", bytes(node_id)):
                 self.nodes.connection_lost(node_id, connection)
             case ("job", bytes(job_id), bytes(worker_id)):
-                self._finish_job(job_id)
-                self.actors.owner_died(worker_id)
+                if self.jobs.driver_gone(job_id, connection):
+                    self.actors.owner_died(worker_id)
             case ("worker", bytes(worker_id)):
                 self.actors.owner_died(worker_id)
             case ("agent", bytes(node_id)):
@@ -107,6 +106,7 @@ class GcsServer:
             connection.close(f"The peer speaks protocol {hello.protocol}, this cluster {m.PROTOCOL}.")
         elif hello.role in ("worker", "driver"):
             connection.peer = ("worker", hello.worker_id)
+            self.recovery.owner_back(hello.worker_id)
         elif hello.role == "agent":
             connection.peer = ("agent", hello.node_id)
             self.log_relay.agent_connected(hello.node_id, connection)
@@ -119,35 +119,41 @@ class GcsServer:
         for message in self.nodes.snapshot(request.channel):
             connection.send(message)
 
-    def _register_job(self, connection: aio.Connection, request: m.RegisterJob) -> None:
-        job_id = JobID.from_int(len(self.jobs) + 1).binary()
-        worker = connection.peer[1] if isinstance(connection.peer, tuple) else b""
-        connection.peer = ("job", job_id, worker)
-        self.jobs[job_id] = m.JobInfo(
-            job_id=job_id,
-            namespace=request.namespace,
-            driver=None,
-            driver_pid=request.driver_pid,
-            driver_host=request.driver_host,
-            entrypoint=request.entrypoint,
-            config=request.config,
-            runtime_env=request.runtime_env,
-            metadata=request.metadata,
-            start_time_ms=_now_ms(),
+    # ---------------------------------------------------------- after a restart
+
+    def restore(self) -> None:
+        """Take up what an earlier GCS wrote, and wait for those who lived then."""
+        self.kv.restore()
+        self.jobs.restore()
+        self.nodes.restore()
+        self.actors.restore()
+        living = {info.node_id for info in self.nodes.table.infos() if info.state == "ALIVE"}
+        self.recovery = Recovery(living, self.jobs.living(), self.actors.table.owners())
+        if not living:
+            self.actors.resume()
+        give_up_s = self.config.gcs_rpc_server_reconnect_timeout_s
+        asyncio.get_running_loop().call_later(give_up_s, self._give_up_missing)
+
+    def node_is_back(self, node_id: bytes) -> None:
+        """A raylet has registered."""
+        if self.recovery.node_back(node_id):
+            self.actors.resume()
+
+    def _give_up_missing(self) -> None:
+        """Who is not back by now is dead."""
+        missing = self.recovery
+        text = (
+            f"It did not come back within {self.config.gcs_rpc_server_reconnect_timeout_s} s of a restart of the GCS."
         )
-        self.publisher.publish("job", m.JobChanged(self.jobs[job_id]), job_id)
-        answer = m.JobRegistered(job_id=job_id, session_name=self.session_name, config=self.config.encode())
-        connection.reply(request, answer)
-
-    def _finish_job(self, job_id: bytes) -> None:
-        job = self.jobs[job_id]
-        if not job.is_dead:
-            self.jobs[job_id] = dead = msgspec.structs.replace(job, is_dead=True, end_time_ms=_now_ms())
-            self.publisher.publish("job", m.JobChanged(dead), job_id)
-
-    def _kv_put(self, connection: aio.Connection, request: m.KvPut) -> None:
-        is_new = self.kv.put(request.namespace, request.key, request.value, request.overwrite)
-        connection.reply(request, m.KvCount(count=int(is_new)))
+        for node_id in list(missing.nodes):
+            self.nodes.died(node_id, "UNEXPECTED_TERMINATION", text)
+        for job_id in missing.jobs:
+            if not self.jobs.has_driver(job_id):
+                self.jobs.end(job_id)
+        for worker_id in missing.owners:
+            self.actors.owner_died(worker_id)
+        if self.actors.holds_placing:
+            self.actors.resume()
 
 
 def _describe(session_dir: str, config: configuration.Config) -> bytes:
@@ -168,11 +174,17 @@ def _now_ms() -> int:
 
 async def _serve(args: argparse.Namespace) -> None:
     config = configuration.load(args.config)
-    server = GcsServer(args.session_dir, config)
+    server = GcsServer(args.session_dir, config, open_storage(args.storage, config.external_storage_namespace))
+    server.restore()
     token = auth.load_token(config.enable_token_auth)
     loop = asyncio.get_running_loop()
     sock = socket.socket(fileno=args.listen_fd)
-    listening = await loop.create_server(lambda: aio.Connection(server, token, is_server=True), sock=sock, backlog=1024)
+    gate = None if args.storage == "memory" else server.journal.passes
+
+    def connect() -> aio.Connection:
+        return aio.Connection(server, token, is_server=True, gate=gate)
+
+    listening = await loop.create_server(connect, sock=sock, backlog=1024)
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
@@ -180,12 +192,14 @@ async def _serve(args: argparse.Namespace) -> None:
     os.close(args.ready_fd)
     await stop.wait()
     listening.close()
+    await server.journal.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="gcs_server", description="The control plane of a pure-ray cluster.")
     parser.add_argument("--listen-fd", type=int, required=True, help="inherited socket that is bound and listens")
     parser.add_argument("--session-dir", required=True, help="of the head")
+    parser.add_argument("--storage", default="memory", help="memory, sqlite:PATH, or redis (by RAY_REDIS_ADDRESS)")
     parser.add_argument("--config", default="", help="JSON of the cluster's settings")
     parser.add_argument("--ready-fd", type=int, required=True, help="pipe on which to say that it serves")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -9,6 +9,7 @@ import secrets
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,39 @@ class Node:
             temp = session_dir.temp_dir(params.temp_dir)
             self.session_dir = session_dir.prepare(temp, session_dir.new_session_name())
             self._start_reaper()
-            self.gcs_address = f"{self.node_ip_address}:{listening.getsockname()[1]}"
-            command = ["-m", "ray._core.gcs.server", "--listen-fd", str(listening.fileno())]
-            command += ["--session-dir", str(self.session_dir), "--config", self.config.encode()]
-            self.gcs = self._start_service("gcs_server", command, fds=[listening.fileno()])
+            self._start_gcs(listening)
+
+    def _start_gcs(self, listening: socket.socket) -> None:
+        self.gcs_address = f"{self.node_ip_address}:{listening.getsockname()[1]}"
+        storage, env = self._storage()
+        command = ["-m", "ray._core.gcs.server", "--listen-fd", str(listening.fileno()), "--storage", storage]
+        command += ["--session-dir", str(self.session_dir), "--config", self.config.encode()]
+        self.gcs = self._start_service("gcs_server", command, fds=[listening.fileno()], env=env)
+
+    def _storage(self) -> tuple[str, dict[str, str]]:
+        """Where the GCS keeps its tables, and the variables that tell it of a Redis (a password is no argument)."""
+        params = self.params
+        given = {
+            "RAY_REDIS_ADDRESS": params.redis_address,
+            "RAY_REDIS_USERNAME": params.redis_username,
+            "RAY_REDIS_PASSWORD": params.redis_password,
+        }
+        env = {name: value for name, value in given.items() if value}
+        kind = self.config.gcs_storage
+        if not kind:
+            has_redis = "RAY_REDIS_ADDRESS" in {**self._env, **env}
+            kind = "redis" if has_redis else "sqlite" if params.durable else "memory"
+        return (f"sqlite:{self.session_dir}/gcs.sqlite" if kind == "sqlite" else kind), env
+
+    def start_gcs_server(self) -> None:
+        """Start a GCS again, where the one that was killed listened; it takes up what its storage kept."""
+        if self.gcs is not None and self.gcs.is_alive:
+            return
+        ip, port = membership.split_address(self.gcs_address)
+        with socket.create_server((bind_host(ip), port), family=_family(ip), backlog=1024) as listening:
+            self._start_gcs(listening)
+        assert self.gcs is not None
+        self.gcs.wait_ready(self.config.start_timeout_s)
 
     def _bind_gcs(self) -> socket.socket:
         """Bound here, so that a raylet may connect before the GCS has made its imports."""
@@ -222,9 +252,11 @@ class Node:
         log_name: str | None = None,
         fds: list[int] | None = None,
         files: list[str] | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Service:
         log_dir = self.session_dir / "logs"
-        service = Service(name, command, log_dir, log_name=log_name, fds=fds or [], env=self._env)
+        whole_env = {**self._env, **(env or {})}
+        service = Service(name, command, log_dir, log_name=log_name, fds=fds or [], env=whole_env)
         charge = {"pid": service.pid, "files": files or []}
         os.write(self._fate, json.dumps(charge).encode() + b"\n")
         return service

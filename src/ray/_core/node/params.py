@@ -33,6 +33,9 @@ class NodeParams:
         shm_dir: where the shared-memory file lies.
         system_config: settings of the cluster by name; heads only.
         env: variables for the node's processes, beside those inherited.
+        redis_address, redis_username, redis_password: of a Redis that keeps the GCS's tables; heads only. None: as
+            RAY_REDIS_ADDRESS and its kin say.
+        durable: without a Redis, the GCS keeps its tables in a file of the session directory, and survives its death.
         fate_shared: the node ends when the process that starts it does, however that ends.
     Raises:
         ValueError: a value out of range; the text says which.
@@ -55,6 +58,10 @@ class NodeParams:
     shm_dir: str = "/dev/shm"
     system_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    durable: bool = False
+    redis_address: str | None = None
+    redis_username: str | None = None
+    redis_password: str | None = None
     fate_shared: bool = True
 
     def __post_init__(self) -> None:

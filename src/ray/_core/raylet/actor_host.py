@@ -29,11 +29,10 @@ class Hosted:
 
     spec: m.ActorSpec
     incarnation: int
-    creation: m.CreateActor | None
-    """The request that is not answered yet."""
-    connection: aio.Connection
-    """Of the GCS, which asked."""
+    num_restarts: int
     worker: Worker | None = None
+    started: m.ActorStarted | None = None
+    """What the GCS was told once it was constructed."""
 
 
 class Leases(Protocol):
@@ -46,10 +45,19 @@ class Leases(Protocol):
     def forget(self, key: object) -> Waiting | None: ...
 
 
+class Gcs(Protocol):
+    """The raylet's link to the GCS."""
+
+    def send(self, message: Any) -> None: ...
+
+
 class Raylet(Protocol):
     """What this module needs of its raylet."""
 
     environments: EnvLink
+
+    @property
+    def gcs(self) -> Gcs: ...
 
     @property
     def leases(self) -> Leases: ...
@@ -70,11 +78,24 @@ class ActorHost:
 
     # ---------------------------------------------------------- creation
 
-    def _create(self, connection: aio.Connection, request: m.CreateActor) -> None:
-        spec = request.spec
-        hosted = Hosted(spec, request.incarnation, request, connection)
-        self._actors[spec.actor_id] = hosted
+    def _create(self, _: aio.Connection, message: m.CreateActor) -> None:
+        spec = message.spec
+        known = self._actors.get(spec.actor_id)
+        if known is not None and known.incarnation >= message.incarnation:
+            return  # ordered again by a GCS that did not remember
+        hosted = self._actors[spec.actor_id] = Hosted(spec, message.incarnation, message.num_restarts)
         self._raylet.environments.prepare(spec.placement.runtime_env, spec.job_id, partial(self._prepared, hosted))
+
+    def hosted(self) -> list[m.HostedActor]:
+        """All actors here, for a GCS that this raylet registers with."""
+        rows = []
+        for actor in self._actors.values():
+            actor_id, told = actor.spec.actor_id, actor.started
+            if told is None:
+                rows.append(m.HostedActor(actor_id, actor.incarnation))
+            else:
+                rows.append(m.HostedActor(actor_id, actor.incarnation, told.address, told.pid, told.repr_name))
+        return rows
 
     def _prepared(self, hosted: Hosted, error: str) -> None:
         """Its runtime environment is there (and held by this request), or could not be built."""
@@ -90,31 +111,33 @@ class ActorHost:
 
     def env_failed(self, hosted: Hosted, error: str) -> None:
         """There will be no worker for it: its environment cannot be built, or no worker starts in it."""
-        if self._lives(hosted) and hosted.creation is not None:
-            self._forget(hosted)
-            hosted.connection.fail(hosted.creation, "runtime_env", error)
+        if self._lives(hosted) and hosted.started is None:
+            self._start_failed(hosted, "runtime_env", error)
 
     def granted(self, hosted: Hosted, worker: Worker) -> None:
         """Its resources and a worker are there: construct it."""
         hosted.worker, worker.hosted = worker, hosted
-        assert hosted.creation is not None
-        creation = m.CreateActor(
-            spec=hosted.spec, incarnation=hosted.incarnation, num_restarts=hosted.creation.num_restarts
-        )
-        worker.connection.request(creation).add_done_callback(lambda future: self._constructed(hosted, future))
+        order = m.ConstructActor(spec=hosted.spec, incarnation=hosted.incarnation, num_restarts=hosted.num_restarts)
+        worker.connection.request(order).add_done_callback(lambda future: self._constructed(hosted, future))
 
     def _constructed(self, hosted: Hosted, future: asyncio.Future[m.ActorCreated]) -> None:
-        request, worker = hosted.creation, hosted.worker
-        if request is None or worker is None or isinstance(future.exception(), aio.ConnectionLost):
+        problem, worker = future.exception(), hosted.worker
+        if worker is None or not self._lives(hosted) or isinstance(problem, aio.ConnectionLost):
             return  # destroyed meanwhile, or its process ended: `exited` tells how
-        hosted.creation = None
-        problem = future.exception()
         if isinstance(problem, aio.RequestFailed):
-            self._forget(hosted)
-            hosted.connection.fail(request, problem.kind, problem.message, problem.detail)
+            self._start_failed(hosted, problem.kind, problem.message, problem.detail)
             self._raylet.kill(worker, "The actor's constructor failed.")
             return
-        hosted.connection.reply(request, future.result())
+        done = future.result()
+        hosted.started = m.ActorStarted(
+            hosted.spec.actor_id, hosted.incarnation, done.address, done.pid, done.repr_name
+        )
+        self._raylet.gcs.send(hosted.started)
+
+    def _start_failed(self, hosted: Hosted, kind: str, message: str, detail: bytes = b"") -> None:
+        self._forget(hosted)
+        failed = m.ActorStartFailed(hosted.spec.actor_id, hosted.incarnation, kind, message, detail)
+        self._raylet.gcs.send(failed)
 
     # ---------------------------------------------------------- ends
 
@@ -143,14 +166,12 @@ class ActorHost:
         hosted: Hosted | None = worker.hosted
         if hosted is None or not self._lives(hosted):
             return
+        if hosted.started is None:
+            self._start_failed(hosted, "user_exit" if kind == "INTENDED_USER_EXIT" else "worker_died", cause)
+            return
         self._forget(hosted)
-        request = hosted.creation
-        if request is None:
-            died = m.ActorDied(hosted.spec.actor_id, hosted.incarnation, kind, cause, worker.worker_id)
-            hosted.connection.send(died)
-        else:
-            failed = "user_exit" if kind == "INTENDED_USER_EXIT" else "worker_died"
-            hosted.connection.fail(request, failed, cause)
+        died = m.ActorDied(hosted.spec.actor_id, hosted.incarnation, kind, cause, worker.worker_id)
+        self._raylet.gcs.send(died)
 
     def _forget(self, hosted: Hosted) -> None:
         if self._lives(hosted):

@@ -352,6 +352,11 @@ class LeaseManager:
         if self._report_timer is None:
             self._send_report()
 
+    def report_anew(self) -> None:
+        """To a GCS that knows nothing of this node's resources."""
+        self._reported = None
+        self.report_now()
+
     def report_now(self) -> None:
         if self._report_timer is not None:
             self._report_timer.cancel()

@@ -37,6 +37,7 @@ from ray._core.raylet.leasing import LeaseManager, end, kill
 from ray._core.raylet.object_manager import ObjectManager
 from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio, auth
+from ray._core.wire.link import Link
 
 logger = logging.getLogger(__name__)
 LEAVE_TIMEOUT_S = 1.0
@@ -68,7 +69,7 @@ class Raylet:
         self.stop = asyncio.Event()
         self.path: str = settings["raylet_path"]
         self.arena_path: str = settings["arena_path"]
-        self.gcs: aio.Connection
+        self.gcs: Link
         self._zygote: aio.Connection
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
@@ -100,8 +101,6 @@ class Raylet:
         host, port = settings["node_ip"], settings["raylet_port"]
         bind_to = host if ipaddress.ip_address(host).is_loopback else ""  # "": all of this machine's addresses
         self._tcp, port = await aio.serve_tcp(self, bind_to, port, token)
-        self.gcs = await aio.connect_tcp(self, settings["gcs_host"], settings["gcs_port"], token)
-        self.gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
         self.node = m.NodeInfo(
             node_id=self.node_id,
             host=host,
@@ -118,12 +117,21 @@ class Raylet:
             version=settings["version"],
             python=".".join(map(str, sys.version_info[:2])),
         )
-        await self.gcs.request(m.RegisterNode(info=self.node))
-        for channel in ("job", "node", "resources"):
-            await self.gcs.request(m.Subscribe(channel=channel))
+        give_up_s = self.config.gcs_rpc_server_reconnect_timeout_s
+        self.gcs = Link(self, settings["gcs_host"], settings["gcs_port"], token, self._join, give_up_s)
+        await self.gcs.open()
         for _ in range(self.leases.soft_limit()):
             self.fork(b"")
         self._agent.start()
+
+    async def _join(self, gcs: aio.Connection) -> None:
+        """Make this node known to a GCS that it has just connected to, for the first time or again."""
+        gcs.peer = "gcs"
+        gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
+        await gcs.request(m.RegisterNode(info=self.node, hosted=self.actors.hosted()))
+        for channel in ("job", "node", "resources"):
+            await gcs.request(m.Subscribe(channel=channel))
+        self.leases.report_anew()
 
     async def _start_zygote(self) -> None:
         ours, theirs = socket.socketpair()
@@ -170,8 +178,8 @@ class Raylet:
             logger.warning("Dropped a %s: a raylet does not take it.", type(message).__name__)
 
     def closed(self, connection: aio.Connection) -> None:
-        if connection.peer == "zygote" or connection is getattr(self, "gcs", None):
-            logger.error("The raylet ends: its connection to the %s is gone.", connection.peer or "GCS")
+        if connection.peer in ("zygote", "gcs"):
+            logger.error("The raylet ends: its connection to the %s is gone.", connection.peer)
             self.stop.set()
             return
         if connection.peer is self.environments:

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import logging
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,12 +51,19 @@ class Connection(asyncio.Protocol):
     `peer` is free for the handler: it puts there what it knows of the other side.
     """
 
-    def __init__(self, handler: Handler, token: bytes | None = None, is_server: bool = False) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        token: bytes | None = None,
+        is_server: bool = False,
+        gate: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
         self.peer: Any = None
         self.is_closed = False
         self.close_reason = ""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the handshake has succeeded; fails with AuthenticationFailed."""
+        self._gate = gate  # may call what it is given later: until then nothing leaves (see gcs.journal)
         self._handler = handler
         self._token = token  # None: a Unix socket, no handshake
         self._server = auth.ServerHandshake(token) if token is not None and is_server else None
@@ -120,7 +128,15 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         out, self._out = self._out, []
-        if self._transport is not None and out:
+        if not out:
+            return
+        if self._gate is None:
+            self._write(out)
+        else:
+            self._gate(lambda: self._write(out))
+
+    def _write(self, out: list[codec.Buffer]) -> None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.writelines(out)
 
     def close(self, reason: str = "closed here") -> None:

@@ -51,7 +51,7 @@ class ActorRuntime:
 
     # ---------------------------------------------------------- creation
 
-    def create(self, connection: Connection, request: m.CreateActor) -> None:
+    def create(self, connection: Connection, request: m.ConstructActor) -> None:
         """Construct the user's object and answer the raylet."""
         core, spec = self._core, request.spec
         recipe = msgspec.msgpack.decode(spec.spec_blob, type=ActorRecipe)

@@ -312,12 +312,13 @@ class Actors:
             core.drain()
             request.ready = self._await_constructor(client, packed)
             self._clients[actor_id] = self._followed[actor_id] = client
+            core.gcs.subscribed("actor", actor_id)
             if not options.name:
                 client.registration = Waiter(core.reactor)
-                core.connect_gcs().request(request, lambda reply: self._registered(client, reply))
+                core.gcs.request(request, lambda reply: self._registered(client, reply))
                 core.reactor.soon_flushed()
         if options.name:
-            reply = core.ask(core.connect_gcs(), request)
+            reply = core.ask(core.gcs, request)
             if isinstance(reply, m.Failed):
                 raise ActorAlreadyExistsError(reply.message)
             if reply.info.actor_id != actor_id:  # get_if_exists found another
@@ -385,7 +386,7 @@ class Actors:
             nonlocal missing
             missing -= 1
             if not missing:
-                core.connect_gcs().send(m.ActorReady(client.actor_id))
+                core.gcs.request(m.ActorReady(actor_id=client.actor_id), lambda reply: None)
 
         for _, ref in packed.deps:
             entry = core.objects[ref.binary()]
@@ -407,7 +408,7 @@ class Actors:
         core, key = self.core, _handle_key(actor_id)
 
         def out_of_scope() -> None:
-            core.connect_gcs().send(m.ActorOutOfScope(actor_id))
+            core.gcs.request(m.ActorOutOfScope(actor_id=actor_id), lambda reply: None)
             core.reactor.soon_flushed()
 
         with core.lock:
@@ -488,8 +489,8 @@ class Actors:
     def subscribe(self, client: ActorClient) -> None:
         client.is_subscribed = True
         self._followed[client.actor_id] = client
-        gcs = self.core.connect_gcs()
-        gcs.request(m.Subscribe(channel="actor", key=client.actor_id), lambda reply: None)
+        gcs = self.core.gcs
+        gcs.subscribe("actor", client.actor_id)
         gcs.request(m.GetActor(actor_id=client.actor_id), lambda reply: self._looked_up(client, reply))
 
     def _looked_up(self, client: ActorClient, reply: Any) -> None:
@@ -503,6 +504,7 @@ class Actors:
         client.changed(info)
         if info.state == "DEAD":
             del self._followed[info.actor_id]  # no more news; handles keep the client itself
+            self.core.gcs.unsubscribe("actor", info.actor_id)
 
     def connection_lost(self, connection: Connection) -> None:
         client = self.by_connection.get(connection)

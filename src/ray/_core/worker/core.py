@@ -15,6 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import msgspec
+
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.common.errors import GetTimeoutError, ObjectLostError, OwnerDiedError, RaySystemError, RayTaskError
@@ -28,6 +30,7 @@ from ray._core.wire.reactor import Connection, Reactor, Waiter
 from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
 from ray._core.worker.cancellation import Cancellation
+from ray._core.worker.gcs_client import GcsClient
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Arrival, Entry, Lending, error_value
@@ -80,8 +83,9 @@ class CoreWorker:
         self._ids = TaskIDSource()
         self._puts = 0
         self._peers: dict[bytes, Connection] = {}
-        self.gcs: Connection | None = None
-        self._watches_nodes = False
+        self.gcs: GcsClient
+        self.job_registration: m.RegisterJob | None = None
+        """How a driver makes itself known to a GCS that has restarted."""
         self.runtime_env = ""
         """JSON of this process's runtime environment, which what it starts inherits; "" for none."""
         self.namespace = ""
@@ -127,7 +131,7 @@ class CoreWorker:
             host = self.node.host
             port = self.address.port or self._listen_tcp(host)  # a driver learns its node's address only now
             self.address = m.Address(self.node.node_id, self.worker_id, host, port, self.path)
-        self.gcs_address = f"{registered.gcs_host}:{registered.gcs_port}"
+        self.gcs = GcsClient(self, registered.gcs_host, registered.gcs_port)
         self.arena = Arena(self.node.arena_path, registered.arena_size)
         self.slabs = SlabAllocator(self.config.slab_size)
 
@@ -160,14 +164,9 @@ class CoreWorker:
         port: int = listening.getsockname()[1]
         return port
 
-    def connect_gcs(self) -> Connection:
-        """The connection to the GCS, made at its first use. Locked."""
-        if self.gcs is None or self.gcs.is_closed:
-            host, port = self.gcs_address.rsplit(":", 1)
-            self.gcs = self.reactor.connect_tcp(host, int(port), self, self.token)
-            self.gcs.peer = "gcs"
-            self.gcs.send(m.Hello(m.PROTOCOL, self.mode, worker_id=self.worker_id, pid=os.getpid()))
-        return self.gcs
+    @property
+    def gcs_address(self) -> str:
+        return self.gcs.address
 
     def register_job(
         self, namespace: str, entrypoint: str, runtime_env: str = "", metadata: dict[str, str] | None = None
@@ -183,12 +182,15 @@ class CoreWorker:
         )
         self.runtime_env = runtime_env
         self.job_id = self.ask_gcs(request).job_id
+        self.job_registration = msgspec.structs.replace(request, job_id=self.job_id)
 
     def shutdown(self) -> None:
         """Disconnect; refs of before are invalid. What this process owned is freed with it."""
         object_ref._core = None
         self.unread_errors.stop()
         self.is_closed = True
+        with self.lock:
+            self.gcs.close()
         self.reactor.close()
         self._listening.close()
         self._listening_tcp.close()
@@ -214,9 +216,7 @@ class CoreWorker:
 
     def watch_nodes(self) -> None:
         """From now on hear which nodes die: a dead machine closes no connection. Locked."""
-        if not self._watches_nodes:
-            self._watches_nodes = True
-            self.connect_gcs().request(m.Subscribe(channel="node"), lambda reply: None)
+        self.gcs.subscribe("node")
 
     def _node_changed(self, info: m.NodeInfo) -> None:
         if info.state != "DEAD":
@@ -225,7 +225,7 @@ class CoreWorker:
         for connection in [c for c in self._peers.values() if c.peer.node_id == info.node_id]:
             connection.close("its node has died")
 
-    def ask(self, connection: Connection, request: m.Request, timeout_s: float | None = 60.0) -> Any:
+    def ask(self, connection: Connection | GcsClient, request: m.Request, timeout_s: float | None = 60.0) -> Any:
         """The reply, `Failed` included. Raises RaySystemError when none comes in time."""
         waiter, replies = Waiter(self.reactor), deque[Any]()
 
@@ -240,7 +240,7 @@ class CoreWorker:
             raise RaySystemError(f"No answer to {type(request).__name__} from {connection.peer} in {timeout_s} s.")
         return replies[0]
 
-    def call(self, connection: Connection, request: m.Request, timeout_s: float | None = 60.0) -> Any:
+    def call(self, connection: Connection | GcsClient, request: m.Request, timeout_s: float | None = 60.0) -> Any:
         """As `ask`, but `Failed` raises RaySystemError."""
         reply = self.ask(connection, request, timeout_s)
         if isinstance(reply, m.Failed):
@@ -248,9 +248,7 @@ class CoreWorker:
         return reply
 
     def ask_gcs(self, request: m.Request) -> Any:
-        with self.lock:
-            connection = self.connect_gcs()
-        return self.call(connection, request)
+        return self.call(self.gcs, request)
 
     # ---------------------------------------------------------- messages (reactor.Handler, locked)
 
@@ -264,7 +262,7 @@ class CoreWorker:
                 self.cancellation.remote(message)
             case m.GeneratorItem():
                 self.streams.item(message)
-            case m.PushTask() | m.TaskTemplate() | m.GeneratorConsumed() | m.CreateActor() | m.ExitWorker():
+            case m.PushTask() | m.TaskTemplate() | m.GeneratorConsumed() | m.ConstructActor() | m.ExitWorker():
                 self.executor.received(connection, message)
             case m.TasksReturned():
                 self.submitter.tasks_returned(connection, message)
@@ -308,7 +306,9 @@ class CoreWorker:
     def closed(self, connection: Connection, reason: str) -> None:
         if connection is self.raylet and self.mode == "worker":
             os._exit(1)  # the node is gone, and this process is part of it
-        if isinstance(connection.peer, tuple):
+        if isinstance(connection.peer, GcsClient):
+            connection.peer.lost(connection, reason)
+        elif isinstance(connection.peer, tuple):
             self.submitter.leases.raylet_lost(connection.peer[1], connection)
         if self.executor is not None:
             self.executor.invoker.producers.connection_lost(connection)

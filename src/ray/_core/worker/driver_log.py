@@ -68,9 +68,9 @@ class DriverLog:
         core.listeners[m.LogLines] = self._incoming.put
         core.listeners[m.ErrorEvent] = self._incoming.put
         with core.lock:
-            gcs = core.connect_gcs()
+            gcs = core.gcs
             for channel, key in (("log", core.job_id), ("error", core.job_id), ("error", m.EVERY_JOB)):
-                gcs.request(m.Subscribe(channel=channel, key=key), _check_subscribed)
+                gcs.subscribe(channel, key)
             core.reactor.flush()
 
     def stop(self) -> None:
@@ -78,7 +78,7 @@ class DriverLog:
         core = self._core
         try:
             with core.lock:
-                gcs = core.connect_gcs()
+                gcs = core.gcs
             core.call(gcs, m.FlushLogs(job_id=core.job_id), FLUSH_TIMEOUT_S)
         except (RaySystemError, OSError) as error:
             logger.warning("The last output of workers may be missing here, it is in their logs: %s", error)
@@ -142,8 +142,3 @@ class DriverLog:
             stream.flush()
         if self._bars is not None:
             self._bars.unhide_bars()
-
-
-def _check_subscribed(reply: Any) -> None:
-    if isinstance(reply, m.Failed):
-        logger.warning("The output of workers will not be shown here: %s", reply.message)

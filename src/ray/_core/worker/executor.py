@@ -42,7 +42,7 @@ class Executor:
         self.actor: ActorRuntime | None = None
         self._templates: dict[tuple[Connection, int], m.TaskTemplate] = {}
         self._functions: dict[str, Callable[..., Any]] = {}
-        self._queue: deque[tuple[Connection, m.PushTask | m.CreateActor]] = deque()
+        self._queue: deque[tuple[Connection, m.PushTask | m.ConstructActor]] = deque()
         self._exit: SystemExit | None = None
         self._waiter = Waiter(core.reactor)
         self.interrupts = Interrupts(core)
@@ -93,7 +93,7 @@ class Executor:
             except SystemExit as error:
                 self._leave(error)
 
-    def _serve(self, connection: Connection, message: m.PushTask | m.CreateActor) -> None:
+    def _serve(self, connection: Connection, message: m.PushTask | m.ConstructActor) -> None:
         if isinstance(message, m.PushTask):
             self._execute(connection, message)
             return

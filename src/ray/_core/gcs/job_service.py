@@ -1,0 +1,102 @@
+"""Jobs: one per driver, numbered from 1; a job ends with its driver. Floor: gcs, shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ray._core.common import messages as m
+from ray._core.common.ids import JobID
+from ray._core.gcs.journal import Journal
+from ray._core.gcs.publisher import Publisher
+from ray._core.wire import aio
+
+TABLE = "job"
+
+
+class JobService:
+    """Args: now_ms: the clock. describe: name and settings of the session, for drivers."""
+
+    def __init__(
+        self, publisher: Publisher, journal: Journal, now_ms: Callable[[], int], describe: Callable[[], tuple[str, str]]
+    ) -> None:
+        self.jobs: dict[bytes, m.JobInfo] = {}
+        self._drivers: dict[bytes, aio.Connection] = {}
+        self._publisher = publisher
+        self._journal = journal
+        self._now_ms = now_ms
+        self._describe = describe
+
+    def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
+        return {
+            m.RegisterJob: self._register,
+            m.FinishJob: self._finish,
+            m.ListJobs: lambda c, r: c.reply(r, m.JobList(jobs=list(self.jobs.values()))),
+        }
+
+    def restore(self) -> None:
+        rows = self._journal.load(TABLE)
+        infos = sorted((msgspec.msgpack.decode(row, type=m.JobInfo) for row in rows.values()), key=_number)
+        self.jobs = {info.job_id: info for info in infos}
+
+    def living(self) -> set[bytes]:
+        return {job_id for job_id, info in self.jobs.items() if not info.is_dead}
+
+    def has_driver(self, job_id: bytes) -> bool:
+        """Whether the driver is connected; after a restart of the GCS it may not be yet."""
+        return job_id in self._drivers
+
+    def _register(self, connection: aio.Connection, request: m.RegisterJob) -> None:
+        """A new job, or one whose driver is back."""
+        worker = connection.peer[1] if isinstance(connection.peer, tuple) else b""
+        job_id = request.job_id
+        if not job_id:
+            job_id = JobID.from_int(max(map(_number, self.jobs.values()), default=0) + 1).binary()
+            info = m.JobInfo(
+                job_id=job_id,
+                namespace=request.namespace,
+                driver=None,
+                driver_pid=request.driver_pid,
+                driver_host=request.driver_host,
+                entrypoint=request.entrypoint,
+                config=request.config,
+                start_time_ms=self._now_ms(),
+                runtime_env=request.runtime_env,
+                metadata=request.metadata,
+            )
+            self._change(info)
+        elif job_id not in self.living():
+            connection.fail(request, "job_dead", f"The cluster has given up job {job_id.hex()}: its driver was away.")
+            return
+        connection.peer = ("job", job_id, worker)
+        self._drivers[job_id] = connection
+        session_name, config = self._describe()
+        connection.reply(request, m.JobRegistered(job_id=job_id, session_name=session_name, config=config))
+
+    def _finish(self, connection: aio.Connection, request: m.FinishJob) -> None:
+        self.end(request.job_id)
+        connection.reply(request)
+
+    def driver_gone(self, job_id: bytes, connection: aio.Connection) -> bool:
+        """A driver's connection is closed. False: it has another one already."""
+        if self._drivers.get(job_id) is not connection:
+            return False
+        self.end(job_id)
+        return True
+
+    def end(self, job_id: bytes) -> None:
+        info = self.jobs[job_id]
+        self._drivers.pop(job_id, None)
+        if not info.is_dead:
+            self._change(msgspec.structs.replace(info, is_dead=True, end_time_ms=self._now_ms()))
+
+    def _change(self, info: m.JobInfo) -> None:
+        self.jobs[info.job_id] = info
+        self._journal.put(TABLE, info.job_id, msgspec.msgpack.encode(info))
+        self._publisher.publish("job", m.JobChanged(info), info.job_id)
+
+
+def _number(info: m.JobInfo) -> int:
+    return JobID(info.job_id).int()

@@ -1,0 +1,89 @@
+"""Writes of the GCS's tables on their way to the storage, and the gate that nothing passes before they are there.
+
+Floor: gcs, shell. The server is one thread: a handler changes tables, notes the rows in the journal and sends answers
+as if all were done. What it sends waits at the gate until the rows are durable. So nobody ever hears of a state that a
+crash could take back, and handlers need not know. All writes of one turn of the loop, and of those during the last
+commit, share one commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from ray._core.gcs.storage import Storage, StorageError, Write
+
+logger = logging.getLogger(__name__)
+FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
+
+
+class Journal:
+    """`storage` None: nothing is kept, and everything passes at once."""
+
+    def __init__(self, storage: Storage | None) -> None:
+        self._storage = storage
+        self._pending: list[Write] = []
+        self._turn = 1
+        """Number of the commit that will hold what is noted now."""
+        self._durable = 0
+        """Number of the last commit that is in the storage."""
+        self._held: deque[tuple[int, Callable[[], None]]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gcs-storage")
+        self._committing: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Journal turn={self._turn} durable={self._durable} pending={len(self._pending)} held={len(self._held)}>"
+        )
+
+    def load(self, table: str) -> dict[bytes, bytes]:
+        return {} if self._storage is None else self._storage.load(table)
+
+    def put(self, table: str, key: bytes, value: bytes | None) -> None:
+        """Note a row; None deletes it."""
+        if self._storage is None:
+            return
+        self._pending.append(Write(table, key, value))
+        if self._committing is None:
+            self._committing = asyncio.get_running_loop().create_task(self._commit())
+
+    def passes(self, send: Callable[[], None]) -> None:
+        """Call `send` once all that is noted by now is durable: at once if it is. Calls keep their order."""
+        needed = self._turn if self._pending else self._turn - 1
+        if needed <= self._durable and not self._held:
+            send()
+        else:
+            self._held.append((needed, send))
+
+    async def _commit(self) -> None:
+        """Commit until nothing is pending."""
+        loop = asyncio.get_running_loop()
+        assert self._storage is not None
+        await asyncio.sleep(0)  # the rest of this turn's handlers join
+        while self._pending:
+            batch, self._pending = self._pending, []
+            turn, self._turn = self._turn, self._turn + 1
+            delay_s = FIRST_RETRY_S
+            while True:
+                try:
+                    await loop.run_in_executor(self._thread, self._storage.commit, batch)
+                    break
+                except StorageError as error:
+                    logger.error("%s. Calls wait; it is tried again in %s s.", error, delay_s)
+                    await asyncio.sleep(delay_s)
+                    delay_s = min(delay_s * 2, LAST_RETRY_S)
+            self._durable = turn
+            while self._held and self._held[0][0] <= turn:
+                self._held.popleft()[1]()
+        self._committing = None
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        if self._committing is not None:
+            await self._committing
+        self._thread.shutdown()
+        if self._storage is not None:
+            self._storage.close()

@@ -1,0 +1,66 @@
+"""Requests about the key-value table. Floor: gcs, shell around `kv.KvTable`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray._core.common import messages as m
+from ray._core.gcs.journal import Journal
+from ray._core.gcs.kv import KvTable
+from ray._core.wire import aio
+
+TABLE = "kv"
+
+
+class KvService:
+    """`KvGet.wait` and all writes are answered once they are durable, as everything that the GCS sends."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.table = KvTable()
+        self._journal = journal
+        self._waiting: dict[tuple[str, bytes], list[tuple[aio.Connection, m.KvGet]]] = {}
+
+    def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
+        return {
+            m.KvPut: self._put,
+            m.KvGet: self._get,
+            m.KvDel: self._delete,
+            m.KvExists: self._exists,
+            m.KvKeys: lambda c, r: c.reply(r, m.KvKeyList(keys=self.table.keys(r.namespace, r.prefix))),
+        }
+
+    def restore(self) -> None:
+        for row, value in self._journal.load(TABLE).items():
+            namespace, _, key = row.partition(b"\0")
+            self.table.put(namespace.decode(), key, value, True)
+
+    def _put(self, connection: aio.Connection, request: m.KvPut) -> None:
+        is_new = self.table.put(request.namespace, request.key, request.value, request.overwrite)
+        if is_new or request.overwrite:
+            self._journal.put(TABLE, _row(request.namespace, request.key), request.value)
+        connection.reply(request, m.KvCount(count=int(is_new)))
+        for waiter, wanted in self._waiting.pop((request.namespace, request.key), ()):
+            self._get(waiter, wanted)
+
+    def _get(self, connection: aio.Connection, request: m.KvGet) -> None:
+        value = self.table.get(request.namespace, request.key)
+        if value is None and request.wait:
+            self._waiting.setdefault((request.namespace, request.key), []).append((connection, request))
+            return
+        connection.reply(request, m.KvValue(value=value))
+
+    def _delete(self, connection: aio.Connection, request: m.KvDel) -> None:
+        gone = self.table.delete(request.namespace, request.key, request.by_prefix)
+        for key in gone:
+            self._journal.put(TABLE, _row(request.namespace, key), None)
+        connection.reply(request, m.KvCount(count=len(gone)))
+
+    def _exists(self, connection: aio.Connection, request: m.KvExists) -> None:
+        found = self.table.get(request.namespace, request.key) is not None
+        connection.reply(request, m.KvCount(count=int(found)))
+
+
+def _row(namespace: str, key: bytes) -> bytes:
+    """A namespace has no NUL: it is text that users and modules choose."""
+    return namespace.encode() + b"\0" + key
