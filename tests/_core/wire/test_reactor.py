@@ -109,8 +109,7 @@ def test_what_is_sent_while_the_follower_sleeps_in_poll_leaves_without_a_wait(pa
     client, connection, _ = pair
     follower_leads, answered = threading.Event(), threading.Event()
     client.on_takeover = follower_leads.set
-    with client.lock:
-        client.soon_flushed()
+    client.wait(Waiter(client), 0.001)  # this thread leads for a moment, and the follower takes over from it
     assert follower_leads.wait(10)
     for _ in range(20):
         answered.clear()
