@@ -1,6 +1,7 @@
 """gcs_server is killed and started again: nothing that it acknowledged is lost, and what runs does not notice."""
 
 import os
+import sys
 
 import pytest
 
@@ -8,6 +9,8 @@ import ray
 from ray._core.common import messages as m
 from ray.cluster_utils import Cluster
 from ray.experimental import internal_kv
+
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
 
 
 @pytest.fixture
