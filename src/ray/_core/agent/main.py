@@ -43,13 +43,13 @@ class Agent:
         await gcs.open()
         self.log_monitor = LogMonitor(args.log_dir, self._node_id, args.node_ip, gcs, args.resume)
         self.log_monitor.start()
+        if args.raylet_path:
+            keeps_all = config.runtime_env_skip_local_gc
+            environments = RuntimeEnvs(gcs, args.resources_dir, args.log_dir, args.node_ip, keeps_all)
+            await environments.start(args.raylet_path)
 
     async def _join(self, gcs: aio.Connection) -> None:
         gcs.send(m.Hello(m.PROTOCOL, "agent", node_id=self._node_id, pid=os.getpid()))
-        if args.raylet_path:
-            keeps_all = configuration.load(args.config).runtime_env_skip_local_gc
-            environments = RuntimeEnvs(gcs, args.resources_dir, args.log_dir, args.node_ip, keeps_all)
-            await environments.start(args.raylet_path)
 
     # ---------------------------------------------------------- aio.Handler
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ray._core.common import messages as m
 from ray._core.wire import aio
+from ray._core.wire.link import Link
 
 logger = logging.getLogger(__name__)
 _BUILDER = "ray._private.runtime_env.agent"
@@ -25,7 +26,7 @@ class RuntimeEnvs:
         gcs: an open connection, for packages.
     """
 
-    def __init__(self, gcs: aio.Connection, resources_dir: str, log_dir: str, node_ip: str, keeps_all: bool) -> None:
+    def __init__(self, gcs: Link, resources_dir: str, log_dir: str, node_ip: str, keeps_all: bool) -> None:
         self._gcs = gcs
         self._settings = (resources_dir, log_dir, node_ip, keeps_all)
         self._agent: Any = None

@@ -16,6 +16,7 @@ from typing import Any
 
 from ray._core.common import messages as m
 from ray._core.wire import aio
+from ray._core.wire.link import Link
 from ray._private.runtime_env.conda import CondaPlugin
 from ray._private.runtime_env.context import RuntimeEnvContext
 from ray._private.runtime_env.packages_plugin import JavaJarsPlugin, PyModulesPlugin, WorkingDirPlugin
@@ -250,7 +251,7 @@ class RuntimeEnvAgent:
             connection.reply(request, m.RuntimeEnvCreated(context=context))
 
 
-def make_agent(gcs: aio.Connection, resources_dir: str, log_dir: str, node_ip: str, keeps_all: bool) -> RuntimeEnvAgent:
+def make_agent(gcs: Link, resources_dir: str, log_dir: str, node_ip: str, keeps_all: bool) -> RuntimeEnvAgent:
     """The handler for the connection to the raylet.
 
     Args:
