@@ -38,7 +38,10 @@ def connected_core() -> CoreWorker:
     core = _process._core
     if core is None:
         from ray._core.common.errors import RaySystemError
+        from ray._core.worker import forked
 
+        if forked.parent:
+            raise RaySystemError(forked.text())
         raise RaySystemError("Ray has not been started yet. You can start Ray with 'ray.init()'.")
     return core
 
@@ -46,9 +49,11 @@ def connected_core() -> CoreWorker:
 def auto_init_ray() -> None:
     """`ray.init()`, unless there is a session or RAY_ENABLE_AUTO_CONNECT=0 forbids it."""
     if enable_auto_connect and _process._core is None:
+        from ray._core.worker import forked
         from ray._private.worker import init
 
-        init()
+        if not forked.parent:  # a fork of a driver that silently started a cluster of its own would surprise
+            init()
 
 
 def wrap_auto_init(function: Callable[P, R]) -> Callable[P, R]:

@@ -7,6 +7,7 @@ import inspect
 import logging
 import os
 import platform
+import resource
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ import msgspec
 from ray import client_builder
 from ray._core.common import log_settings
 from ray._core.node import session_dir
+from ray._core.worker import ctrl_c, forked
 from ray._core.worker import object_ref as _process
 from ray._private import addresses, client_mode_hook, start_options
 from ray._private.auto_init_hook import connected_core
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from ray.job_config import JobConfig
 
 log = logging.getLogger("ray")
+DESCRIPTORS = 65_536
 _lock = threading.RLock()
 
 
@@ -239,6 +242,7 @@ def _connect(
     from ray._core.worker.driver_log import DriverLog
 
     try:
+        forked.parent = 0
         driver = core.connect_driver(raylet_path, namespace, job_env.upload, job_env.metadata)
         driver.use_logging(logging_of_job)
         if settings.to_driver:
@@ -250,9 +254,28 @@ def _connect(
         raise
     session.node, session.namespace = node, namespace
     atexit.register(shutdown)
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that atexit runs
+    _raise_descriptor_limit()
+    if threading.current_thread() is threading.main_thread():
+        ctrl_c.install()
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that atexit runs
+
+
+def _raise_descriptor_limit() -> None:
+    """A driver has a connection to each worker it leases; the usual soft limit of 1,024 is soon reached."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _forget_in_child() -> None:
+    """A forked child must not end its parent's node when it exits."""
+    session.node, session.driver_log, session.namespace = None, None, ""
+    atexit.unregister(shutdown)
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _progress_bars() -> Bars:
@@ -283,6 +306,7 @@ def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = F
         core, node, driver_log = _process._core, session.node, session.driver_log
         session.node, session.driver_log, session.namespace = None, None, ""
         atexit.unregister(shutdown)
+        ctrl_c.uninstall()
         try:
             if driver_log is not None:
                 driver_log.stop()

@@ -315,16 +315,16 @@ class Node:
             self.kill()
 
     def detach(self) -> None:
-        """Let go of a node that outlives this process."""
-        with contextlib.suppress(OSError):
+        """There will be no more processes to watch: what is left for the reaper is to wait for the end of these."""
+        if self._fate >= 0:
+            with contextlib.suppress(BrokenPipeError):  # it has ended
+                os.write(self._fate, b"null\n")
             os.close(self._fate)
-        self._fate = -1
+            self._fate = -1
 
     def _dismiss_reaper(self) -> None:
         """It ends by itself once what it watches has ended, with its files freed."""
-        if self._fate >= 0:
-            os.close(self._fate)
-            self._fate = -1
+        self.detach()
         if self._reaper is not None:
             self._reaper.wait()
             self._reaper = None

@@ -5,8 +5,9 @@ Floor: node, shell. Standard library only, run as a plain file so that it starts
 
     {"pid": 123, "files": ["/dev/shm/…"]}     when process 123 has ended, unlink the files
 
-Without --detached it kills all those processes when its owner has ended, or has closed the pipe. (The owner's end of
-the pipe alone would not do: a process that the owner forks inherits it.) It ends when none of them is left.
+and "null" at last. Without --detached it kills all those processes when its owner has ended, or has closed the pipe.
+(The owner's end of the pipe alone would not do: a process that the owner forks inherits it.) It ends when none of them
+is left.
 """
 
 from __future__ import annotations
@@ -104,6 +105,9 @@ class Reaper:
         *lines, self._said = (self._said + data).split(b"\n")
         for line in lines:
             charge = json.loads(line)
+            if charge is None:
+                self.pipe = -1
+                return
             self.watched.append(Watched(charge["pid"], charge["files"]))
 
 

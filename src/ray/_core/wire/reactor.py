@@ -328,6 +328,16 @@ class Reactor:
         self._follower.start()
         self._follower_gate.set()
 
+    def abandon(self) -> None:
+        """In a forked child: close this process's copies of the descriptors; the parent's connections go on."""
+        self._closing = True
+        for entry in self._by_fd.values():
+            if isinstance(entry, Connection):
+                entry.sock.close()
+        self._poll.close()
+        self._by_fd.clear()
+        self._dirty.clear()
+
     def close(self) -> None:
         """Close every connection (handlers are told) and end the follower. Not for a handler to call."""
         with self.lock:

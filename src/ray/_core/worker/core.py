@@ -197,6 +197,9 @@ class CoreWorker:
         os.unlink(self.path)
         self.arena.close()
 
+    def listening_sockets(self) -> list[socket.socket]:
+        return [self._listening, self._listening_tcp]
+
     def peer(self, address: m.Address) -> Connection:
         """The connection to another core worker, by Unix socket on this node and TCP to others. Locked.
 
