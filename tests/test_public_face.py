@@ -11,7 +11,7 @@ import pytest
 
 import ray
 from ray._core.worker import object_ref
-from ray._private import addresses
+from ray._private import addresses, not_yet
 from ray._private.test_utils import wait_for_condition
 from ray.remote_function import RemoteFunction
 
@@ -122,11 +122,10 @@ def test_wrong_calls_are_refused_before_they_are_sent(core) -> None:
         f(1)
 
 
-def test_what_the_engine_cannot_do_yet_is_refused_by_name(core) -> None:
-    with pytest.raises(NotImplementedError, match="runtime_env"):
-        RemoteFunction(add, {"runtime_env": {"env_vars": {"A": "1"}}}).remote(1)
-    with pytest.raises(NotImplementedError, match="SPREAD"):
-        RemoteFunction(add, {"scheduling_strategy": "SPREAD"}).remote(1)
+def test_what_the_engine_cannot_do_yet_is_refused_by_name() -> None:
+    with pytest.raises(NotImplementedError, match="teleportation"):
+        not_yet.refuse("teleportation")
+    not_yet.refuse(None)
 
 
 def test_the_decorator_takes_functions_and_classes_only() -> None:
