@@ -323,6 +323,11 @@ class Reactor:
         """Readable whenever there is something to do."""
         return self._poll.fileno()
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether the follower leads."""
+        return self._leader is _FOLLOWER
+
     def start(self) -> None:
         self._follower = threading.Thread(target=self._follow, name="ray-reactor", daemon=True)
         self._follower.start()

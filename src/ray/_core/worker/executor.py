@@ -123,14 +123,17 @@ class Executor:
             self._look_again(self.interrupts.running)
 
     def _look_again(self, before: Call | None) -> None:
-        """In a while, hand back if the same task still runs; go on as long as any does."""
+        """In a while, hand back if the same task still runs, or look at the next one. Locked."""
         self._is_watching = before is not None
 
         def check() -> None:
             running = self.interrupts.running
-            if running is not None and running is before:
+            if running is not before:
+                self._look_again(running)
+                return
+            self._is_watching = False  # the next task starts anew: a thousand that wait must not wake for nothing
+            if running is not None:
                 self.hand_back()
-            self._look_again(running)
 
         if before is not None:
             self._core.reactor.call_later(SLOW_S, check)
@@ -178,6 +181,9 @@ class Executor:
         self._core.namespace = call.template.namespace or self._core.namespace
         self._title.show(call.template.name)
         self.interrupts.running = call
+        if not self._is_watching and self._core.reactor.is_followed:  # so no takeover will tell of this task
+            with self._core.lock:
+                self._watch()
         try:
             if self.actor is not None:
                 self.invoker.run(call, push, self.actor.method(call.template))
