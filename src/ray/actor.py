@@ -202,12 +202,17 @@ class ActorClassMetadata:
     is_async: bool
 
 
+_INSPECTED = ("_inspected", "_calls", "__ray_metadata__")
+
+
 class ActorClass(Generic[T]):
     """A class whose instances are actors: `Cls.remote(…)` starts one and returns a handle at once."""
 
     __name__: str
     __qualname__: str
     __ray_metadata__: ActorClassMetadata
+    _user_class: type
+    """Only in one that was unpickled and not yet looked at."""
     _inspected: Inspected
     _default_options: dict[str, Any]
     _calls: CallChecker
@@ -240,12 +245,29 @@ class ActorClass(Generic[T]):
         self.__doc__ = modified.__doc__
         return self
 
+    @classmethod
+    def _unpickled(cls, user_class: type, options: Mapping[str, Any]) -> ActorClass[Any]:
+        """As `_of`, but the class is looked at when that is needed first (see `__getattr__`).
+
+        A class whose methods name its actor class is unpickled together with this, and has no methods yet.
+        """
+        self = cls.__new__(cls)
+        self._user_class = user_class
+        self._default_options = dict(options)
+        self._session = self._options = None
+        self.__name__, self.__qualname__ = user_class.__name__, user_class.__qualname__
+        return self
+
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         name = self.__name__
         raise TypeError(f"Actors cannot be instantiated directly. Instead of '{name}()', use '{name}.remote()'.")
 
     def __getattr__(self, name: str) -> Any:
         """Constants and static methods of the class itself."""
+        if name in _INSPECTED and "_user_class" in self.__dict__:
+            made = make_actor_class(self._user_class, self._default_options)
+            self.__dict__ = {**made.__dict__, "_session": self._session, "_options": self._options}
+            return self.__dict__[name]
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._inspected.modified_class, name)
@@ -310,7 +332,7 @@ def make_actor_class(cls: type, options: Mapping[str, Any]) -> ActorClass[Any]:
 
 
 def _restore_class(cls: type, options: Mapping[str, Any]) -> ActorClass[Any]:
-    return make_actor_class(cls, options)
+    return ActorClass._unpickled(cls, options)
 
 
 def exit_actor() -> NoReturn:

@@ -345,7 +345,7 @@ class Worker:
                 whole = assembly.add(response.chunk_id, response.total_chunks, response.data)
                 if whole is None:
                     return True
-                value = loads_from_server(whole, self)[0]
+                value = loads_from_server(whole, self)
             except Exception as error:
                 deliver(error)
                 return False

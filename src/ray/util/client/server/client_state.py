@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import pickle
 import threading
+import traceback
 from typing import Any
 
 from ray import cloudpickle
 from ray._core.worker.object_ref import ObjectRef
 from ray.actor import ActorHandle
+from ray.exceptions import RayError
 from ray.util.client.client_pickler import PickleStub, dump_with
 from ray.util.client.references import HandedOut
 from ray.util.client.response_cache import StreamCache, ThreadCache
+from ray.util.client.server import original_pickles
 
 
 class UnknownReference(KeyError):
@@ -31,6 +34,8 @@ class ClientState:
 
     def __init__(self, client_id: str, *, counted: bool) -> None:
         self.client_id = client_id
+        self.is_original = not counted
+        """Whether it is a client of the original Ray, which pickles remote functions in its own way."""
         self.lock = threading.RLock()
         self.objects: HandedOut[Any] = HandedOut(counted=counted)
         self.actors: HandedOut[Any] = HandedOut(counted=counted)
@@ -101,10 +106,19 @@ class ClientState:
 
     def dumps(self, value: Any, buffer_callback: Any = None) -> bytes:
         """Pickle for the client. Refs and handles inside are handed out."""
-        data, pickler = dump_with((_QuickPickler, _CodePickler), value, buffer_callback, client_id=self.client_id)
+        classes = (_OriginalPickler, _OriginalPickler) if self.is_original else (_QuickPickler, _CodePickler)
+        data, pickler = dump_with(classes, value, buffer_callback, client_id=self.client_id)
         for item in pickler.met:
             self.hand_out_ref(item) if isinstance(item, ObjectRef) else self.hand_out_actor(item)
         return data
+
+    def dump_error(self, error: BaseException) -> bytes:
+        """For the client, who raises it. An exception that cannot be pickled becomes one with its text."""
+        try:
+            return self.dumps(error)
+        except Exception as problem:
+            text = "".join(traceback.format_exception(error))
+            return pickle.dumps(RuntimeError(f"{text}\n(The exception itself cannot be pickled: {problem})"))
 
     def loads(self, data: Any, buffers: Any = None) -> Any:
         """The value that the client pickled, with refs and handles of this process where it has stubs."""
@@ -140,8 +154,21 @@ class _CodePickler(_ServerPersistence, cloudpickle.CloudPickler):  # type: ignor
     pass
 
 
+class _OriginalPickler(_CodePickler):
+    """For original clients: names only what they have."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, RayError):
+            return original_pickles.reduce_error(value)
+        return super().reducer_override(value)
+
+
 class _ServerUnpickler(pickle.Unpickler):
     client: ClientState
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = original_pickles.find_class(module, name) if self.client.is_original and module[:4] == "ray." else None
+        return super().find_class(module, name) if found is None else found
 
     def persistent_load(self, pid: Any) -> Any:
         stub = PickleStub(*pid)

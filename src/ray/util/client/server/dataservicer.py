@@ -25,7 +25,7 @@ from ray.core.generated import ray_client_pb2_grpc as pb_grpc
 from ray.util.client.chunks import Assembly
 from ray.util.client.response_cache import IN_PROGRESS, NEW
 from ray.util.client.server.client_state import ClientState
-from ray.util.client.server.servicer import RayletServicer, metadata_of, pickled_error
+from ray.util.client.server.servicer import RayletServicer, metadata_of
 from ray.util.client.sessions import Refused, Sessions, UnknownClient
 from ray.util.client.settings import CLIENT_SERVER_MAX_THREADS
 
@@ -128,7 +128,7 @@ class DataServicer(pb_grpc.RayletDataStreamerServicer):  # type: ignore[misc]
         try:
             refs = [stream.client.ref(key) for key in request.get.ids]
         except KeyError as error:
-            stream.send(request, get=pb.GetResponse(valid=False, error=pickled_error(error)))
+            stream.send(request, get=pb.GetResponse(valid=False, error=stream.client.dump_error(error)))
             return
         for ref in refs:
             ref.future().add_done_callback(lambda _: waiting.one_less())
@@ -208,10 +208,17 @@ class _Stream:
             case "prep_runtime_env":
                 return {"prep_runtime_env": pb.PrepRuntimeEnvResponse()}
             case "terminate":
-                return {"terminate": self._basic.Terminate(request.terminate)}
+                return {"terminate": self._terminate(request.terminate)}
             case "list_named_actors":
                 return {"list_named_actors": self._basic.ListNamedActors(request.list_named_actors)}
         raise ValueError(f"The data stream does not know requests of type {kind!r}.")
+
+    def _terminate(self, request: pb.TerminateRequest) -> pb.TerminateResponse:
+        try:
+            return self._basic.Terminate(request)
+        except Exception as error:
+            log.error("Exception %s", error)  # the answer has no room for it; the log stream shows it to the client
+            return pb.TerminateResponse(ok=False)
 
     def _whole(self, request: pb.DataRequest, kind: str) -> None:
         """A put or a task, or a piece of one; executed with the last piece."""

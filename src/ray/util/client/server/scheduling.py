@@ -9,6 +9,7 @@ import ray
 from ray.actor import ActorClass
 from ray.core.generated import ray_client_pb2 as pb
 from ray.remote_function import RemoteFunction
+from ray.util.client.server import original_pickles
 from ray.util.client.server.client_state import ClientState
 
 _MISSING = object()
@@ -49,6 +50,8 @@ def remote_of(client: ClientState, task: pb.ClientTask) -> Any:
     if found is None:
         target = ray.get(client.ref(task.payload_id))
         baseline, options = _options(task.baseline_options), _options(task.options)
+        if client.is_original and isinstance(target, type):
+            original_pickles.adopt_methods(target)
         if not isinstance(target, (RemoteFunction, ActorClass)):
             target = ray.remote(**baseline)(target) if baseline else ray.remote(target)
         changed = {name: value for name, value in options.items() if baseline.get(name, _MISSING) != value}

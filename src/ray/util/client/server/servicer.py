@@ -35,15 +35,6 @@ def metadata_of(context: Any) -> dict[str, str]:
     return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
 
 
-def pickled_error(error: BaseException) -> bytes:
-    """For the client, who raises it. An exception that cannot be pickled becomes one with its text."""
-    try:
-        return bytes(cloudpickle.dumps(error))
-    except Exception as problem:
-        text = "".join(traceback.format_exception(error))
-        return bytes(cloudpickle.dumps(RuntimeError(f"{text}\n(The exception itself cannot be pickled: {problem})")))
-
-
 class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
     """Args:
     connect: called as `connect(job_config, **ray_init_kwargs)` by the first Init; None: the session is there.
@@ -201,18 +192,22 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
         yield from self.values(client, request)
 
     def values(self, client: ClientState, request: pb.GetRequest) -> Iterator[pb.GetResponse]:
-        """The list of the values, pickled, in pieces; or one response with the error."""
+        """The list of the values, pickled, in pieces; or one response with the error.
+
+        An asynchronous request is for one object, and its answer is that value itself.
+        """
+        timeout = None if request.asynchronous else request.timeout
         try:
             with disable_client_hook():
                 refs = [client.ref(key) for key in request.ids]
-                values = ray.get(refs, timeout=request.timeout)
-                data = client.dumps(values)
+                values = ray.get(refs, timeout=timeout)
+                data = client.dumps(values[0] if request.asynchronous and len(values) == 1 else values)
         except GetTimeoutError:
             error: Exception = GetTimeoutError("Get timed out: some object(s) not ready.")
-            yield pb.GetResponse(valid=False, error=pickled_error(error))
+            yield pb.GetResponse(valid=False, error=client.dump_error(error))
             return
         except Exception as raised:
-            yield pb.GetResponse(valid=False, error=pickled_error(raised))
+            yield pb.GetResponse(valid=False, error=client.dump_error(raised))
             return
         total = count_chunks(len(data))
         for number, piece in split(data, start=request.start_chunk_id):
@@ -226,7 +221,7 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
         try:
             key = client.hand_out_ref(ray.put(client.loads(data)))
         except Exception as error:
-            return pb.PutResponse(id=b"", valid=False, error=pickled_error(error))
+            return pb.PutResponse(id=b"", valid=False, error=client.dump_error(error))
         if client_ref_id:
             client.aliases[client_ref_id] = key
         return pb.PutResponse(id=key, valid=True)
@@ -234,9 +229,13 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
     @disable_client_hook()
     def WaitObject(self, request: pb.WaitRequest, context: Any = None) -> pb.WaitResponse:
         client = self.client(request.client_id)
-        refs = [client.ref(key) for key in request.object_ids]
         timeout = request.timeout if request.timeout >= 0 else None
-        ready, remaining = ray.wait(refs, num_returns=request.num_returns, timeout=timeout)
+        try:
+            refs = [client.ref(key) for key in request.object_ids]
+            ready, remaining = ray.wait(refs, num_returns=request.num_returns, timeout=timeout)
+        except Exception as error:
+            log.error("Exception %s", error)  # the answer has no room for it; the log stream shows it to the client
+            return pb.WaitResponse(valid=False)
         return pb.WaitResponse(
             valid=True,
             ready_object_ids=[ref.binary() for ref in ready],
@@ -252,7 +251,7 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
             return pb.ClientTaskTicket(valid=True, return_ids=scheduling.call(client, task, data))
         except Exception as error:
             log.debug("Ray Client: a call of %s failed.", task.name, exc_info=True)
-            return pb.ClientTaskTicket(valid=False, error=pickled_error(error))
+            return pb.ClientTaskTicket(valid=False, error=client.dump_error(error))
 
     @disable_client_hook()
     def Terminate(self, request: pb.TerminateRequest, context: Any = None) -> pb.TerminateResponse:
@@ -269,7 +268,7 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
             if context is None:
                 raise
             # ABORTED carries the exception itself, which the client raises.
-            context.abort(grpc.StatusCode.ABORTED, pickled_error(error).decode("latin-1"))
+            context.abort(grpc.StatusCode.ABORTED, client.dump_error(error).decode("latin-1"))
         return pb.TerminateResponse(ok=True)
 
 
