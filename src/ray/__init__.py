@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ray._private.logging_config import LoggingConfig
     from ray._private.remote_types import Remote
     from ray._private.state import available_resources, cluster_resources, nodes
+    from ray._private.timeline import timeline
     from ray._private.worker import (
         SCRIPT_MODE,
         WORKER_MODE,
@@ -58,6 +59,7 @@ _HOMES = {
     "ray._private.logging_config": "LoggingConfig",
     "ray.client_builder": "ClientBuilder client",
     "ray._private.state": "available_resources cluster_resources nodes",
+    "ray._private.timeline": "timeline",
     "ray._private.worker": (
         "SCRIPT_MODE WORKER_MODE cancel get get_actor get_gpu_ids init is_initialized kill put remote shutdown wait"
     ),
@@ -132,6 +134,7 @@ __all__ = [
     "runtime_context",
     "runtime_env",
     "shutdown",
+    "timeline",
     "types",
     "util",
     "wait",

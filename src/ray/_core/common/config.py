@@ -56,6 +56,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Reports of a raylet, and the GCS's batches of them to all, come at most this often; or 1 ms per node, if more."""
     infeasible_warning_s: float = 5.0
 
+    # State API
+    task_events_report_interval_ms: int = 1000
+    """How often owners tell the GCS which tasks have ended; 0: never."""
+    task_events_max_num_task_in_gcs: int = 100_000
+
     # Health, reconnection, shutdown
     health_check_period_ms: int = 3000
     health_check_timeout_ms: int = 10_000

@@ -738,6 +738,56 @@ class ReturnBundles(Request, tag=88):
     indexes: list[int]
 
 
+# ------------------------------------------------------------------ state API
+
+
+class WorkerInfo(Part, frozen=True):
+    """A living process of a node. `type`: WORKER or DRIVER."""
+
+    worker_id: bytes
+    node_id: bytes
+    host: str
+    pid: int
+    type: str
+    job_id: bytes = b""
+
+
+class ObjectInfo(Part, frozen=True):
+    """An object as one process that has refs to it sees it. `size` -1: not known yet."""
+
+    object_id: bytes
+    size: int
+    task_status: str
+    reference_type: str
+    process_type: str
+    pid: int
+    host: str
+    is_owner: bool
+
+
+class TaskEvents(Message, tag=90):
+    """C > G, batched: tasks have ended. Loss: the state API does not show them. `blob`: a task_events.TaskBatch."""
+
+    job_id: bytes
+    count: int
+    blob: bytes
+
+
+class DumpState(Request, tag=91):
+    """any > G > R > C: tell what you know now. `what`: tasks, objects or workers. Answer: StateDump."""
+
+    what: str
+
+
+class StateDump(Reply, tag=92):
+    """`blobs`: encoded TaskBatch, or lists of ObjectInfo or WorkerInfo. `silent`: processes that did not answer in
+    time. `forgotten`: how many ends of tasks the GCS no longer keeps."""
+
+    blobs: list[bytes]
+    silent: int = 0
+    forgotten: int = 0
+
+
 # ------------------------------------------------------------------ R: registration, leases
 
 
@@ -1009,6 +1059,8 @@ class TaskDone(Message, tag=152):
     duration_us: int = 0
     num_items: int = -1
     """For generators: how many items there were."""
+    started_us: int = 0
+    """Since the epoch."""
 
 
 class RecallTasks(Message, tag=153):

@@ -29,6 +29,7 @@ from ray._core.gcs.log_relay import LogRelay
 from ray._core.gcs.node_manager import NodeManager
 from ray._core.gcs.publisher import Publisher
 from ray._core.gcs.recovery import Recovery
+from ray._core.gcs.state_service import StateService
 from ray._core.gcs.storage import Storage, open_storage
 from ray._core.wire import aio, auth
 from ray._version import VERSION
@@ -57,6 +58,7 @@ class GcsServer:
         )
         self.actors = ActorService(self.nodes.table, self.nodes.raylets, self.publisher, self.journal, knobs, _now_ms)
         self.log_relay = LogRelay(self.publisher, self.nodes.table)
+        self.state = StateService(self.nodes.raylets, config.task_events_max_num_task_in_gcs)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.Ping: lambda connection, request: connection.reply(request),
@@ -66,6 +68,8 @@ class GcsServer:
             m.LogLines: lambda _, message: self.log_relay.lines(message),
             m.ErrorEvent: lambda _, message: self.log_relay.event(message),
             m.FlushLogs: self.log_relay.flush,
+            m.TaskEvents: lambda _, message: self.state.task_events(message),
+            m.DumpState: self.state.dump,
             **self.jobs.handlers(),
             **self.kv.handlers(),
             **self.actors.handlers(),

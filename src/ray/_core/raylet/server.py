@@ -35,6 +35,7 @@ from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
 from ray._core.raylet.leasing import LeaseManager, end, kill
 from ray._core.raylet.object_manager import ObjectManager
+from ray._core.raylet.state_dump import StateDumper
 from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio, auth
 from ray._core.wire.link import Link
@@ -71,6 +72,7 @@ class Raylet:
         self.arena_path: str = settings["arena_path"]
         self.gcs: Link
         self._zygote: aio.Connection
+        self._state = StateDumper(self)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.JobChanged: self._job_changed,
@@ -81,6 +83,7 @@ class Raylet:
             m.NodeChanged: self._node_changed,
             m.Ping: self._ping,
             m.SetDraining: self._set_draining,
+            m.DumpState: self._state.dump,
             **self.leases.handlers,
             **self.objects.handlers,
             **self.actors.handlers(),
@@ -184,6 +187,7 @@ class Raylet:
             return
         if connection.peer is self.environments:
             self.environments.agent_lost()
+        self._state.cores.pop(connection, None)
         self.leases.owner_gone(connection)
         if isinstance(connection.peer, Worker):
             if connection.peer.status is None:
@@ -214,6 +218,7 @@ class Raylet:
             arena_size=self.objects.extents.size,
         )
         connection.reply(request, reply)
+        self._state.cores[connection] = request
         worker = connection.peer
         if isinstance(worker, Worker) and request.ready:
             self.pool.registered(worker, msgspec.structs.replace(request.address, node_id=self.node_id))

@@ -12,6 +12,7 @@ import asyncio
 import inspect
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -167,6 +168,7 @@ class ActorRuntime:
     def _run(self, job: _Job) -> None:
         """On a pool's thread."""
         reactor = self._core.reactor
+        job[0].start_s = time.perf_counter()  # not when it came
         try:
             self._invoker.run(*job)
         except SystemExit as error:
@@ -176,6 +178,7 @@ class ActorRuntime:
             reactor.flush()
 
     async def _run_async(self, job: _Job) -> None:
+        job[0].start_s = time.perf_counter()
         try:
             await self._invoker.run_async(*job)
         except SystemExit as error:

@@ -38,6 +38,7 @@ from ray._core.worker.ref_generator import ObjectRefGenerator
 from ray._core.worker.remote_objects import RemoteObjects
 from ray._core.worker.streams import OpenStream, Streams
 from ray._core.worker.submitter import Submitter, Template
+from ray._core.worker.task_log import TaskLog
 from ray._core.worker.unread_errors import UnreadErrors
 
 IDLE_DRAIN_S = 0.1
@@ -97,6 +98,7 @@ class CoreWorker:
         self.actor_restarts = 0
         """How often the actor in this process has been restarted before."""
         self.unread_errors = UnreadErrors()
+        self.task_log = TaskLog(self)
         self.listeners: dict[type, Callable[[Any], None]] = {}
         """Who else takes messages of a kind; called by the leader with the lock held."""
         self._connect(raylet_path)
@@ -190,6 +192,8 @@ class CoreWorker:
         self.unread_errors.stop()
         self.is_closed = True
         with self.lock:
+            self.task_log.flush()
+            self.reactor.flush()
             self.gcs.close()
         self.reactor.close()
         self._listening.close()
@@ -301,6 +305,9 @@ class CoreWorker:
             case m.AssignWorker():
                 self.job_id = message.job_id
                 self.runtime_env = message.runtime_env
+            case m.DumpState():
+                running = self.executor.invoker.running if self.executor is not None else {}
+                connection.reply(message, m.StateDump(blobs=self.task_log.dump(message.what, running)))
             case _:
                 listener = self.listeners.get(type(message))
                 if listener is not None:

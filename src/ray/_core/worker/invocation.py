@@ -45,7 +45,14 @@ class Call:
         """Of a streaming call: how many items it has made."""
         self.start_s = time.perf_counter()
 
+    @property
+    def started_us(self) -> int:
+        """Since the epoch."""
+        return int((call_epoch_s + self.start_s) * 1e6)
 
+
+call_epoch_s = time.time() - time.perf_counter()
+"""When the clock of `Call.start_s` was zero; the same in all forks."""
 current: ContextVar[Call | None] = ContextVar("current", default=None)
 """The call that this thread, or this asyncio task, runs; None outside of calls."""
 
@@ -69,6 +76,8 @@ class Invoker:
     def __init__(self, core: CoreWorker, output: WorkerOutput) -> None:
         self.core = core
         self.output = output
+        self.running: dict[Call, int] = {}
+        """What runs now, and the number of its attempt."""
         self.producers = streaming.Producers()
         self.actor_instance: Any = None
         """The user's object, in an actor; errors tell its repr."""
@@ -76,6 +85,7 @@ class Invoker:
     def run(self, call: Call, push: m.PushTask, function: Callable[..., Any]) -> None:
         """Run to the end and answer. SystemExit passes through: the process ends, and with it the call."""
         token = current.set(call)
+        self.running[call] = push.attempt
         try:
             args, kwargs = self.arguments(call, push.args, push.deps)
             value = function(*args, **kwargs)
@@ -88,11 +98,13 @@ class Invoker:
         except BaseException as error:
             self.fail(call, error)
         finally:
+            del self.running[call]
             current.reset(token)
 
     async def run_async(self, call: Call, push: m.PushTask, function: Callable[..., Any]) -> None:
         """As `run`, for an asyncio actor; a plain method runs in the loop too, and blocks it."""
         current.set(call)
+        self.running[call] = push.attempt
         try:
             args, kwargs = self.arguments(call, push.args, push.deps)
             value = function(*args, **kwargs)
@@ -106,6 +118,8 @@ class Invoker:
             raise
         except BaseException as error:
             self.fail(call, error)
+        finally:
+            del self.running[call]
 
     # ---------------------------------------------------------- arguments
 
@@ -162,6 +176,7 @@ class Invoker:
         self.output.flush()
         duration_us = int((time.perf_counter() - call.start_s) * 1e6)
         done = m.TaskDone(call.task_id, results, failed=failed, duration_us=duration_us, num_items=call.num_items)
+        done.started_us = call.started_us
         core = self.core
         with core.lock:
             core.drain()

@@ -26,6 +26,7 @@ class Held:
     queue: LeaseQueue
     worker: Connection
     raylet: Connection
+    pid: int
 
 
 class LeaseClient:
@@ -98,7 +99,7 @@ class LeaseClient:
             queue.refused()
             self._submitter.carry_out(queue, template, queue.fill())
             return
-        self.held[granted.lease_id] = Held(queue, worker, raylet)
+        self.held[granted.lease_id] = Held(queue, worker, raylet, granted.pid)
         self._of_worker.setdefault(worker, set()).add(granted.lease_id)
         self._submitter.carry_out(queue, template, queue.granted(granted.lease_id, granted.worker.worker_id))
         self._sweep_later()

@@ -123,6 +123,7 @@ class Record:
     """Whose worker it was pushed to; 0: it waits here."""
     attempt: int = 0
     is_cancelled: bool = False
+    created_us: int = 0
 
 
 class Submitter:
@@ -167,6 +168,7 @@ class Submitter:
         """A list of refs, or the generator of a streaming task. Not locked."""
         core = self._core
         record = Record(task_id, template, packed, template.max_retries, actor)
+        record.created_us = time.time_ns() // 1000
         parent = core.current
         if parent is not None:
             record.parent_task_id = parent.task_id
@@ -289,6 +291,18 @@ class Submitter:
             else:
                 self._crash(record, f"No worker could be leased: {reply.message}")
 
+    def state_of(self, record: Record) -> str:
+        """As the state API names it."""
+        if record.unresolved:
+            return "PENDING_ARGS_AVAIL"
+        if record.actor is not None:
+            is_sent = record.task_id in record.actor.queue.sent
+        else:
+            held = self.leases.held.get(record.lease_id)
+            lease = held.queue.leases.get(record.lease_id) if held is not None else None
+            is_sent = lease is not None and record.task_id in lease.running
+        return "SUBMITTED_TO_WORKER" if is_sent else "PENDING_NODE_ASSIGNMENT"
+
     # ---------------------------------------------------------- results
 
     def task_done(self, connection: Connection, done: m.TaskDone) -> None:
@@ -299,10 +313,13 @@ class Submitter:
             self._core.lend(key, connection.peer.worker_id)
         again = done.failed and not record.is_cancelled and self._retries_exception(record, done)
         if record.actor is not None:
+            pid = record.actor.info.pid if record.actor.info is not None else 0
+            self._core.task_log.ended(record, record.attempt, done, connection.peer, pid)
             record.actor.done(record, done, again)
             return
         held = self.leases.held.get(record.lease_id)
         queue = held.queue if held is not None else None
+        self._core.task_log.ended(record, record.attempt, done, connection.peer, held.pid if held is not None else 0)
         if not record.is_cancelled:
             record.template.observe(done.duration_us)
         if again:
@@ -355,6 +372,7 @@ class Submitter:
         core, template = self._core, record.template
         if isinstance(error, BaseException):
             error = error_value(error)
+        core.task_log.failed(record, record.attempt, error)
         for index in range(1, num_refs(template) + 1):
             core.accept(object_id(record.task_id, index), error)
         if template.num_returns == STREAMING:
@@ -409,6 +427,7 @@ class Submitter:
                     continue
                 if number == 0:
                     record.retries_left -= 1
+                self._core.task_log.failed(record, record.attempt, None)
                 record.attempt += 1
                 self._enqueue(record)
 

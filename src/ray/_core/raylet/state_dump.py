@@ -1,0 +1,55 @@
+"""What the processes of this node know at this moment, for the state API. Floor: raylet, shell."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ray._core.common import messages as m
+from ray._core.wire import aio
+
+if TYPE_CHECKING:
+    from ray._core.raylet.server import Raylet
+
+ANSWER_TIMEOUT_S = 3.0
+"""A process that does not answer in time (it holds the interpreter's lock in C code) is left out, and counted."""
+
+
+class StateDumper:
+    """`cores`: the registered drivers and workers of this node, which the server keeps up to date."""
+
+    def __init__(self, raylet: Raylet) -> None:
+        self._raylet = raylet
+        self.cores: dict[aio.Connection, m.RegisterWorker] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def dump(self, connection: aio.Connection, request: m.DumpState) -> None:
+        task = asyncio.get_running_loop().create_task(self._dump(connection, request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _dump(self, connection: aio.Connection, request: m.DumpState) -> None:
+        if request.what == "workers":
+            connection.reply(request, m.StateDump(blobs=[msgspec.msgpack.encode(self.workers())]))
+            return
+        asked = [core.request(m.DumpState(what=request.what)) for core in self.cores]
+        done, late = await asyncio.wait(asked, timeout=ANSWER_TIMEOUT_S) if asked else (set(), set())
+        answer = m.StateDump(blobs=[], silent=len(late))
+        for future in done:
+            if future.exception() is None:
+                answer.blobs += future.result().blobs
+        connection.reply(request, answer)
+
+    def workers(self) -> list[m.WorkerInfo]:
+        """The living processes; those that have ended are not kept."""
+        node = self._raylet.node
+        found = [
+            m.WorkerInfo(request.address.worker_id, node.node_id, node.host, request.pid, "DRIVER")
+            for request in self.cores.values()
+            if request.is_driver
+        ]
+        for worker in self._raylet.pool.workers.values():
+            found.append(m.WorkerInfo(worker.worker_id, node.node_id, node.host, worker.pid, "WORKER", worker.job_id))
+        return found

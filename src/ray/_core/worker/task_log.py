@@ -1,0 +1,203 @@
+"""What this process tells of the tasks it owns and runs, for the state API and the timeline.
+
+Floor: worker. All methods are locked. On a task's path there is one append at its end (0.3 µs); names, errors and the
+encoding follow in batches. What is pending or running is told only when somebody asks (`dump`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ray._core.common import messages as m
+from ray._core.common.errors import RayTaskError
+from ray._core.common.task_events import TaskBatch, TaskEvent, TaskKind
+from ray._core.store import serialization
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+    from ray._core.worker.invocation import Call
+    from ray._core.worker.submitter import CallTemplate, Record
+
+BATCH = 1000
+MOST_PER_INTERVAL = 10_000
+"""Ends told per report interval; of more, which come only from tasks of microseconds, the rest is counted."""
+MOST_LIVE = 10_000
+"""Of a million pending tasks the oldest are told."""
+
+
+class TaskLog:
+    def __init__(self, core: CoreWorker) -> None:
+        self._core = core
+        self._ended: list[tuple[Any, ...]] = []
+        self._room = MOST_PER_INTERVAL
+        self._dropped = 0
+        self._is_scheduled = False
+
+    def __repr__(self) -> str:
+        return f"<TaskLog ended={len(self._ended)} dropped={self._dropped}>"
+
+    # ---------------------------------------------------------- the ends of tasks
+
+    def ended(self, record: Record, attempt: int, done: m.TaskDone, worker: m.Address, pid: int) -> None:
+        """A worker has answered."""
+        error = done.results[-1] if done.failed and done.results else None
+        start, end = done.started_us, done.started_us + done.duration_us
+        self._add(record, attempt, (start, end, worker, pid, done.failed, error))
+
+    def failed(self, record: Record, attempt: int, error: m.Value | None) -> None:
+        """No worker answered: the task could not start, or its worker has gone."""
+        self._add(record, attempt, (0, time.time_ns() // 1000, None, 0, True, error))
+
+    def _add(self, record: Record, attempt: int, end: tuple[Any, ...]) -> None:
+        if self._room <= 0:
+            self._dropped += 1
+            return
+        self._room -= 1
+        # Not the record itself: it holds the arguments.
+        self._ended.append((record.task_id, attempt, record.template, record.parent_task_id, record.created_us, *end))
+        if len(self._ended) >= BATCH:
+            self._report()
+        if not self._is_scheduled:
+            interval_s = self._core.config.task_events_report_interval_ms / 1000
+            if interval_s > 0:
+                self._is_scheduled = True
+                self._core.reactor.call_later(interval_s, self._interval_over)
+            else:
+                self._ended.clear()
+
+    def _interval_over(self) -> None:
+        self._is_scheduled = False
+        self._room = MOST_PER_INTERVAL
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what has gathered to the GCS."""
+        if self._ended or self._dropped:
+            self._report()
+
+    def _report(self) -> None:
+        batch = self._described()
+        self._ended, self._dropped = [], 0
+        self._core.gcs.send(m.TaskEvents(batch.job_id, len(batch.events), batch.encode()))
+
+    def _described(self) -> TaskBatch:
+        kinds = _Kinds()
+        events = []
+        for task_id, attempt, template, parent, created_us, start_us, end_us, worker, pid, failed, error in self._ended:
+            event = TaskEvent(task_id, attempt, kinds.number(template), "FAILED" if failed else "FINISHED", parent)
+            event.created_us, event.started_us, event.ended_us, event.pid = created_us, start_us, end_us, pid
+            if worker is not None:
+                event.node_id, event.worker_id = worker.node_id, worker.worker_id
+            if failed:
+                event.error_type, event.error = _describe(error)
+            events.append(event)
+        return TaskBatch(self._core.job_id, kinds.kinds, events, self._dropped)
+
+    # ---------------------------------------------------------- what is going on now
+
+    def dump(self, what: str, running: Mapping[Call, int]) -> list[bytes]:
+        if what == "tasks":
+            # What has ended is told to the GCS as well, later; who asks puts both together.
+            return [self._described().encode(), self._live(running).encode()]
+        if what == "objects":
+            return [msgspec.msgpack.encode(self._objects())]
+        return []
+
+    def _live(self, running: Mapping[Call, int]) -> TaskBatch:
+        core, kinds = self._core, _Kinds()
+        events = []
+        for record in islice(core.submitter.tasks.values(), MOST_LIVE):
+            state = core.submitter.state_of(record)
+            kind = kinds.number(record.template)
+            event = TaskEvent(record.task_id, record.attempt, kind, state, record.parent_task_id)
+            event.created_us = record.created_us
+            events.append(event)
+        for call, attempt in list(running.items()):
+            event = TaskEvent(call.task_id, attempt, kinds.number(call.template), "RUNNING")
+            event.started_us = call.started_us
+            event.node_id, event.worker_id, event.pid = core.node.node_id, core.worker_id, os.getpid()
+            events.append(event)
+        dropped = max(len(core.submitter.tasks) - MOST_LIVE, 0)
+        return TaskBatch(core.job_id, kinds.kinds, events, dropped)
+
+    def _objects(self) -> list[m.ObjectInfo]:
+        core = self._core
+        found = []
+        for key, entry in islice(core.objects.items(), MOST_LIVE):
+            value = entry.value
+            size = -1
+            if value is not None:
+                size = value.location.size if value.location is not None else len(value.blob or b"")
+            record = core.submitter.tasks.get(key[:-4])
+            status = core.submitter.state_of(record) if record is not None else "FINISHED" if value else "NIL"
+            kind = (
+                "ACTOR_HANDLE"
+                if entry.on_free is not None
+                else "USED_BY_PENDING_TASK"
+                if entry.held
+                else "LOCAL_REFERENCE"
+                if entry.local
+                else "PINNED_IN_MEMORY"
+            )
+            mode = core.mode.upper()
+            found.append(m.ObjectInfo(key, size, status, kind, mode, os.getpid(), core.node.host, entry.owner is None))
+        return found
+
+
+class _Kinds:
+    """Numbers the templates of a batch."""
+
+    def __init__(self) -> None:
+        self.kinds: list[TaskKind] = []
+        self._numbers: dict[int, int] = {}
+
+    def number(self, template: CallTemplate | m.TaskTemplate) -> int:
+        known = self._numbers.get(id(template))
+        if known is None:
+            known = self._numbers[id(template)] = len(self.kinds)
+            self.kinds.append(_kind(template))
+        return known
+
+
+def _kind(template: CallTemplate | m.TaskTemplate) -> TaskKind:
+    message = template if isinstance(template, m.TaskTemplate) else template.message
+    kind = "ACTOR_TASK" if message.method else "NORMAL_TASK"
+    scheduling: m.SchedulingClass | None = getattr(template, "scheduling", None)  # a method is not scheduled
+    if scheduling is None:
+        return TaskKind(message.name, message.function_name, kind)
+    group = scheduling.strategy.placement_group_id
+    resources, selector = scheduling.resources, scheduling.label_selector
+    return TaskKind(message.name, message.function_name, kind, resources, group, selector, scheduling.runtime_env)
+
+
+def _describe(error: m.Value | None) -> tuple[str, str]:
+    """(error type, message) as the state API names them. The value is the user's: what cannot be read is said so."""
+    if error is None or error.blob is None:
+        return "WORKER_DIED", "The worker that ran the task died."
+    try:
+        found = serialization.deserialize(error.blob).error
+        if isinstance(found, RayTaskError):
+            return "TASK_EXECUTION_EXCEPTION", f"User exception:\n{found}"
+        return _TYPES.get(type(found).__name__, type(found).__name__), str(found)
+    except Exception as problem:  # user code: its class is not here, or its __str__ is broken
+        return "TASK_EXECUTION_EXCEPTION", f"An error that cannot be shown: {problem!r}"
+
+
+_TYPES = {
+    "ActorDiedError": "ACTOR_DIED",
+    "ActorUnavailableError": "ACTOR_UNAVAILABLE",
+    "NodeDiedError": "NODE_DIED",
+    "ObjectLostError": "OBJECT_LOST",
+    "OutOfMemoryError": "OUT_OF_MEMORY",
+    "OwnerDiedError": "OWNER_DIED",
+    "RuntimeEnvSetupError": "RUNTIME_ENV_SETUP_FAILED",
+    "TaskCancelledError": "TASK_CANCELLED",
+    "TaskUnschedulableError": "TASK_UNSCHEDULABLE_ERROR",
+    "WorkerCrashedError": "WORKER_DIED",
+}
