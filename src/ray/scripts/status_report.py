@@ -104,10 +104,10 @@ def size(number: float) -> str:
 
 
 def _demands(cluster: m.ClusterResources) -> list[str]:
-    shapes: Counter[str] = Counter()
+    shapes: Counter[tuple[tuple[str, int], ...]] = Counter()
     for demand in cluster.demands:
-        shapes[_shape(demand.resources)] += demand.count
-    lines = [f" {shape}: {count}+ pending tasks/actors" for shape, count in sorted(shapes.items())]
+        shapes[tuple(sorted(demand.resources.items()))] += demand.count
+    lines = [f" {_shape(dict(shape))}: {count}+ pending tasks/actors" for shape, count in sorted(shapes.items())]
     groups: Counter[str] = Counter()
     for group in cluster.pending_groups:
         bundles = Counter(_shape(bundle.resources) for bundle in group.bundles)
