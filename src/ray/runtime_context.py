@@ -33,7 +33,11 @@ class RuntimeContext:
         return self._core.node.node_id.hex()
 
     def get_worker_id(self) -> str:
-        return self._core.worker_id.hex()
+        """Of a driver: its job's id, padded."""
+        core = self._core
+        if core.mode == "driver":
+            return core.job_id.hex().ljust(2 * len(core.worker_id), "f")
+        return core.worker_id.hex()
 
     def get_task_id(self) -> str | None:
         """None in a driver."""
@@ -71,6 +75,24 @@ class RuntimeContext:
             raise RuntimeError("This method is not supported in an async actor: coroutines get asyncio.CancelledError.")
         call = core.current
         return call is not None and call.is_canceled
+
+    def get_assigned_resources(self) -> dict[str, float]:
+        """What the task or actor that calls this holds; {} for an actor that asked for nothing.
+
+        Raises:
+            AssertionError: in a driver.
+        """
+        core = self._core
+        assert core.mode != "driver", "This method is only available in a task or an actor; this process is a driver."
+        return dict(core.assignment.resources)
+
+    def get_accelerator_ids(self) -> dict[str, list[str]]:
+        """Names of the devices assigned here, by kind ("GPU", "TPU" …); [] where there are none."""
+        return self._core.assignment.accelerator_ids()
+
+    def get_resource_ids(self) -> dict[str, list[str]]:
+        """The old name of `get_accelerator_ids`."""
+        return self.get_accelerator_ids()
 
     @property
     def current_actor(self) -> ActorHandle[Any]:

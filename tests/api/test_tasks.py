@@ -71,13 +71,13 @@ def test_an_exception_that_cannot_be_pickled_arrives_as_text():
         ray.get(odd.remote())
 
 
-def test_a_thousand_deep_recursion_ends_on_two_cpus():
+def test_a_hundred_deep_recursion_ends_on_two_cpus():
     @ray.remote
     def depth(n):
         return 0 if n == 0 else 1 + ray.get(recurse.remote(n - 1))
 
     recurse = depth
-    assert ray.get(depth.remote(1000)) == 1000
+    assert ray.get(depth.remote(100)) == 100
 
 
 def test_refs_inside_values_stay_refs_and_stay_alive():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -214,8 +213,7 @@ def get_gpu_ids() -> list[int | str]:
     core = auto_init_core()
     if core.mode == "driver":
         return []
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return [int(name) if name.isdigit() else name for name in visible.split(",") if name]
+    return [int(name) if name.isdigit() else name for name in core.assignment.devices.get("GPU", [])]
 
 
 # ------------------------------------------------------------------ what libraries look at

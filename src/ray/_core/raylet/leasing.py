@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ray._core.common import messages as m
+from ray._core.common.accelerators import device_names
 from ray._core.common.labels import matches
 from ray._core.common.policy import Choice, Knobs, Outcome, pick_node, utilization
 from ray._core.common.resources import UNIT, Resources, describe, fits
@@ -42,7 +43,7 @@ MAX_HOPS = 8
 class LeaseManager:
     def __init__(self, raylet: Raylet, total: Resources) -> None:
         self._raylet = raylet
-        self.scheduler = Scheduler(total)
+        self.scheduler = Scheduler(total, device_names(total, UNIT, os.environ))
         self.view = ClusterView()
         self._knobs = Knobs(
             raylet.config.scheduler_spread_threshold,
@@ -285,12 +286,12 @@ class LeaseManager:
             if worker is None:
                 continue
             lease_id = next(self._lease_ids)
-            self.scheduler.grant(waiting, lease_id)
+            devices = self.scheduler.grant(waiting, lease_id)
             self._raylet.environments.drop(waiting.runtime_env)  # the worker holds it
             assert worker.address is not None
             owner = waiting.key[0] if isinstance(waiting.key, tuple) else None
             self.pool.lease(worker, lease_id, owner)
-            assign = m.AssignWorker(waiting.job_id, {}, waiting.demand, {}, runtime_env=waiting.runtime_env)
+            assign = m.AssignWorker(waiting.job_id, {}, waiting.demand, devices, runtime_env=waiting.runtime_env)
             worker.connection.send(assign)
             if isinstance(waiting.key, Hosted):
                 self._raylet.actors.granted(waiting.key, worker)

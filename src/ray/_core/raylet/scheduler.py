@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ray._core.common.resources import Resources, add, fits, missing, subtract
+from ray._core.raylet.devices import DeviceTable
 
 Shape = tuple[tuple[tuple[str, int], ...], str]
 Kind = tuple[bytes, str]
@@ -54,7 +55,8 @@ class _Line:
 class Scheduler:
     """Resources of one node, and who waits for them."""
 
-    def __init__(self, total: Resources) -> None:
+    def __init__(self, total: Resources, devices: Mapping[str, list[str]] | None = None) -> None:
+        self.devices = DeviceTable(devices or {})
         self.total = dict(total)
         self.available = dict(total)
         self.claimed: Resources = {}
@@ -127,8 +129,11 @@ class Scheduler:
 
     # ---------------------------------------------------------- holding
 
-    def grant(self, request: Waiting, lease_id: int) -> None:
-        """Take the resources of a request that `fitting` named, under `lease_id`; its job goes last then."""
+    def grant(self, request: Waiting, lease_id: int) -> dict[str, list[str]]:
+        """Take the resources of a request that `fitting` named, under `lease_id`; its job goes last then.
+
+        Returns: the names of the accelerator devices, by kind.
+        """
         lines, shape = self._lines[request.job_id], request.shape
         for line in self._all_lines():
             if not fits(line.demand, self.available):
@@ -139,6 +144,7 @@ class Scheduler:
         self._remove(request)
         subtract(self.available, request.demand)
         self._held[lease_id] = request.demand
+        return self.devices.take(lease_id, request.demand)
 
     def next_grant(self, lease_id: int) -> Waiting | None:
         """Grant the first request that fits; None when none does."""
@@ -167,6 +173,7 @@ class Scheduler:
         held = self._held.pop(lease_id, None)
         if held is None:
             return
+        self.devices.give_back(lease_id)
         if lease_id in self._blocked:
             self._blocked.discard(lease_id)
             held = {name: units for name, units in held.items() if not _is_cpu(name)}

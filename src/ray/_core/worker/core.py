@@ -29,6 +29,7 @@ from ray._core.wire.ports import WORKER_PORTS, bind_within, ports
 from ray._core.wire.reactor import Connection, Reactor, Waiter
 from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
+from ray._core.worker.assignment import Assignment
 from ray._core.worker.cancellation import Cancellation
 from ray._core.worker.gcs_client import GcsClient
 from ray._core.worker.invocation import Call, current
@@ -89,6 +90,7 @@ class CoreWorker:
         """How a driver makes itself known to a GCS that has restarted."""
         self.runtime_env = ""
         """JSON of this process's runtime environment, which what it starts inherits; "" for none."""
+        self.assignment = Assignment()
         self.namespace = ""
         self.code_paths: list[str] = []
         self.logging = ""
@@ -305,6 +307,7 @@ class CoreWorker:
             case m.AssignWorker():
                 self.job_id = message.job_id
                 self.runtime_env = message.runtime_env
+                self.assignment.apply(message)
             case m.DumpState():
                 running = self.executor.invoker.running if self.executor is not None else {}
                 connection.reply(message, m.StateDump(blobs=self.task_log.dump(message.what, running)))
