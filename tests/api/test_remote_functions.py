@@ -428,7 +428,6 @@ def test_children_outlive_their_parent_task(gate):
     assert ray.get(ref) == "passed"
 
 
-@pytest.mark.xfail(strict=True, reason="max_calls is not built yet")
 def test_max_calls_ends_the_worker_after_so_many_runs():
     @ray.remote(max_calls=1)
     def pid():

@@ -16,7 +16,6 @@ def refuse_task(options: TaskOptions, given: Mapping[str, Any]) -> None:
     strategy = options.placing.strategy
     wanted = {
         "a placement group": strategy and strategy.kind == "PLACEMENT_GROUP",
-        "max_calls": given.get("max_calls"),
     }
     refuse(next((what for what, is_wanted in wanted.items() if is_wanted), None))
 

@@ -853,6 +853,8 @@ class ReturnLease(Message, tag=106):
 
     lease_id: int
     worker_broken: bool = False
+    worker_exits: bool = False
+    """It said so in its last TaskDone: it takes no more work, and ends when nobody needs it."""
 
 
 class RevokeLease(Message, tag=107):
@@ -1061,6 +1063,8 @@ class TaskDone(Message, tag=152):
     """For generators: how many items there were."""
     started_us: int = 0
     """Since the epoch."""
+    worker_exits: bool = False
+    """`max_calls` is reached: push nothing more, and give the lease back."""
 
 
 class RecallTasks(Message, tag=153):

@@ -329,6 +329,8 @@ class LeaseManager:
             worker.broken_lease_id = worker.lease_id
             self.pool.end_lease(worker)
             kill(worker.pid)
+        elif message.worker_exits:
+            self.pool.end_lease(worker)
         else:
             self.pool.put_idle(worker, time.monotonic())
         self.schedule()

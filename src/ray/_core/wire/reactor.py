@@ -436,6 +436,10 @@ class Reactor:
             for connection in dirty:
                 connection.flush()
 
+    def has_unsent(self) -> bool:
+        """Whether some connection has frames that the system has not taken yet. Locked."""
+        return any(isinstance(each, Connection) and each.out for each in self._by_fd.values())
+
     def soon_flushed(self) -> None:
         """Something is buffered and nobody may be about to wait: the follower will send it within a millisecond,
         or whoever leads already, and sleeps in poll. Locked."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 SLOW_S = 0.01
 """A task that runs longer hands back what waits behind it."""
+RETIRE_S = 0.02
+"""How often a worker that is to end looks whether it may."""
 
 
 class Executor:
@@ -44,6 +46,8 @@ class Executor:
         self._functions: dict[str, Callable[..., Any]] = {}
         self._queue: deque[tuple[Connection, m.PushTask | m.ConstructActor]] = deque()
         self._exit: SystemExit | None = None
+        self._runs: dict[str, int] = {}
+        self._retires = False
         self._waiter = Waiter(core.reactor)
         self.interrupts = Interrupts(core)
         self._is_watching = False
@@ -58,6 +62,8 @@ class Executor:
             self.invoker.producers.consumed(message)
         elif isinstance(message, m.ExitWorker):
             self.end(ActorExit(message.reason))
+        elif self._retires:
+            connection.send(m.TasksReturned([message.task_id], blocked=True))
         elif self.actor is not None and self.actor.is_concurrent:
             self.actor.dispatch(self._call(connection, message), message)
         else:
@@ -77,6 +83,8 @@ class Executor:
             with core.lock:
                 if self._exit is not None:
                     self._leave(self._exit)
+                if self._retires and self._is_unneeded():
+                    self._leave(ActorExit("max_calls is reached."))
                 if not self._queue:
                     self._waiter = Waiter(core.reactor)
                     core.drain()
@@ -190,9 +198,12 @@ class Executor:
             else:
                 if call.template.name != self._output.name:
                     self._output.announce(call.template.job_id, log_markers.TASK, call.template.name)
+                self._count(call)
                 self.invoker.run(call, push, self._function(call.template))
         finally:
             self.interrupts.ended()
+        if call.is_last:
+            self._retire()
 
     def _function(self, template: m.TaskTemplate) -> Callable[..., Any]:
         """The function of a normal task. One that cannot be unpickled raises when it is called, as the task's error."""
@@ -206,6 +217,34 @@ class Executor:
                 return raiser(error)
             self._functions[template.function_key] = function
         return function
+
+    # ---------------------------------------------------------- max_calls
+
+    def _count(self, call: Call) -> None:
+        limit, key = call.template.max_calls, call.template.function_key
+        if limit > 0:
+            self._runs[key] = self._runs.get(key, 0) + 1
+            call.is_last = self._runs[key] >= limit
+
+    def _retire(self) -> None:
+        """Take no more tasks, and end once nobody needs this process. Main thread."""
+        self._retires = True
+
+        def look_again() -> None:
+            self._waiter.finish()
+            self._core.reactor.call_later(RETIRE_S, look_again)
+
+        with self._core.lock:
+            look_again()
+
+    def _is_unneeded(self) -> bool:
+        """All is answered, no task of ours runs, and nobody borrows what we own. Locked."""
+        core = self._core
+        core.drain()
+        core.reactor.flush()
+        if self.invoker.unconfirmed or core.submitter.tasks or core.reactor.has_unsent():
+            return False
+        return not any(entry.owner is None and entry.lent for entry in core.objects.values())
 
     # ---------------------------------------------------------- the end
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Call:
     """A call under way. `connection` None: an actor's constructor, which answers to the raylet."""
 
-    __slots__ = ("connection", "held", "is_canceled", "num_items", "start_s", "task_id", "template")
+    __slots__ = ("connection", "held", "is_canceled", "is_last", "num_items", "start_s", "task_id", "template")
 
     def __init__(self, template: m.TaskTemplate, task_id: bytes, connection: Connection | None) -> None:
         self.template = template
@@ -41,6 +41,8 @@ class Call:
         """Ref arguments that have been loaded, held until the call has ended."""
         self.connection = connection
         self.is_canceled = False
+        self.is_last = False
+        """`max_calls` is reached: the process ends after it."""
         self.num_items = -1
         """Of a streaming call: how many items it has made."""
         self.start_s = time.perf_counter()
@@ -79,6 +81,8 @@ class Invoker:
         self.running: dict[Call, int] = {}
         """What runs now, and the number of its attempt."""
         self.producers = streaming.Producers()
+        self.unconfirmed = 0
+        """Answers that wait until owners have confirmed borrowers."""
         self.actor_instance: Any = None
         """The user's object, in an actor; errors tell its repr."""
 
@@ -182,6 +186,9 @@ class Invoker:
             core.drain()
             for key in call.held:
                 core.hold(key, -1)
+            if call.is_last:
+                done.worker_exits = True
+                core.executor.hand_back()
             self._answer(call, done)
 
     def _pack(self, call: Call, value: Any) -> list[m.Value]:
@@ -270,11 +277,13 @@ class Invoker:
         if not unconfirmed:
             then()
             return
+        self.unconfirmed += 1
 
         def confirmed() -> None:
             nonlocal unconfirmed
             unconfirmed -= 1
             if not unconfirmed:
+                self.unconfirmed -= 1
                 then()
 
         for key, owner, borrower in outside:

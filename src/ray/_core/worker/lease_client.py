@@ -27,6 +27,7 @@ class Held:
     worker: Connection
     raylet: Connection
     pid: int
+    worker_exits: bool = False
 
 
 class LeaseClient:
@@ -124,7 +125,7 @@ class LeaseClient:
     def give_back(self, lease_id: int) -> None:
         held = self._forget(lease_id)
         if held is not None:
-            held.raylet.send(m.ReturnLease(lease_id))
+            held.raylet.send(m.ReturnLease(lease_id, worker_exits=held.worker_exits))
 
     def expire_others(self, wanting: LeaseQueue) -> None:
         """Idle leases of other classes stand in the way of one that asks: back with them at once."""

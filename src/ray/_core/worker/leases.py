@@ -118,6 +118,12 @@ class LeaseQueue:
         lease.revoked = True
         return self._settle(lease, now_s)
 
+    def worker_exits(self, lease_id: int) -> None:
+        """The worker takes no more tasks; `finished` or `handed_back` follows and returns the lease."""
+        lease = self.leases.get(lease_id)
+        if lease is not None:
+            lease.revoked = True
+
     def lost(self, lease_id: int) -> list[bytes]:
         """The worker is gone; the ids that were pushed to it, oldest first, for the caller to retry or fail."""
         lease = self.leases.pop(lease_id, None)

@@ -72,6 +72,7 @@ class Template:
         self.queue_key = (
             tuple(sorted(placing.resources.items())),
             msgspec.msgpack.encode((strategy, env, placing.label_selector)),
+            key if options.max_calls else "",
         )
         self.message = m.TaskTemplate(
             namespace=namespace,
@@ -85,6 +86,7 @@ class Template:
             job_id=job_id,
             code_paths=code_paths,
             backpressure=options.backpressure,
+            max_calls=options.max_calls,
         )
 
     def observe(self, duration_us: int) -> None:
@@ -233,7 +235,8 @@ class Submitter:
         if queue is None:
             config = self._core.config
             spreads = template.scheduling.strategy.kind == "SPREAD"
-            queue = LeaseQueue(config.pipeline_target_ms * 1000, config.pipeline_max_depth, single_use=spreads)
+            single_use = spreads or template.message.max_calls == 1
+            queue = LeaseQueue(config.pipeline_target_ms * 1000, config.pipeline_max_depth, single_use=single_use)
             self._queues[template.queue_key] = queue
         self.carry_out(queue, template, queue.submit(record.task_id, template.average_us))
 
@@ -320,6 +323,9 @@ class Submitter:
         held = self.leases.held.get(record.lease_id)
         queue = held.queue if held is not None else None
         self._core.task_log.ended(record, record.attempt, done, connection.peer, held.pid if held is not None else 0)
+        if held is not None and done.worker_exits:
+            held.worker_exits = True
+            held.queue.worker_exits(record.lease_id)
         if not record.is_cancelled:
             record.template.observe(done.duration_us)
         if again:
