@@ -1,0 +1,274 @@
+"""Messages of the engine as rows of the state API. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from ray._core.common import messages as m
+from ray._core.common.resources import to_float
+from ray._core.common.task_events import TaskRow
+
+Row = dict[str, Any]
+_ACTOR_STATES = {
+    "DEPENDENCIES_UNREADY": "PENDING_ARGS_AVAIL",
+    "PENDING_CREATION": "PENDING_NODE_ASSIGNMENT",
+    "RESTARTING": "PENDING_NODE_ASSIGNMENT",
+    "ALIVE": "FINISHED",
+}
+"""Of its creation task, by the actor's own."""
+
+
+def actor(info: m.ActorInfo) -> Row:
+    died = info.state == "DEAD"
+    cause = {"error_message": info.death_cause, "name": info.name, "pid": info.pid, "class_name": info.class_name}
+    return {
+        "actor_id": info.actor_id.hex(),
+        "class_name": info.class_name,
+        "state": info.state,
+        "job_id": info.job_id.hex(),
+        "name": info.name,
+        "node_id": info.node_id.hex() or None,
+        "pid": info.pid,
+        "ray_namespace": info.namespace,
+        "serialized_runtime_env": "{}",
+        "required_resources": to_float(info.required),
+        "death_cause": {"actor_died_error_context": cause} if died else None,
+        "is_detached": info.detached,
+        "placement_group_id": None,
+        "repr_name": info.repr_name,
+        "num_restarts": info.num_restarts,
+        "num_restarts_due_to_lineage_reconstruction": 0,
+        "num_restarts_due_to_node_preemption": 0,
+        "call_site": None,
+        "label_selector": {},
+        "fallback_strategy": None,
+    }
+
+
+def node(info: m.NodeInfo) -> Row:
+    return {
+        "node_id": info.node_id.hex(),
+        "node_ip": info.host,
+        "is_head_node": info.is_head,
+        "state": info.state,
+        "state_message": info.death_message or None,
+        "node_name": info.name or info.host,
+        "resources_total": to_float(info.total),
+        "labels": {"ray.io/node-id": info.node_id.hex(), **info.labels},
+        "start_time_ms": info.start_time_ms,
+        "end_time_ms": info.end_time_ms,
+    }
+
+
+def worker(info: m.WorkerInfo) -> Row:
+    return {
+        "worker_id": info.worker_id.hex(),
+        "is_alive": True,
+        "worker_type": info.type,
+        "exit_type": None,
+        "node_id": info.node_id.hex(),
+        "ip": info.host,
+        "pid": info.pid,
+        "exit_detail": None,
+        "worker_launch_time_ms": None,
+        "worker_launched_time_ms": None,
+        "start_time_ms": None,
+        "end_time_ms": None,
+        "debugger_port": None,
+        "num_paused_threads": None,
+    }
+
+
+def object_row(info: m.ObjectInfo) -> Row:
+    return {
+        "object_id": info.object_id.hex(),
+        "object_size": info.size,
+        "task_status": info.task_status,
+        "attempt_number": 1,
+        "reference_type": info.reference_type,
+        "call_site": "disabled",
+        "type": info.process_type,
+        "pid": info.pid,
+        "ip": info.host,
+    }
+
+
+def job(info: m.JobInfo) -> Row:
+    job_id = info.job_id.hex()
+    return {
+        "type": "DRIVER",
+        "job_id": job_id,
+        "submission_id": None,
+        "driver_info": {"id": job_id, "node_ip_address": info.driver_host, "pid": str(info.driver_pid)},
+        "status": "SUCCEEDED" if info.is_dead else "RUNNING",
+        "entrypoint": info.entrypoint,
+        "message": None,
+        "error_type": None,
+        "start_time": info.start_time_ms,
+        "end_time": info.end_time_ms,
+        "metadata": info.metadata,
+        "runtime_env": {},
+        "driver_agent_http_address": None,
+        "driver_node_id": info.driver.node_id.hex() if info.driver is not None else None,
+        "driver_exit_code": None,
+    }
+
+
+def placement_group(info: m.PlacementGroupInfo) -> Row:
+    bundles = [
+        {
+            "bundle_id": {"placement_group_id": info.group_id.hex(), "bundle_index": bundle.index},
+            "node_id": on.hex() or None,
+            "unit_resources": to_float(bundle.resources),
+            "label_selector": bundle.label_selector,
+        }
+        for bundle, on in zip(info.bundles, info.nodes, strict=True)
+    ]
+    return {
+        "placement_group_id": info.group_id.hex(),
+        "name": info.name,
+        "creator_job_id": info.job_id.hex(),
+        "state": info.state,
+        "bundles": bundles,
+        "is_detached": info.detached,
+        "stats": {"scheduling_attempt": info.attempts, "creation_request_received_ms": info.created_at_ms},
+        "topology_strategy": None,
+        "topology_assignments": None,
+    }
+
+
+def task(row: TaskRow) -> Row:
+    event, kind = row.event, row.kind
+    is_actor = kind.type == "ACTOR_TASK"
+    times = [("PENDING_ARGS_AVAIL", event.created_us), ("RUNNING", event.started_us)]
+    if event.ended_us:
+        times.append((event.state, event.ended_us))
+    elif event.state not in ("PENDING_ARGS_AVAIL", "RUNNING"):
+        times.append((event.state, event.created_us))
+    return {
+        "task_id": event.task_id.hex(),
+        "attempt_number": event.attempt,
+        "name": kind.name,
+        "state": event.state,
+        "job_id": row.job_id.hex(),
+        "actor_id": event.task_id[8:].hex() if is_actor else None,
+        "type": kind.type,
+        "func_or_class_name": kind.function_name if is_actor else kind.function_name.rsplit(".", 1)[-1],
+        "parent_task_id": (event.parent or b"\xff" * 20 + row.job_id).hex(),
+        "node_id": event.node_id.hex() or None,
+        "worker_id": event.worker_id.hex() or None,
+        "worker_pid": event.pid or None,
+        "error_type": event.error_type or None,
+        "language": "PYTHON",
+        "required_resources": to_float(kind.resources),
+        "runtime_env_info": {"serialized_runtime_env": kind.runtime_env or "{}"},
+        "placement_group_id": kind.placement_group_id.hex() or None,
+        "events": [{"state": state, "created_ms": us // 1000} for state, us in times if us],
+        "profiling_data": {},
+        "creation_time_ms": _ms(event.created_us),
+        "start_time_ms": _ms(event.started_us),
+        "end_time_ms": _ms(event.ended_us),
+        "task_log_info": None,
+        "error_message": event.error or None,
+        "is_debugger_paused": None,
+        "call_site": None,
+        "label_selector": kind.label_selector,
+        "fallback_strategy": None,
+    }
+
+
+def creation_task(info: m.ActorInfo) -> Row:
+    """The constructor's call, which the actor's own state tells of."""
+    constructor = f"{info.class_name}.__init__"
+    ran = info.state == "ALIVE" or info.start_time_ms
+    state = _ACTOR_STATES.get(info.state) or ("FINISHED" if ran else "FAILED")
+    times = [("PENDING_ARGS_AVAIL", info.start_time_ms), (state, info.start_time_ms)]
+    blank: Row = dict.fromkeys(("node_id", "worker_id", "profiling_data", "task_log_info", "call_site"))
+    return blank | {
+        "task_id": b"\xff".hex() * 8 + info.actor_id.hex(),
+        "attempt_number": info.num_restarts,
+        "name": f"{info.name}:{constructor}" if info.name else constructor,
+        "state": state,
+        "job_id": info.job_id.hex(),
+        "actor_id": info.actor_id.hex(),
+        "type": "ACTOR_CREATION_TASK",
+        "func_or_class_name": constructor,
+        "parent_task_id": (b"\xff" * 20 + info.job_id).hex(),
+        "node_id": info.node_id.hex() or None,
+        "worker_id": info.address.worker_id.hex() if info.address is not None else None,
+        "worker_pid": info.pid or None,
+        "error_type": "TASK_EXECUTION_EXCEPTION" if info.error is not None else None,
+        "language": "PYTHON",
+        "required_resources": to_float(info.required),
+        "runtime_env_info": {"serialized_runtime_env": "{}"},
+        "placement_group_id": None,
+        "events": [{"state": each, "created_ms": ms} for each, ms in times if ms],
+        "creation_time_ms": info.start_time_ms or None,
+        "start_time_ms": info.start_time_ms or None,
+        "end_time_ms": info.start_time_ms or None,
+        "error_message": info.death_cause if info.error is not None else None,
+        "is_debugger_paused": None,
+        "label_selector": {},
+        "fallback_strategy": None,
+    }
+
+
+def _ms(us: int) -> int | None:
+    return us // 1000 or None
+
+
+# ------------------------------------------------------------------ summaries
+
+
+def summarize_tasks(rows: Iterable[Row]) -> Row:
+    summary: dict[str, Row] = {}
+    totals: Counter[str] = Counter()
+    for row in rows:
+        totals[row["type"]] += 1
+        name = row["name"]
+        entry = summary.setdefault(name, {"func_or_class_name": name, "type": row["type"], "state_counts": Counter()})
+        entry["state_counts"][row["state"]] += 1
+    for entry in summary.values():
+        entry["state_counts"] = dict(entry["state_counts"])
+    return {
+        "summary": summary,
+        "total_tasks": totals["NORMAL_TASK"],
+        "total_actor_tasks": totals["ACTOR_TASK"],
+        "total_actor_scheduled": totals["ACTOR_CREATION_TASK"],
+        "summary_by": "func_name",
+    }
+
+
+def summarize_actors(rows: Iterable[Row]) -> Row:
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        counts.setdefault(row["class_name"], Counter())[row["state"]] += 1
+    summary = {name: {"class_name": name, "state_counts": dict(states)} for name, states in counts.items()}
+    total = sum(states.total() for states in counts.values())
+    return {"summary": summary, "total_actors": total, "summary_by": "class"}
+
+
+def summarize_objects(rows: Iterable[Row]) -> Row:
+    """By call site, of which there is one: they are not recorded."""
+    told = list(rows)
+    size_mb = sum(row["object_size"] for row in told if row["object_size"] > 0) / (1 << 20)
+    by_site = {
+        "disabled": {
+            "total_objects": len(told),
+            "total_size_mb": size_mb,
+            "total_num_workers": len({(row["ip"], row["pid"]) for row in told}),
+            "total_num_nodes": len({row["ip"] for row in told}),
+            "task_state_counts": dict(Counter(row["task_status"] for row in told)),
+            "task_attempt_number_counts": dict(Counter(str(row["attempt_number"]) for row in told)),
+            "ref_type_counts": dict(Counter(row["reference_type"] for row in told)),
+        }
+    }
+    return {
+        "summary": by_site if told else {},
+        "total_objects": len(told),
+        "total_size_mb": size_mb,
+        "callsite_enabled": False,
+        "summary_by": "callsite",
+    }

@@ -1,0 +1,1 @@
+"""The name of `ray.util.state` in Ray 2.0."""

@@ -1,0 +1,235 @@
+"""The state API.
+
+Source: Ray docs, "State API".
+"""
+
+import os
+import time
+
+import pytest
+
+import ray
+from ray.util import state
+from ray.util.state.common import ActorState, ListApiOptions, StateResource, TaskState
+from ray.util.state.exception import RayStateApiException, ServerUnavailable
+
+DEADLINE_S = 20
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """A task that failed, one that runs, one that waits for it, one that nothing can run, and an actor."""
+    gate = str(tmp_path_factory.mktemp("gate") / "open")
+
+    @ray.remote
+    def good():
+        return 1
+
+    @ray.remote
+    def bad():
+        raise ValueError("no")
+
+    @ray.remote
+    def slow(_=None):
+        while not os.path.exists(gate):
+            time.sleep(0.01)
+
+    @ray.remote(num_cpus=100)
+    def huge():
+        pass
+
+    @ray.remote
+    class Counter:
+        def add(self):
+            return os.getpid()
+
+    @ray.remote
+    def parent():
+        return ray.get(good.options(name="child").remote())
+
+    class Session:
+        pass
+
+    ray.init(num_cpus=2, log_to_driver=False)
+    it = Session()
+    it.counter = Counter.options(name="star").remote()
+    it.pid = ray.get(it.counter.add.remote())
+    it.good = good.remote()
+    it.bad = bad.remote()
+    ray.wait([it.bad, it.good], num_returns=2)
+    ray.get(parent.remote())
+    it.slow = slow.remote()
+    it.pending = [slow.options(name="waits").remote(it.slow), huge.remote()]
+    _until(lambda: state.get_task(it.slow).state == "RUNNING")
+    yield it
+    open(gate, "w").close()
+    ray.shutdown()
+
+
+def _until(predicate):
+    end_at_s = time.monotonic() + DEADLINE_S
+    while not predicate():
+        assert time.monotonic() < end_at_s, predicate
+        time.sleep(0.01)
+
+
+def test_each_task_is_listed_in_its_state(session):
+    found = {task.name: task.state for task in state.list_tasks(filters=[("name", "!=", "flaky")])}
+    assert found == {
+        "star:Counter.__init__": "FINISHED",
+        "Counter.add": "FINISHED",
+        "good": "FINISHED",
+        "bad": "FAILED",
+        "parent": "FINISHED",
+        "child": "FINISHED",
+        "slow": "RUNNING",
+        "waits": "PENDING_ARGS_AVAIL",
+        "huge": "PENDING_NODE_ASSIGNMENT",
+    }
+
+
+def test_a_task_has_its_columns_and_details_only_when_asked_for(session):
+    (task,) = state.list_tasks(filters=[("name", "=", "good")])
+    assert isinstance(task, TaskState)
+    assert task["task_id"] == task.task_id == session.good.task_id().hex()
+    assert (task.type, task.func_or_class_name, task.attempt_number) == ("NORMAL_TASK", "good", 0)
+    assert task.job_id == ray.get_runtime_context().get_job_id()
+    assert task.node_id == ray.get_runtime_context().get_node_id()
+    assert task.worker_pid > 0 and task.error_type is None
+    assert task.required_resources is None and task.events is None
+    full = state.get_task(session.good)
+    assert full.required_resources == {"CPU": 1.0}
+    assert [event["state"] for event in full.events] == ["PENDING_ARGS_AVAIL", "RUNNING", "FINISHED"]
+    assert full.creation_time_ms <= full.start_time_ms <= full.end_time_ms
+    assert set(full.asdict()) == TaskState.columns()
+
+
+def test_a_failed_task_says_why(session):
+    task = state.get_task(session.bad.task_id().hex())
+    assert task.error_type == "TASK_EXECUTION_EXCEPTION"
+    assert "ValueError: no" in task.error_message
+
+
+def test_a_nested_task_knows_its_parent(session):
+    (parent,) = state.list_tasks(filters=[("name", "=", "parent")])
+    (child,) = state.list_tasks(filters=[("name", "=", "child")])
+    assert child.parent_task_id == parent.task_id
+    assert parent.parent_task_id == "ff" * 20 + parent.job_id
+
+
+def test_filters_compare_text_without_case_and_numbers_as_numbers(session):
+    assert [task.name for task in state.list_tasks(filters=[("state", "=", "failed")])] == ["bad"]
+    assert len(state.list_tasks(filters=[("state", "!=", "FINISHED"), ("type", "=", "normal_task")])) == 4
+    (actor,) = state.list_actors(filters=[("pid", "=", str(session.pid))])
+    assert actor.class_name == "Counter"
+    assert state.list_nodes(filters=[("is_head_node", "=", "True")]) == state.list_nodes()
+    assert state.list_nodes(filters=[("is_head_node", "=", False)]) == []
+
+
+@pytest.mark.parametrize("filters", [[("state", "~", "x")], [("state", "=")]])
+def test_a_filter_that_is_none_is_refused(session, filters):
+    with pytest.raises(ValueError):
+        state.list_tasks(filters=filters)
+
+
+@pytest.mark.parametrize("column", ["nothing", "events"])
+def test_a_column_that_cannot_be_filtered_by_is_refused_with_those_that_can(session, column):
+    with pytest.raises(RayStateApiException, match=r"filter column .* is not supported.*task_id"):
+        state.list_tasks(filters=[(column, "=", "x")])
+
+
+def test_a_number_column_wants_a_number(session):
+    with pytest.raises(RayStateApiException, match="pid"):
+        state.list_actors(filters=[("pid", "=", "many")])
+
+
+def test_limits_are_kept_and_have_a_limit(session):
+    assert len(state.list_tasks(limit=2)) == 2
+    with pytest.raises(RayStateApiException, match="RAY_MAX_LIMIT_FROM_API_SERVER"):
+        state.list_tasks(limit=10001)
+
+
+def test_actors_are_listed_and_found_by_id(session):
+    (actor,) = state.list_actors(detail=True)
+    assert isinstance(actor, ActorState)
+    assert (actor.name, actor.state, actor.pid) == ("star", "ALIVE", session.pid)
+    assert (actor.num_restarts, actor.is_detached, actor.death_cause) == (0, False, None)
+    assert state.get_actor(actor.actor_id) == actor
+    assert state.get_actor("ab" * 16) is None
+    with pytest.raises(RayStateApiException, match="no id"):
+        state.get_actor("zz")
+
+
+def test_nodes_workers_and_jobs_are_listed(session):
+    (node,) = state.list_nodes(detail=True)
+    assert (node.node_id, node.state, node.is_head_node) == (ray.get_runtime_context().get_node_id(), "ALIVE", True)
+    assert node.resources_total["CPU"] == 2.0 and node.start_time_ms > 0
+    assert state.get_node(node.node_id) == node
+    workers = state.list_workers()
+    assert {worker.worker_type for worker in workers} == {"DRIVER", "WORKER"}
+    assert os.getpid() in [worker.pid for worker in workers if worker.worker_type == "DRIVER"]
+    assert session.pid in [worker.pid for worker in workers]
+    assert state.get_worker(workers[0].worker_id).pid == workers[0].pid
+    job = state.get_job(ray.get_runtime_context().get_job_id())
+    assert (job.status, job.type, job.driver_info["pid"]) == ("RUNNING", "DRIVER", str(os.getpid()))
+
+
+def test_objects_are_seen_by_the_processes_that_have_refs_to_them(session):
+    (found,) = state.get_objects(session.good.hex())
+    assert (found.reference_type, found.task_status, found.pid) == ("LOCAL_REFERENCE", "FINISHED", os.getpid())
+    assert found.object_size > 0
+    by_id = {each.object_id: each for each in state.list_objects()}
+    assert by_id[session.slow.hex()].reference_type == "USED_BY_PENDING_TASK"
+    assert by_id[session.slow.hex()].object_size == -1
+    large = ray.put(b"x" * 1_000_000)
+    assert state.get_objects(large.hex())[0].object_size >= 1_000_000
+
+
+def test_summaries_count_by_name_and_class(session):
+    tasks = state.summarize_tasks()["cluster"]
+    assert tasks["summary"]["slow"]["state_counts"] == {"RUNNING": 1}
+    assert tasks["summary"]["Counter.add"]["type"] == "ACTOR_TASK"
+    normal = state.list_tasks(filters=[("type", "=", "NORMAL_TASK")])
+    assert (tasks["total_tasks"], tasks["total_actor_tasks"]) == (len(normal), 1)
+    assert tasks["total_actor_scheduled"] == 1
+    actors = state.summarize_actors()["cluster"]
+    assert actors == {
+        "summary": {"Counter": {"class_name": "Counter", "state_counts": {"ALIVE": 1}}},
+        "total_actors": 1,
+        "summary_by": "class",
+    }
+    objects = state.summarize_objects()["cluster"]
+    assert objects["total_objects"] == len(state.list_objects())
+
+
+def test_the_client_asks_another_process_s_cluster_by_address(session):
+    address = ray.get_runtime_context().gcs_address
+    client = state.StateApiClient(address)
+    (actor,) = client.list(StateResource.ACTORS, ListApiOptions(), raise_on_missing_output=True)
+    assert actor.name == "star"
+    assert [node.node_id for node in state.list_nodes(address=address)] == [ray.get_runtime_context().get_node_id()]
+
+
+def test_where_nobody_answers_is_said(session):
+    with pytest.raises(ServerUnavailable, match=r"127\.0\.0\.1:1"):
+        state.list_actors(address="127.0.0.1:1")
+    with pytest.raises(ServerUnavailable, match="dashboard"):
+        state.list_actors(address="http://127.0.0.1:8265")
+
+
+def test_a_task_that_was_tried_again_has_a_row_for_each_attempt(session, tmp_path):
+    @ray.remote(max_retries=2, retry_exceptions=True, num_cpus=0)
+    def flaky(path):
+        with open(path, "a") as file:
+            file.write("x")
+        if os.path.getsize(path) < 3:
+            raise OSError("not yet")
+
+    ref = flaky.remote(str(tmp_path / "tries"))
+    ray.get(ref)
+    attempts = state.get_task(ref)
+    assert sorted((each.attempt_number, each.state) for each in attempts) == [
+        (0, "FAILED"),
+        (1, "FAILED"),
+        (2, "FINISHED"),
+    ]
