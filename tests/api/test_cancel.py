@@ -1,6 +1,7 @@
 """Cancelling tasks (docs: "Cancelling tasks")."""
 
 import asyncio
+import contextlib
 import os
 import time
 
@@ -82,10 +83,8 @@ def test_force_kills_the_worker(tally, gate):
         pid_file.write_text(str(os.getpid()))
         tally.add()
         while True:
-            try:
+            with contextlib.suppress(KeyboardInterrupt):
                 gate.wait(60)
-            except KeyboardInterrupt:
-                pass
 
     pid_file = gate.other("pid")
     import pathlib

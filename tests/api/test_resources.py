@@ -117,7 +117,7 @@ def test_gpus_are_exclusive(tally, gate):
     refs = [hold.remote() for _ in range(4)]
     wait_until(lambda: tally.count() == 4)
     gate.open()
-    assert sorted(sum(ray.get(refs), [])) == [0, 1, 2, 3]
+    assert sorted(gpu for ids in ray.get(refs) for gpu in ids) == [0, 1, 2, 3]
 
 
 def test_parts_of_a_gpu_share_it(tally, gate):
@@ -130,7 +130,7 @@ def test_parts_of_a_gpu_share_it(tally, gate):
     refs = [hold.remote() for _ in range(8)]
     wait_until(lambda: tally.count() == 8)
     gate.open()
-    found = sorted(sum(ray.get(refs), []))
+    found = sorted(gpu for ids in ray.get(refs) for gpu in ids)
     assert found == [0, 0, 1, 1, 2, 2, 3, 3]
 
 

@@ -64,6 +64,7 @@ class Definition:
     in_order: bool
     namespace: str
     is_detached: bool
+    module: str
 
 
 @functools.lru_cache(maxsize=1024)
@@ -113,7 +114,7 @@ class ActorTemplate:
             function_key="",
             function_blob=b"",
             name=self.name,
-            function_name=f"{definition.class_name}.{method}",
+            function_name=f"{definition.module}.{definition.class_name}.{method}",
             method=method,
             num_returns=options.num_returns,
             job_id=core.job_id,
@@ -170,6 +171,9 @@ class ActorClient:
         """The call was answered; `again`: its exception is to be retried."""
         if again:
             self._carry_out(self.queue.retry(record))
+            return
+        if record.is_cancelled and not done.failed:  # it had ended before the actor heard of the cancelling
+            self._failed(record, error_value(cancelled(record)))
             return
         orders = self.queue.finished(record.task_id)
         self._actors.submitter.finish(record, done)
@@ -301,6 +305,7 @@ class Actors:
             in_order=not options.allow_out_of_order,
             namespace=options.namespace,
             is_detached=options.lifetime_detached,
+            module=cls.__module__,
         )
         blob = serialization.dump_code(definition)
         spec = self._spec(actor_id, cls, options, packed)
