@@ -45,10 +45,14 @@ def start(**given: Any) -> None:
         raise click.ClickException(str(AuthenticationError(str(error)))) from error
     except (ConnectionError, OSError, ValueError, TypeError, StartError, membership.VersionMismatch) as error:
         raise click.ClickException(_told(error, given)) from error
+    temp = node.session_dir.parent
     if given["head"]:
-        session_dir.write_current_cluster(node.session_dir.parent, node.gcs_address)
+        session_dir.write_current_cluster(temp, node.gcs_address)
         _tell_head(node, given["node_ip_address"])
     else:
+        recorded = session_dir.read_current_cluster(temp)
+        if not (recorded and membership.is_serving(recorded)):  # drivers on this machine find the cluster by it
+            session_dir.write_current_cluster(temp, node.gcs_address)
         _tell_worker(node)
     if given["block"]:
         sys.exit(_block(node))
