@@ -21,11 +21,11 @@ from ray.util.state.exception import RayStateApiException, ServerUnavailable
 
 
 class Source:
-    """`silent` after a question: how many processes did not answer in time."""
+    """`silent` after a question: how many processes did not answer in time. `timeout_s` of each question."""
 
     def __init__(self, address: str | None) -> None:
         self._address = address
-        self._timeout_s = 30.0
+        self.timeout_s = 30.0
         self.silent = 0
 
     def rows(self, resource: StateResource, timeout_s: float) -> list[Row]:
@@ -35,7 +35,7 @@ class Source:
             RayStateApiException: the cluster does not tell.
             ServerUnavailable: nobody answers.
         """
-        self._timeout_s, self.silent = timeout_s, 0
+        self.timeout_s, self.silent = timeout_s, 0
         return _READERS[resource](self)
 
     def ask(self, request: m.Request) -> Any:
@@ -43,18 +43,18 @@ class Source:
         core = _process._core
         if self._address is None and core is not None:
             try:
-                return core.call(core.gcs, request, self._timeout_s)
+                return core.call(core.gcs, request, self.timeout_s)
             except RaySystemError as error:
                 raise RayStateApiException(str(error)) from None
         host, port = self._resolve().rsplit(":", 1)
         token = auth.load_token(configuration.load().enable_token_auth)
         try:
-            sock = blocking.connect_tcp(host, int(port), token, self._timeout_s)
+            sock = blocking.connect_tcp(host, int(port), token, self.timeout_s)
         except OSError as error:
             raise ServerUnavailable(f"Failed to connect to the cluster at {host}:{port}: {error}") from None
         with blocking.Client(sock, m.Hello(m.PROTOCOL, "cli")) as client:
             try:
-                return client.request(request, self._timeout_s)
+                return client.request(request, self.timeout_s)
             except blocking.RemoteError as error:
                 raise RayStateApiException(error.message) from None
             except OSError as error:

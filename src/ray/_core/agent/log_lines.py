@@ -21,6 +21,7 @@ class Lines:
     job_id: bytes
     name: str
     lines: list[str]
+    is_actor: bool = False
 
 
 class LogStream:
@@ -36,6 +37,7 @@ class LogStream:
         self.is_foreign = False
         self.job_id = b""
         self.name = ""
+        self.is_actor = False
         self._rest = b""
 
     def __repr__(self) -> str:
@@ -87,7 +89,7 @@ class LogStream:
 
     def _take(self, found: list[Lines], run: list[str]) -> None:
         if run:
-            found.append(Lines(self.job_id, self.name, run))
+            found.append(Lines(self.job_id, self.name, run, self.is_actor))
 
     def _apply(self, kind: str, value: str) -> None:
         if kind == log_markers.NODE:
@@ -95,7 +97,7 @@ class LogStream:
         elif kind == log_markers.JOB:
             self.job_id = bytes.fromhex(value)
         else:
-            self.name = value
+            self.name, self.is_actor = value, kind == log_markers.ACTOR
 
 
 def _text(line: bytes) -> str:

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Sequence
 from typing import Any
 
+from ray._core.agent import log_files
 from ray._core.agent.log_monitor import LogMonitor
 from ray._core.agent.runtime_envs import RuntimeEnvs
 from ray._core.common import config as configuration
@@ -62,6 +63,10 @@ class Agent:
                 task = asyncio.get_running_loop().create_task(self._flush_logs(connection, message))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+            case m.ListLogs():
+                connection.reply(message, m.LogFiles(names=log_files.list_files(self._args.log_dir, message.pattern)))
+            case m.ReadLog():
+                self._read_log(connection, message)
             case m.Request():
                 connection.fail(message, "unknown_request", f"An agent does not serve {type(message).__name__}.")
             case _:
@@ -70,6 +75,16 @@ class Agent:
     def closed(self, connection: aio.Connection) -> None:
         logger.error("The agent ends: its connection to the GCS is gone: %s", connection.close_reason)
         self.stop.set()
+
+    def _read_log(self, connection: aio.Connection, request: m.ReadLog) -> None:
+        try:
+            data, offset = log_files.read(
+                self._args.log_dir, request.name, request.offset, request.length, request.last_lines
+            )
+        except OSError as error:
+            connection.fail(request, "io", f"The log {request.name} could not be read: {error}")
+        else:
+            connection.reply(request, m.LogChunk(data=data, offset=offset))
 
     async def _flush_logs(self, connection: aio.Connection, request: m.FlushLogs) -> None:
         try:

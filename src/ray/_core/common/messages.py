@@ -788,6 +788,37 @@ class StateDump(Reply, tag=92):
     forgotten: int = 0
 
 
+class ListLogs(Request, tag=93):
+    """any > G > A of that node. Answer: LogFiles, or Failed("no_agent")."""
+
+    node_id: bytes
+    pattern: str = "*"
+
+
+class LogFiles(Reply, tag=94):
+    names: list[str]
+
+
+class ReadLog(Request, tag=95):
+    """any > G > A of that node. Answer: LogChunk, or Failed("no_agent", "io").
+
+    Reads up to `length` bytes from `offset`, or, unless `last_lines` is -1, from where the last so many lines begin.
+    """
+
+    node_id: bytes
+    name: str
+    offset: int = 0
+    length: int = 1 << 20
+    last_lines: int = -1
+
+
+class LogChunk(Reply, tag=96):
+    """`offset`: where `data` begins. Empty data: the file ends there, for now."""
+
+    data: bytes
+    offset: int
+
+
 # ------------------------------------------------------------------ R: registration, leases
 
 

@@ -22,6 +22,8 @@ class LogRelay:
         self._publisher, self._nodes = publisher, nodes
         self._agents: dict[bytes, aio.Connection] = {}
         self._flushes: list[_Flush] = []
+        self._waiting: list[tuple[aio.Connection, m.ListLogs | m.ReadLog]] = []
+        """Questions to agents that are on their way up."""
 
     def __repr__(self) -> str:
         return f"<LogRelay agents={len(self._agents)} flushes={len(self._flushes)}>"
@@ -37,13 +39,48 @@ class LogRelay:
         logger.warning("%s of job %s: %s", message.kind, message.job_id.hex() or "(all)", message.message)
         self._publisher.publish("error", message, message.job_id or m.EVERY_JOB)
 
+    def forward(self, connection: aio.Connection, request: m.ListLogs | m.ReadLog) -> None:
+        """A question about the log files of a node: its agent answers, once it is there."""
+        agent = self._agents.get(request.node_id)
+        if agent is None:
+            if request.node_id in self._living():
+                self._waiting.append((connection, request))
+            else:
+                connection.fail(request, "no_agent", f"There is no living node {request.node_id.hex()}.")
+            return
+        rid = request.rid
+
+        def answered(reply: asyncio.Future[Any]) -> None:
+            request.rid = rid
+            problem = reply.exception()
+            if isinstance(problem, aio.RequestFailed):
+                connection.fail(request, problem.kind, problem.message)
+            elif problem is not None:
+                connection.fail(request, "no_agent", str(problem))
+            else:
+                connection.reply(request, reply.result())
+
+        agent.request(request).add_done_callback(answered)
+
     # ---------------------------------------------------------- flushing
 
     def agent_connected(self, node_id: bytes, connection: aio.Connection) -> None:
         self._agents[node_id] = connection
+        self._forward_again(node_id)
         for flush in self._flushes:
             if node_id in flush.unasked:
                 self._ask(flush, node_id)
+
+    def _forward_again(self, node_id: bytes) -> None:
+        waiting, self._waiting = self._waiting, []
+        for asker, request in waiting:
+            if request.node_id == node_id:
+                self.forward(asker, request)
+            else:
+                self._waiting.append((asker, request))
+
+    def _living(self) -> set[bytes]:
+        return {info.node_id for info in self._nodes.infos() if info.state == "ALIVE"}
 
     def agent_gone(self, node_id: bytes, connection: aio.Connection) -> None:
         if self._agents.get(node_id) is connection:
@@ -51,7 +88,7 @@ class LogRelay:
 
     def flush(self, connection: aio.Connection, request: m.FlushLogs) -> None:
         """Answer once every living node has shipped. A node whose agent is still on its way up is waited for."""
-        flush = _Flush(connection, request, {info.node_id for info in self._nodes.infos() if info.state == "ALIVE"})
+        flush = _Flush(connection, request, self._living())
         self._flushes.append(flush)
         for node_id in list(flush.unasked):
             if node_id in self._agents:
@@ -59,11 +96,13 @@ class LogRelay:
         self._finish_if_done(flush)
 
     def node_died(self, node_id: bytes) -> None:
+        self._forward_again(node_id)
         for flush in list(self._flushes):
             flush.unasked.discard(node_id)
             self._finish_if_done(flush)
 
     def requester_gone(self, connection: aio.Connection) -> None:
+        self._waiting = [each for each in self._waiting if each[0] is not connection]
         self._flushes = [flush for flush in self._flushes if flush.connection is not connection]
 
     def _ask(self, flush: _Flush, node_id: bytes) -> None:

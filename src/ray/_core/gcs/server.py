@@ -68,6 +68,8 @@ class GcsServer:
             m.LogLines: lambda _, message: self.log_relay.lines(message),
             m.ErrorEvent: lambda _, message: self.log_relay.event(message),
             m.FlushLogs: self.log_relay.flush,
+            m.ListLogs: self.log_relay.forward,
+            m.ReadLog: self.log_relay.forward,
             m.TaskEvents: lambda _, message: self.state.task_events(message),
             m.DumpState: self.state.dump,
             **self.jobs.handlers(),

@@ -20,11 +20,13 @@ from ray.util.state.api import (
     summarize_objects,
     summarize_tasks,
 )
+from ray.util.state.logs import get_log, list_logs
 
 __all__ = [
     "StateApiClient",
     "get_actor",
     "get_job",
+    "get_log",
     "get_node",
     "get_objects",
     "get_placement_group",
@@ -32,6 +34,7 @@ __all__ = [
     "get_worker",
     "list_actors",
     "list_jobs",
+    "list_logs",
     "list_nodes",
     "list_objects",
     "list_placement_groups",
