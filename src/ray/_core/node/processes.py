@@ -11,17 +11,22 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+GCS = "ray._core.gcs.server"
 SERVICES = (
-    "ray._core.gcs.server",
+    GCS,
     "ray._core.raylet.server",
     "ray.util.client.server",
     "ray.dashboard",
     "ray.autoscaler",
 )
 """Modules, and packages of modules, that run as processes of a node."""
+
+
+KILL_S = 10.0
+"""How long SIGKILL may take: a process in a system call ends only behind it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,25 +90,36 @@ def stop(processes: Iterable[Process], *, grace_s: float, force: bool = False) -
     Returns:
         (ended within the grace, killed or still there).
     """
-    handles: dict[int, tuple[Process, int]] = {}
+    handles: dict[int, Process] = {}
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(process.pid)
-            handles[descriptor] = (process, descriptor)
+            handles[os.pidfd_open(process.pid)] = process
+    deadline_at_s = time.monotonic() + grace_s
     try:
-        for process, descriptor in handles.values():
-            if force or process.session_dir:
-                _signal(descriptor, signal.SIGKILL if force else signal.SIGTERM)
-        left = _wait(set(handles), grace_s)
-        ended = [process for process, descriptor in handles.values() if descriptor not in left]
-        stubborn = [handles[descriptor][0] for descriptor in left]
+        left = set(handles)
+        for is_told in () if force else _ROUNDS:
+            told = {descriptor for descriptor in left if is_told(handles[descriptor])}
+            for descriptor in told:
+                if handles[descriptor].session_dir:
+                    _signal(descriptor, signal.SIGTERM)
+            left = (left - told) | _wait(told, deadline_at_s - time.monotonic())
         for descriptor in left:
             _signal(descriptor, signal.SIGKILL)
-        _wait(left, grace_s)
-        return ended, stubborn
+        if force:
+            left = _wait(left, grace_s)
+        else:
+            _wait(left, KILL_S)
+        return [handles[each] for each in handles if each not in left], [handles[each] for each in left]
     finally:
         for descriptor in handles:
             os.close(descriptor)
+
+
+_ROUNDS: tuple[Callable[[Process], bool], ...] = (
+    lambda process: process.name != GCS,
+    lambda process: process.name == GCS,
+)
+"""The GCS goes last: raylets say goodbye to it, and would wait for its return otherwise."""
 
 
 def _signal(descriptor: int, signum: signal.Signals) -> None:
