@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 
 import ray
 from ray._core.wire import auth
+from ray._private.client_mode_hook import disable_client_hook
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
 from ray.util.client.server.dataservicer import DataServicer
 from ray.util.client.server.logservicer import LogHub, LogstreamServicer
@@ -79,22 +81,27 @@ def connector(address: str | None) -> Callable[..., Any]:
     return connect
 
 
-class _Idle:
-    """Ends the process once it has had no clients for a while."""
+class _SessionEnd:
+    """Ends the session with its last client, and then the process: at once behind a proxy, else after a while."""
 
-    def __init__(self, server_of: Callable[[], ClientServer], timeout_s: float) -> None:
-        self._server_of, self._timeout_s = server_of, timeout_s
-        self.is_over = threading.Event()
+    def __init__(self, server_of: Callable[[], ClientServer], stopped: threading.Event, idle_s: float) -> None:
+        self._server_of, self._stopped, self._idle_s = server_of, stopped, idle_s
 
-    def watch(self) -> None:
-        """Start waiting; a client that comes in time stops the end."""
-        timer = threading.Timer(self._timeout_s, self._check)
+    @disable_client_hook()
+    def last_client_gone(self) -> None:
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+        self.wait_for_client()
+
+    def wait_for_client(self) -> None:
+        """End the process unless a client comes in time."""
+        timer = threading.Timer(self._idle_s, self._end_if_idle)
         timer.daemon = True
         timer.start()
 
-    def _check(self) -> None:
+    def _end_if_idle(self) -> None:
         if self._server_of().data_servicer.num_clients == 0:
-            self.is_over.set()
+            self._stopped.set()
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -108,6 +115,8 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--metrics-agent-port", type=int, default=0)
     parser.add_argument("--runtime-env-agent-address", default=None)
     parser.add_argument("--node-id", default=None)
+    parser.add_argument("--ready-fd", type=int, default=-1, help=argparse.SUPPRESS)
+    parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
     arguments, _ = parser.parse_known_args(argv)
     return arguments
 
@@ -121,27 +130,40 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.mode == "proxy":
         from ray.util.client.server.proxier import serve_proxy
 
-        return serve_proxy(arguments, stopped)
+        return serve_proxy(arguments, stopped, lambda port: _say_ready(arguments.ready_fd, port))
+    if arguments.lifeline:
+        threading.Thread(target=_end_with_parent, args=(stopped,), daemon=True).start()
+    _serve_session(arguments, stopped)
+    return 0
+
+
+def _serve_session(arguments: argparse.Namespace, stopped: threading.Event) -> None:
+    """Be the driver of one session, until `stopped`."""
     hub = LogHub()
     hub.install()
     connect = connector(arguments.address)
-    if arguments.mode == "legacy":
-        connect()
-    idle = _Idle(lambda: server, TIMEOUT_FOR_SPECIFIC_SERVER_S)
-    idle.is_over = stopped
     is_specific = arguments.mode == "specific-server"
-    server = serve(
-        arguments.host,
-        arguments.port,
-        connect,
-        hub=hub,
-        last_client_gone=idle.watch if is_specific else lambda: None,
-    )
+    end = _SessionEnd(lambda: server, stopped, 0.0 if arguments.lifeline else TIMEOUT_FOR_SPECIFIC_SERVER_S)
+    if not is_specific:
+        connect()
+    last_client_gone = end.last_client_gone if is_specific else lambda: None
+    server = serve(arguments.host, arguments.port, connect, hub=hub, last_client_gone=last_client_gone)
     log.info("Ray Client server (%s) on %s:%s.", arguments.mode, arguments.host, server.port)
-    if is_specific:
-        idle.watch()
+    _say_ready(arguments.ready_fd, server.port)
     stopped.wait()
     server.stop()
     with contextlib.suppress(Exception):
         ray.shutdown()
-    return 0
+
+
+def _say_ready(descriptor: int, port: int) -> None:
+    if descriptor >= 0:
+        os.write(descriptor, json.dumps({"port": port}).encode() + b"\n")
+        os.close(descriptor)
+
+
+def _end_with_parent(stopped: threading.Event) -> None:
+    """The proxy holds the other end of our standard input for as long as it lives."""
+    while os.read(0, 1024):
+        pass
+    stopped.set()
