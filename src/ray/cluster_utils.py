@@ -29,6 +29,7 @@ _RENAMED = {
     "_temp_dir": "temp_dir",
     "gcs_server_port": "gcs_port",
     "node_manager_port": "raylet_port",
+    "ray_client_server_port": "client_server_port",
     "object_manager_port": "raylet_port",
 }
 _WITHOUT_MEANING = {
@@ -37,7 +38,6 @@ _WITHOUT_MEANING = {
     "include_dashboard",
     "dashboard_agent_listen_port",
     "metrics_export_port",
-    "ray_client_server_port",
     "enable_object_reconstruction",
     "_enable_object_reconstruction",
     "include_log_monitor",

@@ -5,7 +5,9 @@ Source: cluster.md 1.1; Ray docs, "Cluster Management CLI".
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +15,12 @@ import click
 
 from ray._core.node import machine
 from ray._core.node.params import NodeParams
+from ray.scripts.output import out
 
 DEFAULT_PORT = 6379
+CLIENT_SERVER_PORT = 10001
 HEAD_ONLY = {"port": "--port", "redis_shard_ports": "--redis-shard-ports", "include_dashboard": "--include-dashboard"}
+HEAD_ONLY |= {"ray_client_server_port": "--ray-client-server-port"}
 NOT_YET = {
     "autoscaling_config": "--autoscaling-config",
     "enable_resource_isolation": "--enable-resource-isolation",
@@ -32,7 +37,6 @@ OF_NO_EFFECT = {
     "dashboard_host": "--dashboard-host",
     "dashboard_port": "--dashboard-port",
     "metrics_export_port": "--metrics-export-port",
-    "ray_client_server_port": "--ray-client-server-port",
     "runtime_env_agent_port": "--runtime-env-agent-port",
 }
 """Where servers would listen that are not there yet: told, and otherwise ignored."""
@@ -71,7 +75,7 @@ _FLAGS = [
     _flag("--dashboard-agent-grpc-port", "--dashboard-grpc-port", type=int, help="No effect yet."),
     _flag("--runtime-env-agent-port", type=int, help="No effect yet."),
     _flag("--metrics-export-port", type=int, help="No effect yet."),
-    _flag("--ray-client-server-port", type=int, help="No effect yet."),
+    _flag("--ray-client-server-port", type=int, help="Where the head's Ray Client server listens; default 10001."),
     _flag("--object-spilling-directory", help="Not available yet."),
     _flag("--autoscaling-config", help="Not available yet."),
     _flag("--ray-debugger-external", is_flag=True, help="Not available yet."),
@@ -139,6 +143,7 @@ def node_params(given: dict[str, Any], gcs_address: str | None) -> NodeParams:
         node_name=given["node_name"],
         gcs_port=DEFAULT_PORT if port is None else port,
         raylet_port=given["node_manager_port"] or given["object_manager_port"] or 0,
+        client_server_port=_client_server_port(given),
         worker_ports=_worker_ports(given),
         num_cpus=given["num_cpus"],
         num_gpus=given["num_gpus"],
@@ -152,6 +157,24 @@ def node_params(given: dict[str, Any], gcs_address: str | None) -> NodeParams:
         fate_shared=given["block"],
         durable=True,
     )
+
+
+def _client_server_port(given: dict[str, Any]) -> int | None:
+    """None: no Ray Client server. Where none is asked for, one needs its packages and the usual port to be free."""
+    port: int | None = given["ray_client_server_port"]
+    if port is not None or not given["head"]:
+        return port
+    if importlib.util.find_spec("grpc") is None or importlib.util.find_spec("google.protobuf") is None:
+        return None
+    try:
+        socket.create_server(("", CLIENT_SERVER_PORT)).close()
+    except OSError as error:
+        out.warning(
+            f"There will be no Ray Client server: its port {CLIENT_SERVER_PORT} is not free ({error.strerror}). "
+            "Choose another one with --ray-client-server-port."
+        )
+        return None
+    return CLIENT_SERVER_PORT
 
 
 def _worker_ports(given: dict[str, Any]) -> str:

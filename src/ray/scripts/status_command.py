@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sys
 import time
 
@@ -13,6 +14,9 @@ from ray._core.node import membership
 from ray._core.wire import auth, blocking
 from ray.scripts.status_report import report
 from ray.scripts.where import ADDRESS, cluster_address, gcs
+
+HEALTH_REPORT_EXPIRES_S = 10.0
+"""A component that has been silent for longer is not healthy; they report each second."""
 
 
 @click.command()
@@ -38,13 +42,23 @@ def health_check(
     address: str | None, component: str | None, skip_version_check: bool, redis_password: str | None
 ) -> None:
     """Exit with status 0 when the cluster answers, and with 1 when it does not."""
-    if component:
-        raise click.ClickException(f"{component} does not report its health in this version of pure-ray yet.")
     try:
         with membership.open_client(cluster_address(address), "cli") as client:
             if not skip_version_check:
                 membership.check_versions(membership.ask_cluster(client))
             client.request(m.Ping(), 10.0)
+            if component:
+                _check_component(client, component)
     except (OSError, ValueError, auth.AuthenticationFailed, blocking.RemoteError, membership.VersionMismatch) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+
+
+def _check_component(client: blocking.Client, component: str) -> None:
+    """Raises ConnectionError when the component has not written lately that it lives."""
+    value = client.request(m.KvGet(namespace="healthcheck", key=component.encode()), 10.0).value
+    if value is None:
+        raise ConnectionError(f"{component} has never reported its health: it does not run.")
+    silent_s = time.time() - json.loads(value)["time"]
+    if silent_s > HEALTH_REPORT_EXPIRES_S:
+        raise ConnectionError(f"{component} has not reported its health for {silent_s:.0f} s: it has died or hangs.")

@@ -106,6 +106,8 @@ class Node:
                 self._begin_joining()
             self._start_raylet()
             self._wait_ready()
+            if self.params.client_server_port is not None:
+                self._start_client_server(self.params.client_server_port)
         except BaseException:
             self.kill()
             raise
@@ -244,6 +246,21 @@ class Node:
             amounts["node:__internal_head__"] = 1.0
         return {name: float(amount) for name, amount in amounts.items()}
 
+    def _start_client_server(self, port: int) -> None:
+        """Its clients wait for it, so nobody else does: it imports gRPC, which takes longer than the whole start."""
+        ip = self.node_ip_address
+        try:
+            socket.create_server((bind_host(ip), port), family=_family(ip)).close()
+        except OSError as error:
+            raise ConnectionError(
+                f"The Ray Client server cannot listen at port {port}: {error.strerror or error}. Choose another one "
+                "with --ray-client-server-port."
+            ) from error
+        command = ["-m", "ray.util.client.server", f"--address={self.gcs_address}"]
+        command += [f"--host={bind_host(ip) or '0.0.0.0'}", f"--port={port}", "--mode=proxy"]
+        command += [f"--node-id={self.unique_id}", "--session-dir", str(self.session_dir)]
+        self.extras.append(self._start_service("ray_client_server", command, announces=False))
+
     def _start_service(
         self,
         name: str,
@@ -253,10 +270,11 @@ class Node:
         fds: list[int] | None = None,
         files: list[str] | None = None,
         env: Mapping[str, str] | None = None,
+        announces: bool = True,
     ) -> Service:
         log_dir = self.session_dir / "logs"
         whole_env = {**self._env, **(env or {})}
-        service = Service(name, command, log_dir, log_name=log_name, fds=fds or [], env=whole_env)
+        service = Service(name, command, log_dir, log_name=log_name, fds=fds or [], env=whole_env, announces=announces)
         charge = {"pid": service.pid, "files": files or []}
         os.write(self._fate, json.dumps(charge).encode() + b"\n")
         return service

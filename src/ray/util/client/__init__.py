@@ -57,6 +57,7 @@ class _ClientContext:
         """
         from ray.job_config import JobConfig
         from ray.util.client.api import ClientAPI
+        from ray.util.client.environment import upload_environment
         from ray.util.client.worker import Worker
         from ray.util.client.worker import ignore_version as versions_ignored
 
@@ -75,6 +76,7 @@ class _ClientContext:
             connection_retries=connection_retries,
         )
         try:
+            upload_environment(job_config, worker)
             worker.init_session(job_config, ray_init_kwargs or {})
             info = worker.connection_info()
             if not (ignore_version or versions_ignored()):

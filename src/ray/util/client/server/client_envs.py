@@ -1,6 +1,7 @@
 """Runtime environments of specific servers, built by the proxy. Floor: client, shell.
 
-A client's server is a driver in the client's environment: the working_dir is its cwd, packages are importable. They lie in a directory of the proxy's own, since those of workers may be deleted while no worker needs them.
+A client's server is a driver in the client's environment: the working_dir is its cwd, packages are importable. They lie
+in a directory of the proxy's own, since those of workers may be deleted while no worker needs them.
 """
 
 from __future__ import annotations
