@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from ray._core.common.call_shape import ANY, CallChecker, parameters_of
 from ray._core.common.ids import ActorID
@@ -23,6 +23,9 @@ from ray._private.auto_init_hook import auto_init_core, connected_core, runtime_
 from ray._private.engine_options import actor_options, method_options
 from ray._private.options import check_actor_options, check_call_options, check_method_options, check_streaming
 from ray.remote_function import full_name, raise_argument_error, unwrap
+
+if TYPE_CHECKING:
+    from ray.dag.class_node import ClassNode
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -110,6 +113,19 @@ class ActorMethod:
         taken = {_FIELD_OF.get(name, name) for name in options} & _METHOD_FIELDS
         changes = {field: getattr(new, field) for field in taken}
         return ActorMethod(self._state, self._name, dataclasses.replace(now, **changes))
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """A node of a task graph: this call, to be made when the graph is executed (see `ray.dag`).
+
+        Returns:
+            A ClassMethodNode; a tuple of them, one for each result, with num_returns above 1.
+        Raises:
+            TypeError: arguments that do not fit the method.
+        """
+        from ray.dag.class_node import ClassMethodNode
+
+        self._calls.check(len(args), kwargs)
+        return ClassMethodNode.of(ActorHandle(self._state), self._name, self, args, kwargs)
 
     def _remote(self, args: Any = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """`options(**options).remote(*args, **kwargs)`: libraries call it."""
@@ -301,6 +317,12 @@ class ActorClass(Generic[T]):
             cls = self._inspected.modified_class
             raise_argument_error(error, f"{full_name(cls)}.__init__", args, kwargs, cls)
         return ActorHandle(state)
+
+    def bind(self, *args: Any, **kwargs: Any) -> ClassNode:
+        """A node of a task graph: this actor, to be started when the graph is executed (see `ray.dag`)."""
+        from ray.dag.class_node import ClassNode
+
+        return ClassNode.of(self, args, kwargs)
 
     def _remote(self, args: Any = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> ActorHandle[T]:
         """`options(**options).remote(*args, **kwargs)`: libraries call it."""

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pickle import PicklingError
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ray._core.common.call_shape import CallChecker, shape_of
 from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
@@ -16,6 +16,9 @@ from ray._private.auto_init_hook import auto_init_core, runtime_env_here
 from ray._private.engine_options import task_options
 from ray._private.not_yet import refuse_task
 from ray._private.options import check_task_options
+
+if TYPE_CHECKING:
+    from ray.dag.function_node import FunctionNode
 
 _TEMPLATES_KEPT = 1000
 """Sets of options per function whose templates are kept for the next call with the same ones."""
@@ -103,6 +106,12 @@ class RemoteFunction:
             self._checker = CallChecker(shape_of(self._function))
         self._least, self._most = self._checker.least, self._checker.most
         self._checker.check(len(args), kwargs)
+
+    def bind(self, *args: Any, **kwargs: Any) -> FunctionNode:
+        """A node of a task graph: this call, to be made when the graph is executed (see `ray.dag`)."""
+        from ray.dag.function_node import FunctionNode
+
+        return FunctionNode.of(self, args, kwargs)
 
     def _prepare(self) -> Any:
         """The session's core worker, with `_template` made for it."""

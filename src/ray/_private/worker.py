@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -51,12 +52,35 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
         return core.get([object_refs], timeout)[0]
     if isinstance(object_refs, ObjectRefGenerator):
         return object_refs
+    if _has_compiled(object_refs):
+        return _get_compiled(object_refs, timeout)
     if not isinstance(object_refs, list):
         raise ValueError(f"ray.get takes an ObjectRef or a list of ObjectRefs, not {type(object_refs)}.")
     for ref in object_refs:
         if not isinstance(ref, ObjectRef):
             raise TypeError(f"Attempting to call `get` on the value {ref!r}, which is not an ray.ObjectRef.")
     return core.get(object_refs, timeout)
+
+
+def _has_compiled(refs: Any) -> bool:
+    """Whether this is the result of a compiled graph, or a list with one; False where nobody has compiled any."""
+    module = sys.modules.get("ray.experimental.compiled_dag_ref")
+    if module is None:
+        return False
+    return any(isinstance(ref, module.CompiledDAGRef) for ref in (refs if isinstance(refs, list) else [refs]))
+
+
+def _get_compiled(refs: Any, timeout: float | None) -> Any:
+    if not isinstance(refs, list):
+        return refs.get(timeout)
+    from ray.experimental.compiled_dag_ref import CompiledDAGRef
+
+    if not all(isinstance(ref, CompiledDAGRef) for ref in refs):
+        raise ValueError(
+            "Invalid type of object refs. 'object_refs' must be a list of CompiledDAGRefs if there is any "
+            "CompiledDAGRef within it."
+        )
+    return [ref.get(timeout) for ref in refs]
 
 
 def put(value: T, *, _owner: Any = None, _tensor_transport: str | None = None) -> ObjectRef[T]:
