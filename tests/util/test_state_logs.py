@@ -75,8 +75,8 @@ def test_following_a_log_gives_what_comes_later(node_id):
 
 
 def test_a_file_is_read_by_name_and_a_missing_one_is_refused(node_id):
-    node_ip = ray.util.get_node_ip_address()
-    name = state.list_logs(node_ip=node_ip, glob_filter="worker*.out")["worker_out"][0]
+    node_ip, pid = ray.util.get_node_ip_address(), ray.get(printing.remote("x"))
+    (name,) = state.list_logs(node_ip=node_ip, glob_filter=f"worker*-{pid}.out")["worker_out"]
     assert _text(filename=name, node_id=node_id).startswith(f":node_id:{node_id}\n")
     assert _text(filename=name, node_ip=node_ip) == _text(filename=name)
     with pytest.raises(RayStateApiException, match="nope"):
