@@ -155,7 +155,7 @@ def task(row: TaskRow) -> Row:
         "job_id": row.job_id.hex(),
         "actor_id": event.task_id[8:].hex() if is_actor else None,
         "type": kind.type,
-        "func_or_class_name": kind.function_name if is_actor else kind.function_name.rsplit(".", 1)[-1],
+        "func_or_class_name": ".".join(kind.function_name.split(".")[-2 if is_actor else -1 :]),
         "parent_task_id": (event.parent or b"\xff" * 20 + row.job_id).hex(),
         "node_id": event.node_id.hex() or None,
         "worker_id": event.worker_id.hex() or None,

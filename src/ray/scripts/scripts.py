@@ -11,12 +11,17 @@ import click
 from ray._version import VERSION
 
 COMMANDS = {
+    "get": "ray.util.state.state_cli:ray_get",
     "get-auth-token": "ray.scripts.token_command:get_auth_token",
     "health-check": "ray.scripts.status_command:health_check",
+    "list": "ray.util.state.state_cli:ray_list",
+    "logs": "ray.util.state.state_cli:logs_state_cli_group",
     "microbenchmark": "ray.scripts.benchmark_command:microbenchmark",
     "start": "ray.scripts.start_command:start",
     "status": "ray.scripts.status_command:status",
     "stop": "ray.scripts.stop_command:stop",
+    "summary": "ray.util.state.state_cli:summary_state_cli_group",
+    "timeline": "ray.scripts.timeline_command:timeline",
 }
 """Where each command is: "module:name"."""
 

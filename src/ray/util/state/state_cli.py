@@ -1,0 +1,294 @@
+"""`ray list`, `ray get`, `ray summary` and `ray logs`.
+
+Source: Ray docs, "State CLI".
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from ray.util.state import api
+from ray.util.state.common import (
+    DEFAULT_LIMIT,
+    DEFAULT_LOG_LIMIT,
+    DEFAULT_RPC_TIMEOUT,
+    SCHEMAS,
+    Filter,
+    GetApiOptions,
+    ListApiOptions,
+    StateResource,
+    SummaryApiOptions,
+    SummaryResource,
+)
+from ray.util.state.exception import RayStateApiException
+from ray.util.state.logs import get_log, list_logs
+from ray.util.state.state_text import readable, table, yaml
+
+_NAMES = {resource.value.replace("_", "-"): resource for resource in StateResource}
+_GETTABLE = [name for name in _NAMES if name not in ("jobs", "runtime-envs")]
+_ADDRESS = click.option("--address", help="host:port of the head; default: RAY_ADDRESS, or what runs here.")
+_TIMEOUT = click.option("--timeout", default=DEFAULT_RPC_TIMEOUT, help="Seconds to wait for the answer.")
+
+
+def _complaining(question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except (RayStateApiException, OSError, NotImplementedError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def parse_filters(texts: Sequence[str]) -> list[Filter]:
+    """ "key=value" and "key!=value". Raises ValueError."""
+    found: list[Filter] = []
+    for text in texts:
+        for predicate in ("!=", "="):
+            key, sign, value = text.partition(predicate)
+            if sign:
+                found.append((key.strip(), predicate, value.strip()))
+                break
+        else:
+            raise ValueError(f"The format of a given filter {text} is invalid: it is key=value or key!=value.")
+    return found
+
+
+@click.command("list")
+@click.argument("resource", type=click.Choice(list(_NAMES)))
+@click.option("--format", "form", default="default", type=click.Choice(["default", "json", "yaml", "table"]))
+@click.option("-f", "--filter", "filters", multiple=True, help='"key=value" or "key!=value"; several: all must hold.')
+@click.option("--limit", default=DEFAULT_LIMIT, help="At most so many entries.")
+@click.option("--detail", is_flag=True, help="All columns, as YAML unless --format says otherwise.")
+@_TIMEOUT
+@_ADDRESS
+def ray_list(
+    resource: str, form: str, filters: Sequence[str], limit: int, detail: bool, timeout: int, address: str | None
+) -> None:
+    """List what the cluster has of RESOURCE."""
+    kind = _NAMES[resource]
+    try:
+        wanted = parse_filters(filters)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    schema = SCHEMAS.get(kind)
+    known = schema.list_columns() if schema is not None else []
+    for key, _, _ in wanted:
+        if schema is not None and key not in known:
+            raise click.BadParameter(
+                f"Invalid filter key '{key}' for resource '{resource}'. Available filter keys are: {', '.join(known)}"
+            )
+    options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=wanted)
+    found = _complaining(lambda: api.StateApiClient(address).list(kind, options, raise_on_missing_output=False))
+    rows = [each.asdict() for each in found]
+    if form == "json":
+        click.echo(json.dumps(rows))
+    elif not rows:
+        click.echo("No resource in the cluster")
+    elif form == "yaml" or (detail and form == "default"):
+        click.echo(yaml([readable(row) for row in rows]))
+    else:
+        assert schema is not None
+        columns = schema.list_columns(detail)
+        _title("List")
+        click.echo(f"Stats:\n{'-' * 30}\nTotal: {len(rows)}\n\nTable:\n{'-' * 30}")
+        lines = [[row[column] for column in columns] for row in map(readable, rows)]
+        click.echo(table([column.upper() for column in columns], lines, first=" "))
+        click.echo()
+
+
+@click.command("get")
+@click.argument("resource", type=click.Choice(_GETTABLE))
+@click.argument("id")
+@_ADDRESS
+@_TIMEOUT
+def ray_get(resource: str, id: str, address: str | None, timeout: int) -> None:
+    """Show everything that is known of the RESOURCE with that ID."""
+    client = api.StateApiClient(address)
+    found = _complaining(lambda: client.get(_NAMES[resource], id, GetApiOptions(timeout)))
+    if not found:
+        click.echo(f"Resource with id={id} not found in the cluster.")
+        return
+    rows = found if isinstance(found, list) else [found]
+    click.echo(yaml([readable(row.asdict()) for row in rows]))
+
+
+def _title(what: str) -> None:
+    click.echo(f"\n======== {what}: {datetime.now()} ========")
+
+
+@click.group("summary")
+def summary_state_cli_group() -> None:
+    """Count what there is, by function, class or call site."""
+
+
+def _summary(resource: SummaryResource, timeout: int, address: str | None) -> dict[str, Any]:
+    client = api.StateApiClient(address)
+    options = SummaryApiOptions(timeout=timeout)
+    told: dict[str, Any] = _complaining(
+        lambda: client.summary(resource, options=options, raise_on_missing_output=False)["cluster"]
+    )
+    stats = {key: value for key, value in told.items() if key.startswith(("total_", "callsite_"))}
+    _title(f"{resource.value.capitalize()} Summary")
+    click.echo(f"Stats:\n{'-' * 36}")
+    for key in sorted(stats):
+        click.echo(f"{key}: {stats[key]}")
+    click.echo(f"\n\nTable (group by {told['summary_by']}):\n{'-' * 36}")
+    return told
+
+
+def _counts(states: dict[str, int]) -> str:
+    return ", ".join(f"{state}: {count}" for state, count in sorted(states.items()))
+
+
+@summary_state_cli_group.command("tasks")
+@_TIMEOUT
+@_ADDRESS
+def task_summary(timeout: int, address: str | None) -> None:
+    """Tasks by function."""
+    told = _summary(SummaryResource.TASKS, timeout, address)["summary"]
+    lines = [[name, _counts(entry["state_counts"]), entry["type"]] for name, entry in sorted(told.items())]
+    click.echo(table(["FUNC_OR_CLASS_NAME", "STATE_COUNTS", "TYPE"], lines) + "\n")
+
+
+@summary_state_cli_group.command("actors")
+@_TIMEOUT
+@_ADDRESS
+def actor_summary(timeout: int, address: str | None) -> None:
+    """Actors by class."""
+    told = _summary(SummaryResource.ACTORS, timeout, address)["summary"]
+    lines = [[name, _counts(entry["state_counts"])] for name, entry in sorted(told.items())]
+    click.echo(table(["CLASS_NAME", "STATE_COUNTS"], lines) + "\n")
+
+
+@summary_state_cli_group.command("objects")
+@_TIMEOUT
+@_ADDRESS
+def object_summary(timeout: int, address: str | None) -> None:
+    """Objects by call site."""
+    told = _summary(SummaryResource.OBJECTS, timeout, address)["summary"]
+    for site, entry in told.items():
+        click.echo(yaml({site: entry}))
+
+
+# ------------------------------------------------------------------ logs
+
+
+class LogGroup(click.Group):
+    """`ray logs GLOB` is `ray logs cluster GLOB`."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["cluster", *args]
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["cluster", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("logs", cls=LogGroup)
+def logs_state_cli_group() -> None:
+    """List log files, or print one: of the cluster, an actor, a worker, a task or a job."""
+
+
+_NODE = [
+    click.option("-id", "--node-id", help="Of this node."),
+    click.option("-ip", "--node-ip", help="Of the node with this address."),
+]
+_READING = [
+    click.option("-f", "--follow", is_flag=True, help="Wait for more."),
+    click.option("--tail", default=DEFAULT_LOG_LIMIT, help="The last so many lines; -1: all."),
+    click.option("--interval", type=float, hidden=True),
+    click.option("--encoding", default="utf-8"),
+    click.option("--encoding-errors", default="strict"),
+    _TIMEOUT,
+    _ADDRESS,
+]
+_ERR = click.option("--err", is_flag=True, help="Standard error instead of standard output.")
+
+
+def _with(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _print(**where: Any) -> None:
+    renamed = {"encoding_errors": "errors", "interval": "_interval"}
+    if where.pop("err", False):
+        where["suffix"] = "err"
+    arguments = {renamed.get(name, name): value for name, value in where.items()}
+    if arguments["tail"] >= 0 and not arguments["follow"]:
+        click.echo(f"--- Log has been truncated to last {arguments['tail']} lines. Use `--tail` flag to toggle. ---\n")
+
+    def show() -> None:
+        for text in get_log(**arguments):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    _complaining(show)
+
+
+@logs_state_cli_group.command("cluster")
+@click.argument("glob_filter", required=False, default="*")
+@_with(*_NODE, *_READING)
+def log_cluster(glob_filter: str, node_id: str | None, node_ip: str | None, **reading: Any) -> None:
+    """Print the log file that GLOB_FILTER names, or list those that match."""
+    address, timeout = reading["address"], reading["timeout"]
+    if node_id is None and node_ip is None:
+        nodes = _complaining(lambda: api.list_nodes(address, filters=[("is_head_node", "=", True)], timeout=timeout))
+        if not nodes:
+            raise click.ClickException("The cluster has no head: say which node by --node-id or --node-ip.")
+        node_id = nodes[0].node_id
+    found = _complaining(lambda: list_logs(address, node_id, node_ip, glob_filter, timeout))
+    names = [name for each in found.values() for name in each]
+    if len(names) == 1:
+        _print(filename=names[0], node_id=node_id, node_ip=node_ip, **reading)
+        return
+    if not names:
+        raise click.ClickException(f"No log files found that match {glob_filter!r}.")
+    click.echo(yaml(found))
+
+
+@logs_state_cli_group.command("actor")
+@click.option("-a", "--id", "actor_id", help="Of this actor.")
+@click.option("-pid", "--pid", type=int, help="Of the actor in this process.")
+@_with(*_NODE, _ERR, *_READING)
+def log_actor(actor_id: str | None, pid: int | None, **rest: Any) -> None:
+    """Print what an actor has printed."""
+    if actor_id is None and pid is None:
+        raise click.UsageError("At least one of --id and --pid has to be set.")
+    _print(actor_id=actor_id, pid=pid, **rest)
+
+
+@logs_state_cli_group.command("worker")
+@click.option("-pid", "--pid", type=int, required=True, help="The worker's process id.")
+@_with(*_NODE, _ERR, *_READING)
+def log_worker(pid: int, **rest: Any) -> None:
+    """Print what a worker has printed."""
+    _print(pid=pid, **rest)
+
+
+@logs_state_cli_group.command("task")
+@click.option("--id", "task_id", required=True, help="Of this task.")
+@click.option("-a", "--attempt-number", default=0, help="Which attempt of it.")
+@_with(_ERR, *_READING)
+def log_task(task_id: str, attempt_number: int, **rest: Any) -> None:
+    """Print what a task has printed."""
+    _print(task_id=task_id, attempt_number=attempt_number, **rest)
+
+
+@logs_state_cli_group.command("job")
+@click.option("--id", "submission_id", required=True, help="Of the job with this submission id.")
+@_with(*_READING)
+def log_job(submission_id: str, **rest: Any) -> None:
+    """Print what a submitted job has printed."""
+    _print(submission_id=submission_id, **rest)
