@@ -39,20 +39,28 @@ class Shell:
         """(standard output, standard error) of a command that ends with `status`."""
         process = self.popen(*args, **env)
         said, complained = process.communicate(timeout=60)
-        assert process.returncode == status, f"ray {' '.join(args)}: {process.returncode}\n{said}\n{complained}"
+        assert process.returncode == status, (
+            f"ray {' '.join(args)}: {process.returncode}\n{said}\n{complained}\n{self.story()}"
+        )
         return said, complained
 
     def python(self, code, status=0, **env):
         done = subprocess.run(
             [sys.executable, "-c", code], env={**self.environ, **env}, capture_output=True, text=True, timeout=60
         )
-        assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}\n{self.story()}"
         return done.stdout
 
     def start_head(self, *args, **env):
         """Start a head on a free port; its address."""
         self.ray("start", "--head", "--port=0", "--num-cpus=2", "--object-store-memory=100000000", *args, **env)
         return (self.sessions / "ray_current_cluster").read_text()
+
+    def story(self):
+        """What runs, and how each service's log ends."""
+        logs = self.sessions.glob("session_2*/logs/*.err")
+        ends = (f"== {log}\n{log.read_text()[-1500:]}" for log in logs if not log.name.startswith("worker"))
+        return "\n".join([str(self.processes()), *ends])
 
     def processes(self):
         return processes.of_this_machine(self.temp)
