@@ -28,6 +28,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     fetch_fail_timeout_milliseconds: int = 600_000
     max_lineage_bytes: int = 1_000_000_000
 
+    # Spilling
+    automatic_object_spilling_enabled: bool = True
+    object_spilling_config: str = ""
+    """JSON: {"type": "filesystem" or "smart_open", "params": …}; "": files in the session directory."""
+    object_spilling_directory: str = ""
+    object_spilling_threshold: float = 0.8
+    """Share of the shared memory in use above which objects go to disk before somebody waits for room."""
+    min_spilling_size: int = 100 * 1024 * 1024
+    """Bytes that are written together, if there are as many."""
+    max_fused_object_count: int = 2000
+    max_io_workers: int = 4
+    object_store_full_timeout_s: float = 10.0
+    """How long a put waits for room before ObjectStoreFullError."""
+
     # Leases and workers
     lease_linger_ms: int = 250
     """How long an owner keeps a lease without work, unless the raylet revokes it for somebody who waits."""

@@ -1012,6 +1012,21 @@ class ObjectLocal(Reply, tag=137):
     size: int
 
 
+class ProposeSpill(Request, tag=160):
+    """R > C, all processes of the node: may these objects leave the memory? Answer: SpillVotes.
+
+    Their headers are marked already: a process that begins to read one now sees that, and asks the raylet instead.
+    """
+
+    object_ids: list[bytes]
+
+
+class SpillVotes(Reply, tag=161):
+    """`refused`: values of this process lie on the memory of these."""
+
+    refused: list[bytes]
+
+
 class FetchChunk(Request, tag=138):
     """R > R. Answer: Chunk with payload, or Failed("lost")."""
 

@@ -1,16 +1,20 @@
 """The shared memory of this node: who has which part of it, and which objects lie there.
 
-Floor: raylet, shell around `extents` and `objects`; `transfer` moves objects between nodes.
+Floor: raylet, shell around `extents` and `objects`; `transfer` moves objects between nodes, `spiller` to and from disk.
 """
 
 from __future__ import annotations
 
+import asyncio
 import mmap
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
+from ray._core.common import object_header
+from ray._core.common.object_header import HEADER_SIZE
 from ray._core.raylet.extents import ExtentAllocator
 from ray._core.raylet.objects import ObjectTable, Order, TellHolder
+from ray._core.raylet.spiller import Spiller
 from ray._core.raylet.transfer import Transfer
 from ray._core.wire import aio
 
@@ -24,6 +28,11 @@ class ObjectManager:
         self.extents = ExtentAllocator(size)
         self.table = ObjectTable()
         self.transfer = Transfer(raylet)
+        self.spiller = Spiller(raylet, self, raylet.config.object_spilling_directory or raylet.settings["session_dir"])
+        self.processes: set[aio.Connection] = set()
+        """Drivers and workers of this node, which read and write the shared memory."""
+        self._room = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.handlers: dict[type, Any] = {
             m.AllocateSlab: self._allocate_slab,
             m.ReleaseSlab: lambda _, message: self._carry_out(self.table.release_slab(message.offset)),
@@ -34,32 +43,104 @@ class ObjectManager:
 
     def _allocate_slab(self, connection: aio.Connection, request: m.AllocateSlab) -> None:
         extent = self.extents.allocate(request.size)
-        if extent is None:
-            text = f"{request.size} bytes do not fit: {self.extents.used} of {self.extents.size} are in use."
-            connection.fail(request, "full", text)
+        if extent is not None:
+            self._grant_slab(connection, request, extent[0])
+            self._spill_early()
             return
-        self.table.add_slab(extent[0], connection)
-        connection.reply(request, m.SlabGranted(offset=extent[0], size=extent[1]))
+        task = asyncio.get_running_loop().create_task(self._allocate_later(connection, request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _allocate_later(self, connection: aio.Connection, request: m.AllocateSlab) -> None:
+        offset = await self.find_room(request.size, self._raylet.config.object_store_full_timeout_s)
+        if offset is None:
+            connection.fail(request, "full", f"{request.size} bytes do not fit: {self.why_full()}")
+        elif connection.is_closed:
+            self.extents.free(offset)
+            self.room_freed()
+        else:
+            self._grant_slab(connection, request, offset)
+
+    def _grant_slab(self, connection: aio.Connection, request: m.AllocateSlab, offset: int) -> None:
+        self.table.add_slab(offset, connection)
+        connection.reply(request, m.SlabGranted(offset=offset, size=self.extents.live[offset]))
+
+    # ---------------------------------------------------------- room
+
+    async def find_room(self, size: int, timeout_s: float) -> int | None:
+        """The offset of an extent of `size` bytes, once there is one; other objects go to disk for it.
+
+        None: there is none within `timeout_s`, or it could never fit.
+        """
+        if size > self.extents.size:
+            return None
+        loop = asyncio.get_running_loop()
+        deadline_at_s = loop.time() + timeout_s
+        while (extent := self.extents.allocate(size)) is None:
+            room = self._room
+            self.spiller.make_room(size)
+            try:
+                await asyncio.wait_for(room.wait(), deadline_at_s - loop.time())
+            except TimeoutError:
+                return None
+        return extent[0]
+
+    def room_freed(self) -> None:
+        """Whoever waits for memory looks again."""
+        room, self._room = self._room, asyncio.Event()
+        room.set()
+
+    def why_full(self) -> str:
+        """For users: what the memory is full of, and what they can do."""
+        used, size = self.extents.used / 2**20, self.extents.size / 2**20
+        text = f"{used:.0f} of {size:.0f} MiB are in use by objects that are being read, or by holes between them"
+        if self.spiller.failure:
+            text = f"{used:.0f} of {size:.0f} MiB are in use, and spilling to disk fails: {self.spiller.failure}"
+        return f"{text}. Drop values and refs that are no longer needed, or give the node more object_store_memory."
+
+    def _spill_early(self) -> None:
+        """Above the threshold, objects leave before somebody has to wait for that."""
+        limit = int(self.extents.size * self._raylet.config.object_spilling_threshold)
+        if self.extents.used > limit:
+            self.spiller.make_room(self.extents.used - limit)
 
     def start(self, arena_path: str) -> None:
         """Map the arena, whose file exists by now."""
         with open(arena_path, "r+b") as file:
-            self.transfer.start(mmap.mmap(file.fileno(), self.extents.size))
+            arena = mmap.mmap(file.fileno(), self.extents.size)
+        self._arena = memoryview(arena)
+        self.transfer.start(arena)
+        self.spiller.start(arena)
 
     def _sealed(self, _: aio.Connection, message: m.ObjectsSealed) -> None:
         for object_id, offset, size in message.objects:
             self._seal(object_id, offset, size)
 
     def _seal(self, object_id: bytes, offset: int, size: int) -> None:
+        if self.spiller.url(object_id) is not None and object_id not in self.table.objects:
+            self.spiller.freed(object_id)  # of an earlier attempt of its task
         self._carry_out(self.table.sealed(object_id, offset, size))
         placed = self.table.objects.get(object_id)
         if placed is not None:
             self.transfer.sealed(object_id, placed)
 
     def adopt(self, object_id: bytes, offset: int, size: int) -> None:
-        """A copy was pulled into the extent at `offset`."""
+        """A copy was brought into the extent at `offset`, behind the room for its header."""
+        object_header.write(self._arena[offset : offset + HEADER_SIZE], object_id)
         self.table.add_slab(offset, None)
-        self._seal(object_id, offset, size)
+        if self.spiller.url(object_id) is None:
+            self._seal(object_id, offset + HEADER_SIZE, size)
+        else:  # it is on disk too
+            self._carry_out(self.table.sealed(object_id, offset + HEADER_SIZE, size))
+            self.transfer.sealed(object_id, self.table.objects[object_id])
+
+    def left(self, object_id: bytes) -> None:
+        """The object is on disk: its memory is free."""
+        self._carry_out(self.table.free(object_id))
+
+    def settled(self, object_ids: list[bytes]) -> None:
+        """These objects were leaving; whoever asked for them meanwhile is answered now."""
+        self.transfer.settled(object_ids)
 
     def _free(self, _: aio.Connection, message: m.FreeObjects) -> None:
         if message.node_id not in (b"", self._raylet.node_id):
@@ -69,9 +150,12 @@ class ObjectManager:
             self.free(object_id)
 
     def free(self, object_id: bytes) -> None:
-        self._carry_out(self.table.free(object_id))
+        was_on_disk = self.spiller.url(object_id) is not None
+        if self.spiller.freed(object_id) and (object_id in self.table.objects or not was_on_disk):
+            self._carry_out(self.table.free(object_id))
 
     def holder_gone(self, connection: aio.Connection) -> None:
+        self.processes.discard(connection)
         self._carry_out(self.table.holder_gone(connection))
 
     def _carry_out(self, orders: list[Order]) -> None:
@@ -80,4 +164,4 @@ class ObjectManager:
                 order.holder.send(m.SlabSpaceFreed([order.offset]))
             else:
                 self.extents.free(order.offset)
-                self.transfer.room_freed()
+                self.room_freed()

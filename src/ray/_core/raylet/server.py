@@ -219,6 +219,7 @@ class Raylet:
         )
         connection.reply(request, reply)
         self._state.cores[connection] = request
+        self.objects.processes.add(connection)
         worker = connection.peer
         if isinstance(worker, Worker) and request.ready:
             self.pool.registered(worker, msgspec.structs.replace(request.address, node_id=self.node_id))

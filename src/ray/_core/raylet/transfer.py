@@ -10,9 +10,11 @@ import asyncio
 import dataclasses
 import logging
 import mmap
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
+from ray._core.common.object_header import HEADER_SIZE
 from ray._core.raylet.objects import Placed
 from ray._core.wire import aio, auth
 
@@ -49,7 +51,7 @@ class Transfer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._raylets: dict[bytes, asyncio.Task[aio.Connection]] = {}
         self._expected: dict[bytes, list[tuple[aio.Connection, m.FetchChunk]]] = {}
-        self._room = asyncio.Event()
+        self._unsettled: dict[bytes, list[tuple[aio.Connection, m.PullObject]]] = {}
         self._news = asyncio.Event()
         self.handlers: dict[type, Any] = {m.PullObject: self._pull, m.FetchChunk: self._fetch}
 
@@ -66,6 +68,9 @@ class Transfer:
         if placed is not None:
             self._give(connection, request, placed)
             return
+        if self._raylet.objects.spiller.url(request.object_id) is not None:
+            self._start(self._give_from_disk(connection, request))
+            return
         self._expected.setdefault(request.object_id, []).append((connection, request))
         asyncio.get_running_loop().call_later(SEALING_S, self._refuse, request.object_id)
 
@@ -77,6 +82,17 @@ class Transfer:
         # A copy: the object may be freed, and its memory used anew, before the socket has taken everything.
         payload = self._map[placed.offset + start : placed.offset + start + length]
         connection.send(m.Chunk(start=start, rid=request.rid), payload)
+
+    async def _give_from_disk(self, connection: aio.Connection, request: m.FetchChunk) -> None:
+        """A spilled object is not brought back for others: that would take memory from this node's own work."""
+        spiller = self._raylet.objects.spiller
+        url = spiller.url(request.object_id)
+        length = 0 if url is None else min(request.length, url.size - request.start)
+        payload = await spiller.read(request.object_id, request.start, length) if length > 0 else None
+        if payload is None:
+            connection.fail(request, "lost", "The spilled copy of this node could not be read.")
+        else:
+            connection.send(m.Chunk(start=request.start, rid=request.rid), payload)
 
     def _refuse(self, object_id: bytes) -> None:
         for connection, request in self._expected.pop(object_id, ()):
@@ -90,7 +106,11 @@ class Transfer:
     # ---------------------------------------------------------- taking
 
     def _pull(self, connection: aio.Connection, request: m.PullObject) -> None:
-        placed = self._raylet.objects.table.objects.get(request.object_id)
+        objects = self._raylet.objects
+        if objects.spiller.is_leaving(request.object_id):
+            self._unsettled.setdefault(request.object_id, []).append((connection, request))
+            return
+        placed = objects.table.objects.get(request.object_id)
         if placed is not None:
             connection.reply(request, m.ObjectLocal(offset=placed.offset, size=placed.size))
             return
@@ -103,21 +123,30 @@ class Transfer:
         pull = Pull(request.object_id, request.locations[0].size, sources, [(connection, request)])
         self._pulls[request.object_id] = pull
         self._raylet.objects.table.expected(request.object_id)
-        task = asyncio.get_running_loop().create_task(self._carry_out(pull))
+        self._start(self._carry_out(pull))
+
+    def settled(self, object_ids: list[bytes]) -> None:
+        """These objects were about to leave the memory, and have left it or stay."""
+        for object_id in object_ids:
+            for connection, request in self._unsettled.pop(object_id, ()):
+                self._pull(connection, request)
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _carry_out(self, pull: Pull) -> None:
         objects = self._raylet.objects
         try:
-            offset = await self._find_room(pull.size)
+            offset = await objects.find_room(pull.size + HEADER_SIZE, ROOM_S)
             if offset is None:
-                text = f"{pull.size} bytes did not fit within {ROOM_S:g} s: {objects.extents!r}."
-                self._fail(pull, "full", text)
+                self._fail(pull, "full", f"{pull.size} bytes did not fit within {ROOM_S:g} s: {objects.why_full()}")
                 return
-            problem = await self._copy_from_any(pull, offset)
+            problem = await self._bring(pull, offset + HEADER_SIZE)
             if problem is not None:
                 objects.extents.free(offset)
+                objects.room_freed()
                 self._fail(pull, "lost", problem)
                 return
             objects.adopt(pull.object_id, offset, pull.size)
@@ -134,21 +163,16 @@ class Transfer:
         for connection, request in pull.waiting:
             connection.fail(request, kind, text)
 
-    async def _find_room(self, size: int) -> int | None:
-        loop = asyncio.get_running_loop()
-        deadline_at_s = loop.time() + ROOM_S
-        while True:
-            extent = self._raylet.objects.extents.allocate(size)
-            if extent is not None:
-                return extent[0]
-            self._room.clear()
-            try:
-                await asyncio.wait_for(self._room.wait(), deadline_at_s - loop.time())
-            except TimeoutError:
+    async def _bring(self, pull: Pull, offset: int) -> str | None:
+        """From this node's disk, or from another node. None: it is there; else what went wrong."""
+        spiller = self._raylet.objects.spiller
+        if spiller.url(pull.object_id) is not None:
+            target = memoryview(self._map)[offset : offset + pull.size]
+            problem = await spiller.restore(pull.object_id, target)
+            if problem is None:
                 return None
-
-    def room_freed(self) -> None:
-        self._room.set()
+            logger.warning("Object %s: %s", pull.object_id.hex(), problem)
+        return await self._copy_from_any(pull, offset)
 
     async def _copy_from_any(self, pull: Pull, offset: int) -> str | None:
         """Try each node that has a copy. None: it is there; else what went wrong at the last."""

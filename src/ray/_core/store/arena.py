@@ -83,10 +83,18 @@ class SlabAllocator:
         size = align(size)
         return size if size > self.slab_size // 2 else self.slab_size
 
-    def add_slab(self, offset: int, size: int) -> None:
-        slab = Slab(offset, size)
-        self._slabs[offset] = slab
-        self._current.append(slab)
+    def add_slab(self, offset: int, size: int, needed: int) -> int:
+        """Take a slab that the raylet has granted, and allocate the object for which it was asked in it."""
+        slab = self._slabs[offset] = Slab(offset, size)
+        if size == self.slab_size:
+            self._current.append(slab)
+        else:
+            slab.top = offset + size  # an extent of one object
+        start = slab.allocate(align(needed)) if size == self.slab_size else offset
+        assert start is not None
+        slab.live.setdefault(start, size)
+        self._slab_of[start] = slab
+        return start
 
     def free(self, offset: int) -> int | None:
         """Free the object at `offset`; the offset of its slab when that is empty now and should be given back.
@@ -102,7 +110,8 @@ class SlabAllocator:
         if slab.size == self.slab_size and sum(not s.live and s.size == self.slab_size for s in self._current) <= 1:
             return None
         del self._slabs[slab.offset]
-        self._current.remove(slab)
+        if slab.size == self.slab_size:
+            self._current.remove(slab)
         return slab.offset
 
 

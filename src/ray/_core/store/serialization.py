@@ -16,7 +16,6 @@ name, and anything that does, or that the C pickler refuses, goes through cloudp
 from __future__ import annotations
 
 import copyreg
-import ctypes
 import pickle
 import struct
 import sys
@@ -156,16 +155,6 @@ def _by_value_modules() -> bool:
 
 def _flat(buffer: pickle.PickleBuffer) -> memoryview:
     return buffer.raw()
-
-
-def pinned_view(base: Any, offset: int, size: int, pin: object) -> memoryview:
-    """A read-only view of `size` bytes of a writable buffer, which keeps `pin` alive as long as any view does.
-
-    memoryview(array).obj is the ctypes array, numpy keeps the memoryview, and the array carries the pin.
-    """
-    array = (ctypes.c_char * size).from_buffer(base, offset)
-    array.pin = pin  # type: ignore[attr-defined]
-    return memoryview(array).cast("B").toreadonly()
 
 
 class ErrorValue:

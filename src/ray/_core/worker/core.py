@@ -19,11 +19,21 @@ import msgspec
 
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
-from ray._core.common.errors import GetTimeoutError, ObjectLostError, OwnerDiedError, RaySystemError, RayTaskError
+from ray._core.common import object_header
+from ray._core.common.errors import (
+    GetTimeoutError,
+    ObjectLostError,
+    ObjectStoreFullError,
+    OwnerDiedError,
+    RaySystemError,
+    RayTaskError,
+)
 from ray._core.common.ids import NO_ACTOR_PREFIX, TaskID, TaskIDSource, object_id
+from ray._core.common.object_header import HEADER_SIZE
 from ray._core.common.options import TaskOptions
 from ray._core.store import serialization
 from ray._core.store.arena import Arena, SlabAllocator
+from ray._core.store.views import Views
 from ray._core.wire import auth
 from ray._core.wire.ports import WORKER_PORTS, bind_within, ports
 from ray._core.wire.reactor import Connection, Reactor, Waiter
@@ -71,6 +81,7 @@ class CoreWorker:
         self.reactor = Reactor()
         self.lock = self.reactor.lock
         self.objects: dict[bytes, Entry] = {}
+        self.views = Views()
         self.released: deque[bytes] = deque()
         self._drains = False
         self.lending = Lending(self)
@@ -137,6 +148,7 @@ class CoreWorker:
             self.address = m.Address(self.node.node_id, self.worker_id, host, port, self.path)
         self.gcs = GcsClient(self, registered.gcs_host, registered.gcs_port)
         self.arena = Arena(self.node.arena_path, registered.arena_size)
+        self.views.attach(self.arena)
         self.slabs = SlabAllocator(self.config.slab_size)
 
     def _register(self, ready: bool) -> m.WorkerRegistered:
@@ -297,6 +309,8 @@ class CoreWorker:
                 self.actors.changed(message.info)
             case m.WorkerExited():
                 self.submitter.worker_exited(message)
+            case m.ProposeSpill():
+                connection.reply(message, m.SpillVotes(refused=self.views.viewed(message.object_ids)))
             case m.SlabSpaceFreed():
                 for offset in message.offsets:
                     self._free_slab_space(offset)
@@ -510,41 +524,48 @@ class CoreWorker:
             self.hold(key)
 
     def write(self, key: bytes, serialized: serialization.Serialized) -> m.Value:
-        """Put bytes where they belong: inline, or into the arena. Not locked."""
+        """Put bytes where they belong: inline, or into the arena. Not locked. Raises ObjectStoreFullError."""
         size = serialized.size
         if size <= self.config.max_direct_call_object_size:
             return m.Value(blob=serialized.to_blob(), is_error=serialized.is_error)
+        room = size + HEADER_SIZE
         with self.lock:
             self.drain()
             self.reactor.flush()
-            offset = self.slabs.allocate(size)
-        if offset is None:
-            granted = self.call(self.raylet, m.AllocateSlab(size=self.slabs.slab_for(size)))
+            start = self.slabs.allocate(room)
+        if start is None:
+            granted = self.ask(self.raylet, m.AllocateSlab(size=self.slabs.slab_for(room)))
+            if isinstance(granted, m.Failed):
+                raise ObjectStoreFullError(f"An object of {size} bytes could not be stored. {granted.message}")
             with self.lock:
-                self.slabs.add_slab(granted.offset, granted.size)
-                offset = self.slabs.allocate(size)
-                assert offset is not None
+                start = self.slabs.add_slab(granted.offset, granted.size, room)
+        offset = start + HEADER_SIZE
         serialized.write_into(self.arena.window(offset, size))
+        object_header.write(self.arena.window(start, HEADER_SIZE), key)
         with self.lock:
             self.raylet.send(m.ObjectsSealed([(key, offset, size)]))
         return m.Value(location=m.StoreLocation(self.node.node_id, offset, size), is_error=serialized.is_error)
 
     def _free_slab_space(self, offset: int) -> None:
-        empty = self.slabs.free(offset)
+        empty = self.slabs.free(offset - HEADER_SIZE)
         if empty is not None:
             self.raylet.send(m.ReleaseSlab(empty))
 
     def load(self, ref: ObjectRef[Any], value: m.Value) -> Any:
         """Deserialize, once it is on this node; an error value is raised. Views of the arena hold `ref`. Not locked."""
         where = value.location
-        if value.blob is None and (where is None or where.node_id != self.node.node_id):
-            value, where = self._brought(ref)
-        if value.blob is not None:
-            result = serialization.deserialize(value.blob)
-        else:
-            assert where is not None
-            view = serialization.pinned_view(self.arena.map, where.offset, where.size, ref)
-            result = serialization.deserialize(view)
+        data: bytes | memoryview | None = value.blob
+        while data is None:
+            if where is None or where.node_id != self.node.node_id:
+                value, where = self._brought(ref)
+                data = value.blob
+                continue
+            data = self.views.open(ref, where)
+            if data is None:
+                with self.lock:
+                    self.remote.moved(self.objects[ref.binary()], where)
+                where = None
+        result = serialization.deserialize(data)
         if value.contained:
             with self.lock:
                 self.lending.borrow_contained(ref, value.contained)
@@ -556,8 +577,11 @@ class CoreWorker:
         return result
 
     def _brought(self, ref: ObjectRef[Any]) -> tuple[m.Value, m.StoreLocation | None]:
-        """The value once it can be read on this node, and where it lies here."""
-        self._await([ref], 1, None)
+        """The value once it can be read on this node, and where it lies here.
+
+        A task that waits for its arguments keeps its CPU: another one in its place would only want more memory.
+        """
+        self._await([ref], 1, None, lends_cpu=False)
         entry = self.objects[ref.binary()]
         problem, entry.problem = entry.problem, None
         if problem is not None:
@@ -605,7 +629,13 @@ class CoreWorker:
         return self.remote.is_here(entry) if fetch_local else entry.value is not None
 
     def _await(
-        self, refs: list[Any], count: int, timeout_s: float | None, fails_fast: bool = False, fetch_local: bool = True
+        self,
+        refs: list[Any],
+        count: int,
+        timeout_s: float | None,
+        fails_fast: bool = False,
+        fetch_local: bool = True,
+        lends_cpu: bool = True,
     ) -> None:
         """Wait until `count` of `refs` are ready (or one has failed, with `fails_fast`), or the time is over."""
         pending: list[Entry | OpenStream] = []
@@ -637,7 +667,7 @@ class CoreWorker:
                 else:
                     slot.waiters.append(waiter)
         try:
-            self.block(waiter, timeout_s)
+            self.block(waiter, timeout_s, lends_cpu)
         finally:
             with self.lock:
                 for slot in pending:

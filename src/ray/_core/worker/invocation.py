@@ -93,6 +93,7 @@ class Invoker:
         try:
             args, kwargs = self.arguments(call, push.args, push.deps)
             value = function(*args, **kwargs)
+            del args, kwargs  # they may hold memory that the results need
             if call.template.num_returns == STREAMING or streaming.is_generator(value):
                 streaming.run(self, call, push, value)
             else:
@@ -114,6 +115,7 @@ class Invoker:
             value = function(*args, **kwargs)
             if inspect.isawaitable(value):
                 value = await value
+            del args, kwargs
             if call.template.num_returns == STREAMING or streaming.is_generator(value):
                 await streaming.run_async(self, call, push, value)
             else:

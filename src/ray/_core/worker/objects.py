@@ -50,6 +50,7 @@ class Entry:
         "here",
         "inner",
         "is_coming",
+        "is_moved",
         "lent",
         "local",
         "on_free",
@@ -77,6 +78,8 @@ class Entry:
         self.here: m.StoreLocation | None = None
         """The copy on this node of a value that lies on another."""
         self.is_coming = False
+        self.is_moved = False
+        """`value.location` is on this node, and void: the object has been on disk since."""
         self.problem: Exception | None = None
         """Why the value could not be brought here, for the next who reads it."""
         self.callbacks: list[Callable[[m.Value], None]] = []

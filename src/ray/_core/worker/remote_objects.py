@@ -32,7 +32,14 @@ class RemoteObjects:
         where = value.location
         if where is None or entry.here is not None or entry.problem is not None:
             return True
-        return where.node_id == self._core.node.node_id
+        return where.node_id == self._core.node.node_id and not entry.is_moved
+
+    def moved(self, entry: Entry, where: m.StoreLocation) -> None:
+        """There is nothing at `where` any more: the raylet has taken the object to disk. `bring` has it come back."""
+        if entry.here == where:
+            entry.here = None
+        if entry.value is not None and entry.value.location == where:
+            entry.is_moved = True
 
     def bring(self, key: bytes, entry: Entry) -> None:
         """Have the raylet pull a copy, once however many wait for it; `entry.arrivals` hear of its end."""
