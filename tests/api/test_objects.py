@@ -411,7 +411,6 @@ def test_the_space_of_dropped_objects_is_used_again():
         assert ray.get(ray.put(np.full(64 * MIB, number, np.uint8)))[-1] == number
 
 
-@pytest.mark.xfail(strict=True, reason="spilling is not built yet")
 def test_live_objects_beyond_the_store_are_kept():
     refs = [ray.put(np.full(32 * MIB, number, np.uint8)) for number in range(12)]  # 384 MiB in a store of 256
     assert [ray.get(ref)[-1] for ref in refs] == list(range(12))
