@@ -1062,7 +1062,7 @@ class TaskTemplate(Message, tag=150):
     concurrency_group: str = ""
     max_calls: int = 0
     retry_exceptions: bytes | None = None
-    """None: never; b"": any Exception; else the pickled tuple of classes."""
+    """None: never; b"": any exception; else the pickled tuple of classes, which the worker compares with."""
     backpressure: int = -1
     placement_group_id: bytes = b""
     capture_child_tasks: bool = False

@@ -102,9 +102,7 @@ class ActorRuntime:
 
     def _construct(self, spec: m.ActorSpec, recipe: ActorRecipe) -> Any:
         core = self._core
-        blob = recipe.class_blob
-        if not blob:
-            blob = core.ask_gcs(m.KvGet(namespace="fun", key=spec.class_key.encode())).value
+        blob = recipe.class_blob or core.exported(spec.class_key)
         cls = serialization.load_code(blob)
         args, kwargs = serialization.deserialize(recipe.args)
         if recipe.deps:

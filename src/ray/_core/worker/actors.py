@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import os
 import pickle
 import weakref
@@ -42,15 +41,13 @@ from ray._core.worker.cancellation import cancelled
 from ray._core.worker.invocation import ActorExit
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry, error_value
-from ray._core.worker.submitter import Packed, Record
+from ray._core.worker.submitter import Packed, Record, retried_errors
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
 
 RECONNECT_S = 0.2
 """How long to wait before an actor whose connection broke, but which the GCS holds for alive, is tried again."""
-INLINE_CLASS_BYTES = 100 * 1024
-"""Classes above this are put into the key-value table once instead of travelling with each actor."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +105,6 @@ class ActorTemplate:
         self.name = options.name or f"{definition.class_name}.{method}"
         self.num_returns = options.num_returns
         self.max_retries = definition.max_task_retries if retries is None else retries
-        self.retry_exceptions = options.retry_exceptions or False
         self.message = m.TaskTemplate(
             template_id=number,
             function_key="",
@@ -120,6 +116,7 @@ class ActorTemplate:
             job_id=core.job_id,
             concurrency_group=options.concurrency_group,
             backpressure=options.backpressure,
+            retry_exceptions=retried_errors(options.retry_exceptions),
             namespace=core.namespace,
         )
 
@@ -277,7 +274,6 @@ class Actors:
         self._followed: dict[bytes, ActorClient] = {}
         """Clients of living actors that the GCS tells of."""
         self._templates = 0
-        self._class_blobs: weakref.WeakKeyDictionary[type, tuple[bytes, str]] = weakref.WeakKeyDictionary()
 
     # ---------------------------------------------------------- creating (not locked)
 
@@ -334,7 +330,7 @@ class Actors:
 
     def _spec(self, actor_id: bytes, cls: type, options: ActorOptions, packed: Packed) -> m.ActorSpec:
         core = self.core
-        class_blob, class_key = self._class_blob(cls)
+        class_key, class_blob = core.exports.export(cls, "actor class")
         recipe = ActorRecipe(
             class_blob=class_blob,
             args=packed.blob,
@@ -370,18 +366,6 @@ class Actors:
             creation_task_id=_creation_task_id(actor_id),
             parent_task_id=core.current.task_id if core.current is not None else b"",
         )
-
-    def _class_blob(self, cls: type) -> tuple[bytes, str]:
-        """The pickled class, or its key in the GCS when it is large."""
-        found = self._class_blobs.get(cls)
-        if found is None:
-            blob = serialization.dump_code(cls)
-            key = hashlib.sha1(blob).hexdigest()
-            if len(blob) > INLINE_CLASS_BYTES:
-                self.core.ask_gcs(m.KvPut(namespace="fun", key=key.encode(), value=blob, overwrite=False))
-                blob = b""
-            found = self._class_blobs[cls] = (blob, key)
-        return found
 
     def _await_constructor(self, client: ActorClient, packed: Packed) -> bool:
         """Whether all that the constructor takes exists; else the GCS is told when it does. Locked."""

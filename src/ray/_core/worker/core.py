@@ -6,7 +6,6 @@ The public face calls `template`, `submit`, `put`, `get`, `wait`; `executor` run
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import sys
@@ -41,6 +40,7 @@ from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
 from ray._core.worker.assignment import Assignment
 from ray._core.worker.cancellation import Cancellation
+from ray._core.worker.functions import Exports
 from ray._core.worker.gcs_client import GcsClient
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.object_ref import ObjectRef
@@ -89,6 +89,7 @@ class CoreWorker:
         self.submitter = Submitter(self)
         self.actors = Actors(self)
         self.streams = Streams(self)
+        self.exports = Exports(self)
         self.cancellation = Cancellation(self)
         self.is_closed = False
         self.executor: Any = executor(self) if executor is not None else None
@@ -731,10 +732,17 @@ class CoreWorker:
 
     def template(self, function: Any, options: TaskOptions) -> Template:
         """What calls of `function` with `options` have in common; made once by the public face."""
-        blob = serialization.dump_code(function)
-        template = Template(options, hashlib.sha1(blob).hexdigest(), blob, self.job_id, self.namespace, self.code_paths)
+        key, blob = self.exports.export(function, "remote function")
+        template = Template(options, key, blob, self.job_id, self.namespace, self.code_paths)
         template.message.logging = self.logging
         return template
+
+    def exported(self, key: str) -> bytes:
+        """The pickle of a large function or class. Raises RaySystemError when its job did not export it."""
+        blob: bytes | None = self.ask_gcs(m.KvGet(namespace="fun", key=key.encode())).value
+        if blob is None:
+            raise RaySystemError(f"The key-value table of the cluster has no function {key}.")
+        return blob
 
     def use_logging(self, settings: str) -> None:
         """Log as the driver wants it in its job (see job_logging); "" for no wish."""

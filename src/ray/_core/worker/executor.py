@@ -212,7 +212,8 @@ class Executor:
             self._core.use_code_paths(template.code_paths)
             self._core.use_logging(template.logging)
             try:
-                function = serialization.load_code(template.function_blob)
+                blob = template.function_blob or self._core.exported(template.function_key)
+                function = serialization.load_code(blob)
             except Exception as error:
                 return raiser(error)
             self._functions[template.function_key] = function

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
-from ray._core.common.errors import RayError, RayTaskError, TaskCancelledError
+from ray._core.common.errors import RayError, RayTaskError, TaskCancelledError, UserCodeException
 from ray._core.common.ids import object_id
 from ray._core.common.options import STREAMING
 from ray._core.store import serialization
@@ -32,7 +32,17 @@ if TYPE_CHECKING:
 class Call:
     """A call under way. `connection` None: an actor's constructor, which answers to the raylet."""
 
-    __slots__ = ("connection", "held", "is_canceled", "is_last", "num_items", "start_s", "task_id", "template")
+    __slots__ = (
+        "connection",
+        "held",
+        "is_canceled",
+        "is_last",
+        "num_items",
+        "retryable",
+        "start_s",
+        "task_id",
+        "template",
+    )
 
     def __init__(self, template: m.TaskTemplate, task_id: bytes, connection: Connection | None) -> None:
         self.template = template
@@ -43,6 +53,8 @@ class Call:
         self.is_canceled = False
         self.is_last = False
         """`max_calls` is reached: the process ends after it."""
+        self.retryable = False
+        """It raised what `retry_exceptions` names."""
         self.num_items = -1
         """Of a streaming call: how many items it has made."""
         self.start_s = time.perf_counter()
@@ -161,13 +173,22 @@ class Invoker:
         """Pack what the call returned and answer; what cannot be packed raises (and `fail` reports that)."""
         if call.is_canceled and call.template.method:
             self.refuse(call)
+        elif call.template.num_returns == 1:
+            self.finish(call, [self.pack_value(call, object_id(call.task_id, 1), value)], failed=False)
+        elif call.template.num_returns == 0:
+            self.finish(call, [], failed=False)
         else:
-            self.finish(call, self._pack(call, value), failed=False)
+            streaming.answer_each(self, call, list(value))
 
     def fail(self, call: Call, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt) or (call.is_canceled and isinstance(error, asyncio.CancelledError)):
             error = TaskCancelledError(call.task_id.hex()).with_traceback(error.__traceback__)
-        self._fail(call, self.error_value(call.template, error))
+        self._fail(call, self.judge(call, error))
+
+    def judge(self, call: Call, error: BaseException) -> m.Value:
+        """The error as a value; and note whether the owner may run the call again."""
+        call.retryable = _is_retried(call.template.retry_exceptions, error)
+        return self.error_value(call.template, error)
 
     def refuse(self, call: Call) -> None:
         """Answer for a call that was cancelled: it did not start, or it is a method that took no notice."""
@@ -182,7 +203,7 @@ class Invoker:
         self.output.flush()
         duration_us = int((time.perf_counter() - call.start_s) * 1e6)
         done = m.TaskDone(call.task_id, results, failed=failed, duration_us=duration_us, num_items=call.num_items)
-        done.started_us = call.started_us
+        done.started_us, done.retryable = call.started_us, call.retryable
         core = self.core
         with core.lock:
             core.drain()
@@ -192,17 +213,6 @@ class Invoker:
                 done.worker_exits = True
                 core.executor.hand_back()
             self._answer(call, done)
-
-    def _pack(self, call: Call, value: Any) -> list[m.Value]:
-        count = call.template.num_returns
-        if count == 0:
-            return []
-        values = [value]
-        if count > 1:
-            values = list(value)
-            if len(values) != count:
-                raise ValueError(f"Task returned {len(values)} objects, but num_returns={count}.")
-        return [self.pack_value(call, object_id(call.task_id, index), each) for index, each in enumerate(values, 1)]
 
     def pack_value(self, call: Call, key: bytes, value: Any) -> m.Value:
         """Serialize one result; refs inside are lent to the caller."""
@@ -290,6 +300,16 @@ class Invoker:
 
         for key, owner, borrower in outside:
             self.core.lending.register(key, owner, borrower, confirmed)
+
+
+def _is_retried(wanted: bytes | None, error: BaseException) -> bool:
+    """Whether `retry_exceptions` names what was raised; of a UserCodeException its cause counts."""
+    if not wanted:
+        return wanted is not None and isinstance(error, Exception)
+    raised: BaseException | None = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(raised, UserCodeException) and raised.__cause__ is not None:
+        raised = raised.__cause__
+    return isinstance(raised, serialization.load_code(wanted))
 
 
 def _user_frames(error: BaseException) -> Any:

@@ -56,6 +56,23 @@ def run(invoker: Invoker, call: Call, push: m.PushTask, items: Any) -> None:
         collected.answer()
 
 
+def answer_each(invoker: Invoker, call: Call, values: list[Any]) -> None:
+    """Answer with one result per value. One that cannot be packed fails itself and those after it.
+
+    Raises:
+        ValueError: there are more or fewer than the task said.
+    """
+    if len(values) != call.template.num_returns:
+        raise ValueError(f"Task returned {len(values)} objects, but num_returns={call.template.num_returns}.")
+    collected = Collected(invoker, call)
+    try:
+        for value in values:
+            collected.add(value)
+    except Exception as error:
+        collected.error = error
+    collected.answer()
+
+
 async def run_async(invoker: Invoker, call: Call, push: m.PushTask, items: Any) -> None:
     """As `run`, in an event loop."""
     if call.template.num_returns == STREAMING:
@@ -281,7 +298,7 @@ class Collected:
             self.error = ValueError(f"Task returned {count} objects, but num_returns={self._wanted}.")
         failed = self.error is not None
         if self.error is not None:
-            error = self._invoker.error_value(self._call.template, self.error)
+            error = self._invoker.judge(self._call, self.error)
             self._values += [error] * (self._wanted - count if self._wanted >= 0 else 1)
         results = self._values if self._wanted >= 0 else [self._refs(), *self._values]
         self._invoker.finish(self._call, results, failed)

@@ -49,7 +49,6 @@ class CallTemplate(Protocol):
     name: str
     num_returns: int
     max_retries: int
-    retry_exceptions: bool | tuple[type[BaseException], ...]
     message: m.TaskTemplate
 
     def observe(self, duration_us: int) -> None: ...
@@ -64,7 +63,6 @@ class Template:
         self.name = options.name
         self.num_returns = options.num_returns
         self.max_retries = options.max_retries
-        self.retry_exceptions = options.retry_exceptions
         self.average_us: float | None = None
         placing = options.placing
         strategy, env = placing.strategy or m.Strategy(), placing.runtime_env
@@ -86,6 +84,7 @@ class Template:
             job_id=job_id,
             code_paths=code_paths,
             backpressure=options.backpressure,
+            retry_exceptions=retried_errors(options.retry_exceptions),
             max_calls=options.max_calls,
         )
 
@@ -93,6 +92,13 @@ class Template:
         """Learn from a finished call; weight 1/8, so that a few calls are enough and one outlier is not."""
         known = self.average_us
         self.average_us = float(duration_us) if known is None else known + (duration_us - known) / 8
+
+
+def retried_errors(wanted: bool | tuple[type[BaseException], ...] | None) -> bytes | None:
+    """The option `retry_exceptions` as a worker is told it."""
+    if not wanted:
+        return None
+    return b"" if wanted is True else serialization.dump_code(wanted)
 
 
 def num_refs(template: CallTemplate) -> int:
@@ -217,7 +223,7 @@ class Submitter:
             value = entry.value
             if value is not None and value.is_error:
                 entry.seen = True
-                return _dependency_error(record.template, value)
+                return _dependency_error(record.template, value, self._core.node.host)
         return None
 
     def _enqueue(self, record: Record) -> None:
@@ -314,7 +320,7 @@ class Submitter:
             return
         for key in done.borrowed:
             self._core.lend(key, connection.peer.worker_id)
-        again = done.failed and not record.is_cancelled and self._retries_exception(record, done)
+        again = done.retryable and record.retries_left != 0 and not record.is_cancelled
         if record.actor is not None:
             pid = record.actor.info.pid if record.actor.info is not None else 0
             self._core.task_log.ended(record, record.attempt, done, connection.peer, pid)
@@ -342,16 +348,6 @@ class Submitter:
             assert isinstance(record.template, Template)
             orders = queue.finished(record.lease_id, record.task_id, time.monotonic())
             self.carry_out(queue, record.template, orders)
-
-    def _retries_exception(self, record: Record, done: m.TaskDone) -> bool:
-        wanted = record.template.retry_exceptions
-        if not wanted or record.retries_left == 0:
-            return False
-        if isinstance(wanted, bool):
-            return True
-        blob = done.results[-1].blob if done.results else None
-        error = serialization.deserialize(blob).error if blob is not None else None
-        return isinstance(getattr(error, "cause", error), wanted)
 
     def finish(self, record: Record, done: m.TaskDone) -> None:
         """The task has ended on a worker and is not run again: its results are here, good or bad."""
@@ -457,12 +453,14 @@ class Submitter:
         self.fail(record, WorkerCrashedError(text))
 
 
-def _dependency_error(template: CallTemplate, value: m.Value) -> m.Value:
+def _dependency_error(template: CallTemplate, value: m.Value, ip: str) -> m.Value:
     """The error of a task that could not start since an argument of it failed; keeps the argument's error as cause."""
     assert value.blob is not None
     error = serialization.deserialize(value.blob).error
-    cause = error.cause if isinstance(error, RayTaskError) else error
-    inner = error.traceback_str if isinstance(error, RayTaskError) else f"{type(error).__name__}: {error}"
-    text = f"At least one of the input arguments for this task could not be computed:\n{inner}"
-    wrapped = RayTaskError(template.name, text, cause)
+    kind = type(error)
+    name = (
+        "ray.exceptions.RayTaskError" if isinstance(error, RayTaskError) else f"{kind.__module__}.{kind.__qualname__}"
+    )
+    text = f"  At least one of the input arguments for this task could not be computed:\n{name}: {error}"
+    wrapped = RayTaskError(template.name, text, error, ip=ip)
     return m.Value(blob=serialization.serialize_error(wrapped).to_blob(), is_error=True)
