@@ -103,7 +103,8 @@ def test_columns_are_aligned_numbers_to_the_right():
 
 
 def test_yaml_quotes_what_would_read_back_as_something_else():
-    value = [{"id": "0100", "hex": "0a1b", "count": 5, "none": None, "yes": "yes", "text": "it's\ntwo", "ip": "10.0.0.1"}]
+    row = {"id": "0100", "hex": "0a1b", "count": 5, "none": None, "yes": "yes", "text": "it's\ntwo", "ip": "10.0.0.1"}
+    value = [row]
     assert yaml(value) == (
         "---\n-   id: '0100'\n    hex: 0a1b\n    count: 5\n    none: null\n    'yes': 'yes'\n"
         '    text: "it\'s\\ntwo"\n    ip: 10.0.0.1\n...'
