@@ -21,6 +21,7 @@ import msgspec
 
 from ray import client_builder
 from ray._core.common import log_settings
+from ray._core.common import messages as m
 from ray._core.node import session_dir
 from ray._core.worker import ctrl_c, forked
 from ray._core.worker import object_ref as _process
@@ -57,7 +58,7 @@ class RayContext(Mapping[str, Any]):
 
     def __init__(self, address_info: dict[str, Any]) -> None:
         self.address_info = address_info
-        self.dashboard_url = ""
+        self.dashboard_url = address_info.get("webui_url") or ""
         self.python_version = platform.python_version()
         self.ray_version = VERSION
         self.ray_commit = COMMIT
@@ -180,6 +181,9 @@ def init(
             "num_gpus": num_gpus,
             "resources": resources,
             "labels": labels,
+            "include_dashboard": include_dashboard,
+            "dashboard_host": dashboard_host,
+            "dashboard_port": dashboard_port,
             "object_store_memory": object_store_memory,
         }
         cluster = addresses.find(address, session_dir.temp_dir(kwargs.get("_temp_dir")))
@@ -192,8 +196,6 @@ def init(
             node, raylet_path = None, addresses.local_raylet(cluster, kwargs.get("_node_ip_address"))
         _connect(node, raylet_path, namespace or str(uuid.uuid4()), settings, job_env, logging_of_job)
         log.info("Started a local Ray instance." if node else "Connected to Ray cluster.")
-        if include_dashboard or dashboard_port is not None:
-            log.warning("There is no dashboard in this version of pure-ray yet.")
         return context()
 
 
@@ -334,7 +336,7 @@ def context() -> RayContext:
             "redis_address": None,
             "object_store_address": node.arena_path,
             "raylet_socket_name": node.raylet_path,
-            "webui_url": "",
+            "webui_url": (core.ask_gcs(m.KvGet(namespace="dashboard", key=b"dashboard")).value or b"").decode(),
             "session_dir": node.session_dir,
             "metrics_export_port": node.metrics_port,
             "gcs_address": core.gcs_address,

@@ -89,4 +89,7 @@ def head_params(given: Mapping[str, Any]) -> NodeParams:
         temp_dir=given.get("_temp_dir"),
         shm_dir=given.get("_plasma_directory") or "/dev/shm",
         system_config=given.get("_system_config") or {},
+        include_dashboard=given.get("include_dashboard"),
+        dashboard_host=given.get("dashboard_host") or "127.0.0.1",
+        dashboard_port=given.get("dashboard_port"),
     )

@@ -14,6 +14,7 @@ COMMANDS = {
     "get": "ray.util.state.state_cli:ray_get",
     "get-auth-token": "ray.scripts.token_command:get_auth_token",
     "health-check": "ray.scripts.status_command:health_check",
+    "job": "ray.scripts.job_commands:job",
     "list": "ray.util.state.state_cli:ray_list",
     "logs": "ray.util.state.state_cli:logs_state_cli_group",
     "microbenchmark": "ray.scripts.benchmark_command:microbenchmark",

@@ -31,8 +31,8 @@ def start(**given: Any) -> None:
     """Start Ray on this machine: the head of a cluster (--head), or a node of one (--address)."""
     start_options.check(given)
     ignored = start_options.without_effect(given)
-    if ignored or given["include_dashboard"]:
-        flags = ", ".join([*ignored, *(["--include-dashboard"] if given["include_dashboard"] else [])])
+    if ignored:
+        flags = ", ".join(ignored)
         out.warning(f"Without effect, since what would listen there is not available yet: {flags}.")
     try:
         gcs_address = None if given["head"] else cluster_address(given["address"])
@@ -99,10 +99,21 @@ def _tell_head(node: Node, given_ip: str | None) -> None:
         out.print("  import ray")
         out.print(f"  ray.init({f'_node_ip_address={given_ip!r}' if given_ip else ''})")
         out.print()
+        if node.webui_url:
+            out.print("To submit a Ray job using the Ray Jobs CLI:")
+            url = f"http://{node.webui_url}"
+            out.print(
+                f"  RAY_API_SERVER_ADDRESS='{url}' ray job submit --working-dir . -- python my_script.py", bold=True
+            )
+            out.print()
         _tell_stop()
         out.print()
         out.print("To view the status of the cluster, use")
         out.print("  ray status", bold=True)
+        if node.webui_url:
+            out.print()
+            out.print("To monitor and debug Ray, view the dashboard at")
+            out.print(f"  {node.webui_url}", bold=True)
 
 
 def _tell_worker(node: Node) -> None:

@@ -34,8 +34,6 @@ NOT_YET = {
 OF_NO_EFFECT = {
     "dashboard_agent_grpc_port": "--dashboard-agent-grpc-port",
     "dashboard_agent_listen_port": "--dashboard-agent-listen-port",
-    "dashboard_host": "--dashboard-host",
-    "dashboard_port": "--dashboard-port",
     "metrics_export_port": "--metrics-export-port",
     "runtime_env_agent_port": "--runtime-env-agent-port",
 }
@@ -68,9 +66,9 @@ _FLAGS = [
     _flag("--max-worker-port", type=int, help="Greatest port of a worker."),
     _flag("--worker-port-list", help="Ports of workers, comma separated, instead of a range."),
     _flag("--system-config", type=str, hidden=True, help="Settings of the cluster, JSON; head only."),
-    _flag("--include-dashboard", type=bool, help="Head only. There is no dashboard yet."),
-    _flag("--dashboard-host", help="No effect yet."),
-    _flag("--dashboard-port", type=int, help="No effect yet."),
+    _flag("--include-dashboard", type=bool, help="Head only. True: now; False: never; else when somebody asks."),
+    _flag("--dashboard-host", default="127.0.0.1", help="Where the dashboard listens; default: 127.0.0.1."),
+    _flag("--dashboard-port", type=int, help="Default: 8265, or one of the next that is free."),
     _flag("--dashboard-agent-listen-port", type=int, help="No effect yet."),
     _flag("--dashboard-agent-grpc-port", "--dashboard-grpc-port", type=int, help="No effect yet."),
     _flag("--runtime-env-agent-port", type=int, help="No effect yet."),
@@ -133,7 +131,13 @@ def node_params(given: dict[str, Any], gcs_address: str | None) -> NodeParams:
     if ip is None and given["head"]:
         ip = machine.node_ip()
     port = given["port"] if given["port"] is not None else given["gcs_server_port"]
+    dashboard: dict[str, Any] = {}
+    if given["head"]:
+        dashboard["include_dashboard"] = given["include_dashboard"]
+        dashboard["dashboard_host"] = "127.0.0.1" if given["dashboard_host"] == "localhost" else given["dashboard_host"]
+        dashboard["dashboard_port"] = given["dashboard_port"]
     return NodeParams(
+        **dashboard,
         redis_address=given["redis_address"] or (given["address"] if given["head"] else None),
         redis_username=given["redis_username"],
         redis_password=given["redis_password"],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ray._core.common import config as configuration
-from ray._core.node import machine, membership, session_dir
+from ray._core.node import dashboard_port, machine, membership, session_dir
 from ray._core.node.params import NodeParams
 from ray._core.node.services import Service
 from ray._core.wire import auth
@@ -40,6 +40,8 @@ class Node:
         self.raylet_socket_name = ""
         self.plasma_store_socket_name = ""
         """The shared-memory file: there is no store process, and no socket of one."""
+        self.webui_url = ""
+        """host:port of the dashboard of a head that has one."""
         self.session_dir = Path()
         self.config = configuration.Config()
         self.gcs: Service | None = None
@@ -197,15 +199,32 @@ class Node:
     def _start_raylet(self) -> None:
         sockets_dir = self.session_dir / "sockets"
         listening, name = session_dir.listen(sockets_dir, "raylet")
-        with listening:
+        dashboard = self._bind_dashboard()
+        with listening, dashboard or contextlib.nullcontext():
             self.raylet_socket_name = str(sockets_dir / name)
             self.plasma_store_socket_name = f"{self.params.shm_dir}/ray-{self.unique_id[:16]}.arena"
             command = ["-m", "ray._core.raylet.server", "--session-dir", str(self.session_dir)]
-            command += ["--listen-fd", str(listening.fileno()), "--settings", json.dumps(self._raylet_settings())]
+            command += [
+                "--listen-fd",
+                str(listening.fileno()),
+                "--settings",
+                json.dumps(self._raylet_settings(dashboard)),
+            ]
+            fds = [listening.fileno(), *([dashboard.fileno()] if dashboard else [])]
             files = [self.plasma_store_socket_name, self.raylet_socket_name]
-            self.raylet = self._start_service("raylet", command, log_name=name, fds=[listening.fileno()], files=files)
+            self.raylet = self._start_service("raylet", command, log_name=name, fds=fds, files=files)
 
-    def _raylet_settings(self) -> dict[str, Any]:
+    def _bind_dashboard(self) -> socket.socket | None:
+        params = self.params
+        if not params.head:
+            return None
+        bound = dashboard_port.bind(params.dashboard_host, params.dashboard_port, params.include_dashboard)
+        if bound is not None:
+            host = self.node_ip_address if params.dashboard_host in ("0.0.0.0", "::") else params.dashboard_host
+            self.webui_url = f"{host}:{bound.getsockname()[1]}"
+        return bound
+
+    def _raylet_settings(self, dashboard: socket.socket | None = None) -> dict[str, Any]:
         params = self.params
         gcs_host, gcs_port = membership.split_address(self.gcs_address)
         amounts = self.resources()
@@ -227,6 +246,14 @@ class Node:
             "is_head": params.head,
             "config": self.config.encode(),
             "version": VERSION,
+            "dashboard": {
+                "fd": dashboard.fileno(),
+                "url": self.webui_url,
+                "host": params.dashboard_host,
+                "at_once": bool(params.include_dashboard),
+            }
+            if dashboard is not None
+            else None,
         }
 
     def resources(self) -> dict[str, float]:

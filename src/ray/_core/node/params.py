@@ -36,6 +36,8 @@ class NodeParams:
         env: variables for the node's processes, beside those inherited.
         redis_address, redis_username, redis_password: of a Redis that keeps the GCS's tables; heads only. None: as
             RAY_REDIS_ADDRESS and its kin say.
+        include_dashboard: bind a port for it; None: if the packages for it are installed. Heads only.
+        dashboard_host, dashboard_port: where; None: 8265, or one of the next that is free.
         durable: without a Redis, the GCS keeps its tables in a file of the session directory, and survives its death.
         fate_shared: the node ends when the process that starts it does, however that ends.
     Raises:
@@ -60,6 +62,9 @@ class NodeParams:
     shm_dir: str = "/dev/shm"
     system_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    include_dashboard: bool | None = False
+    dashboard_host: str = "127.0.0.1"
+    dashboard_port: int | None = None
     durable: bool = False
     redis_address: str | None = None
     redis_username: str | None = None

@@ -35,6 +35,7 @@ from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
 from ray._core.raylet.leasing import LeaseManager, end, kill
 from ray._core.raylet.object_manager import ObjectManager
+from ray._core.raylet.on_demand import OnDemand
 from ray._core.raylet.state_dump import StateDumper
 from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio, auth
@@ -43,6 +44,7 @@ from ray._core.wire.link import Link
 logger = logging.getLogger(__name__)
 LEAVE_TIMEOUT_S = 1.0
 """A GCS that does not answer a node's goodbye by then finds out for itself."""
+DASHBOARD = "ray.dashboard.dashboard"
 START_ATTEMPTS = 3
 """So many workers of one environment may end before they register; then the environment counts as broken."""
 LAST_WORDS_S = 1.0
@@ -61,6 +63,7 @@ class Raylet:
         self.draining = False
         self.pool = WorkerPool()
         self.leases = LeaseManager(self, self.total)
+        self._dashboard = self._make_dashboard()
         self.environments = EnvLink(self.config.start_timeout_s)
         self._job_envs: dict[bytes, str] = {}
         """Environments held for the life of a job."""
@@ -126,6 +129,17 @@ class Raylet:
         for _ in range(self.leases.soft_limit()):
             self.fork(b"")
         self._agent.start()
+        if self._dashboard is not None:
+            self._dashboard.start() if settings["dashboard"]["at_once"] else self._dashboard.wait()
+
+    def _make_dashboard(self) -> OnDemand | None:
+        """Of a head that has a port for it."""
+        settings, dashboard = self.settings, self.settings.get("dashboard")
+        if dashboard is None:
+            return None
+        command = ["-m", DASHBOARD, "--gcs-address", f"{settings['gcs_host']}:{settings['gcs_port']}"]
+        command += ["--session-dir", settings["session_dir"], "--allowed-host", dashboard["host"]]
+        return OnDemand(dashboard["fd"], command, f"{settings['log_dir']}/dashboard.log")
 
     async def _join(self, gcs: aio.Connection) -> None:
         """Make this node known to a GCS that it has just connected to, for the first time or again."""
@@ -134,6 +148,9 @@ class Raylet:
         await gcs.request(m.RegisterNode(info=self.node, hosted=self.actors.hosted()))
         for channel in ("job", "node", "resources"):
             await gcs.request(m.Subscribe(channel=channel))
+        if self._dashboard is not None:
+            url = self.settings["dashboard"]["url"].encode()
+            await gcs.request(m.KvPut(namespace="dashboard", key=b"dashboard", value=url))
         self.leases.report_anew()
 
     async def _start_zygote(self) -> None:
@@ -160,6 +177,8 @@ class Raylet:
             kill(worker.pid)
         kill(self._agent.pid)
         self.environments.close()
+        if self._dashboard is not None:
+            self._dashboard.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         for path in (self.arena_path, self.path):

@@ -44,7 +44,7 @@ def job_environment(given: Mapping[str, Any] | None) -> dict[str, Any]:
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"runtime_env must be a dict or a RuntimeEnv, got {type(given)}.")
     wanted = _hooked(dict(given or {}))
-    own = dict(RuntimeEnv(**_with_paths(wanted)))
+    own = dict(RuntimeEnv(**with_paths(wanted)))
     submitted = submitted_config().get("runtime_env") or {}
     if not submitted:
         return own
@@ -61,7 +61,7 @@ def _hooked(wanted: dict[str, Any]) -> dict[str, Any]:
     return dict(hook(wanted) or {})
 
 
-def _with_paths(wanted: dict[str, Any]) -> dict[str, Any]:
+def with_paths(wanted: dict[str, Any]) -> dict[str, Any]:
     """Modules become the paths of their code, and paths are checked, before anything starts."""
     result = dict(wanted)
     if (directory := result.get("working_dir")) is not None:
@@ -127,7 +127,14 @@ def function_store(core: CoreWorker) -> Callable[[str, bytes], None]:
 
 
 def upload(wanted: Mapping[str, Any], store: packaging.Store, put_function: Callable[[str, bytes], None]) -> str:
-    """Make everything in it available to the nodes. Returns the environment as JSON, "" for none.
+    """`upload_fields`, as normalized JSON, "" for none."""
+    return normalized(upload_fields(wanted, store, put_function))
+
+
+def upload_fields(
+    wanted: Mapping[str, Any], store: packaging.Store, put_function: Callable[[str, bytes], None]
+) -> dict[str, Any]:
+    """Make everything in it available to the nodes. Returns the environment with URIs for local paths.
 
     Args:
         put_function: stores a pickled function under a key.
@@ -146,7 +153,7 @@ def upload(wanted: Mapping[str, Any], store: packaging.Store, put_function: Call
         result["py_modules"] = [_upload_module(store, each, excludes) for each in modules]
     if (hook := result.get("worker_process_setup_hook")) is not None:
         _export_hook(result, hook, put_function)
-    return normalized(result)
+    return result
 
 
 def _upload_module(store: packaging.Store, module: str, excludes: list[str]) -> str:
