@@ -11,6 +11,7 @@ import click
 from ray._version import VERSION
 
 COMMANDS = {
+    "debug": "ray.scripts.debug_command:debug",
     "get": "ray.util.state.state_cli:ray_get",
     "get-auth-token": "ray.scripts.token_command:get_auth_token",
     "health-check": "ray.scripts.status_command:health_check",

@@ -10,7 +10,7 @@ import argparse
 import os
 import socket
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 if sys.path and os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
     del sys.path[0]  # run by its path: the modules beside it are not meant to be imported by their bare names
@@ -20,6 +20,7 @@ import cloudpickle  # noqa: F401 - every worker unpickles functions; importing i
 import ray._private.worker  # noqa: F401 - tasks call ray.get and f.remote; importing it costs a child 80 ms
 from ray._core.common.messages import Fork
 from ray._core.raylet import zygote
+from ray._core.worker import invocation
 from ray._core.worker.main import run
 from ray._core.worker.process_title import ProcessTitle
 
@@ -37,7 +38,24 @@ def run_child(request: Fork) -> NoReturn:
 
         ids = (f"--worker-id={request.worker_id.hex()}", f"--job-id={request.job_id.hex()}")
         setup_worker.main([__file__, *ids, *request.argv])
-    run(request.worker_id, request.job_id)
+    _be_worker(request.worker_id, request.job_id)
+
+
+def _be_worker(worker_id: bytes, job_id: bytes) -> NoReturn:
+    sys.breakpointhook = _breakpoint
+    if os.environ.get("RAY_DEBUG_POST_MORTEM", "0") == "1":
+        from ray.util import rpdb
+
+        invocation.post_mortem = rpdb._post_mortem
+    run(worker_id, job_id)
+
+
+def _breakpoint(*args: Any, **kwargs: Any) -> None:
+    """`breakpoint()` in a task waits for a debugger, for a worker has no terminal."""
+    from ray.util import rpdb
+
+    frame = sys._getframe().f_back
+    rpdb.stop_at(frame)
 
 
 def main() -> None:
@@ -49,7 +67,7 @@ def main() -> None:
     if args.zygote_fd is not None:
         zygote.serve(socket.socket(fileno=args.zygote_fd), run_child)
     elif args.worker_id:
-        run(bytes.fromhex(args.worker_id), bytes.fromhex(args.job_id))
+        _be_worker(bytes.fromhex(args.worker_id), bytes.fromhex(args.job_id))
     else:
         parser.error("one of --zygote-fd and --worker-id is needed")
 

@@ -95,13 +95,24 @@ def handshake_blocking(sock: socket.socket, token: bytes) -> None:
     """
     client = ClientHandshake(token)
     sock.sendall(client.hello)
-    hello = b""
-    while len(hello) < SERVER_HELLO_SIZE:
-        part = sock.recv(SERVER_HELLO_SIZE - len(hello))
+    sock.sendall(client.answer(_receive(sock, SERVER_HELLO_SIZE)))
+
+
+def accept_blocking(sock: socket.socket, token: bytes) -> None:
+    """Run the server's side on a blocking socket. Raises as `handshake_blocking`."""
+    server = ServerHandshake(token)
+    sock.sendall(server.challenge(_receive(sock, CLIENT_HELLO_SIZE)))
+    server.verify(_receive(sock, PROOF_SIZE))
+
+
+def _receive(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = sock.recv(size - len(data))
         if not part:
             raise AuthenticationFailed("The peer closed the connection during the handshake.")
-        hello += part
-    sock.sendall(client.answer(hello))
+        data += part
+    return data
 
 
 def check_unix_peer(sock: socket.socket) -> None:

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
@@ -69,6 +70,10 @@ call_epoch_s = time.time() - time.perf_counter()
 """When the clock of `Call.start_s` was zero; the same in all forks."""
 current: ContextVar[Call | None] = ContextVar("current", default=None)
 """The call that this thread, or this asyncio task, runs; None outside of calls."""
+
+
+post_mortem: Callable[[TracebackType | None], None] | None = None
+"""Called with the traceback of each error that user code raises, before it is told (a debugger; see ray.util.rpdb)."""
 
 
 class ActorExit(SystemExit):
@@ -183,6 +188,8 @@ class Invoker:
     def fail(self, call: Call, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt) or (call.is_canceled and isinstance(error, asyncio.CancelledError)):
             error = TaskCancelledError(call.task_id.hex()).with_traceback(error.__traceback__)
+        elif post_mortem is not None:
+            post_mortem(_user_frames(error))
         self._fail(call, self.judge(call, error))
 
     def judge(self, call: Call, error: BaseException) -> m.Value:
