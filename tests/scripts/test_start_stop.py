@@ -255,3 +255,51 @@ def test_the_logs_and_the_link_to_the_latest_session_are_where_people_look(shell
     assert {"raylet.out", "raylet.err", "gcs_server.out", "gcs_server.err"} <= names
     assert (latest / "sockets" / "raylet").is_socket()
     assert Path(latest.resolve()).stat().st_mode & 0o077 == 0
+
+
+# ------------------------------------------------------------------ orders to a cluster
+
+
+def test_an_idle_node_can_be_drained_and_a_busy_one_only_for_preemption(shell):
+    shell.start_head()
+    reason = ("--reason-message", "a test", "--reason")
+    code = """
+import ray, subprocess, sys
+ray.init(namespace="here")
+@ray.remote(num_cpus=1)
+class Holder:
+    def hold(self): return 1
+holder = Holder.options(name="holder").remote()
+ray.get(holder.hold.remote())
+def order(*command):
+    done = subprocess.run([sys.executable, "-m", "ray.scripts.scripts", *command], capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+drain = ("drain-node", "--reason-message", "a test", "--reason")
+print(order(*drain, "DRAIN_NODE_REASON_IDLE_TERMINATION"))
+print(order("kill-actor", "--name", "nobody", "--namespace", "here"))
+print(order("kill-actor", "--name", "holder", "--namespace", "here", "--force", "--no-restart"))
+try:
+    ray.get(holder.hold.remote())
+except ray.exceptions.ActorDiedError as error:
+    print("kill-actor" in str(error))
+print(order(*drain, "DRAIN_NODE_REASON_PREEMPTION", "--deadline-remaining-seconds", "60"))
+@ray.remote
+def work(): return 1
+print(len(ray.wait([work.remote()], timeout=1)[0]), "done")
+"""
+    lines = shell.python(code).splitlines()
+    assert lines[0].startswith("(1,") and "not idle" in lines[0]
+    assert lines[1].startswith("(1,") and "no actor named 'nobody'" in lines[1]
+    assert lines[2].startswith("(0,")
+    assert lines[3:] == ["True", "(0, '')", "0 done"]
+    _, complained = shell.ray(
+        "drain-node", *reason, "DRAIN_NODE_REASON_IDLE_TERMINATION", "--node-id", "ff" * 28, status=1
+    )
+    assert "no living node" in complained
+
+
+def test_usage_stats_are_switched_in_the_users_file(shell, tmp_path):
+    shell.ray("disable-usage-stats", HOME=str(tmp_path))
+    assert (tmp_path / ".ray" / "config.json").read_text() == '{"usage_stats": false}'
+    shell.ray("enable-usage-stats", HOME=str(tmp_path))
+    assert (tmp_path / ".ray" / "config.json").read_text() == '{"usage_stats": true}'

@@ -12,6 +12,10 @@ from ray._version import VERSION
 
 COMMANDS = {
     "debug": "ray.scripts.debug_command:debug",
+    "disable-usage-stats": "ray.scripts.usage_command:disable_usage_stats",
+    "drain-node": "ray.scripts.node_commands:drain_node",
+    "enable-usage-stats": "ray.scripts.usage_command:enable_usage_stats",
+    "kill-actor": "ray.scripts.node_commands:kill_actor",
     "get": "ray.util.state.state_cli:ray_get",
     "get-auth-token": "ray.scripts.token_command:get_auth_token",
     "health-check": "ray.scripts.status_command:health_check",

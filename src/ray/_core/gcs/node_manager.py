@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PYTHON = ".".join(map(str, sys.version_info[:2]))
+IDLE_TERMINATION = "DRAIN_NODE_REASON_IDLE_TERMINATION"
 FRESH_UP_TO = 100
 """Nodes: up to here whoever asks for the cluster's resources gets them as they are now."""
 FRESH_WITHIN_S = 0.25
@@ -105,6 +106,9 @@ class NodeManager:
         raylet = self.raylets.get(request.node_id)
         if raylet is None:
             connection.fail(request, "unknown_node", f"There is no living node {request.node_id.hex()}.")
+            return
+        if request.reason == IDLE_TERMINATION and self.table.is_busy(request.node_id):
+            connection.fail(request, "busy", "The node to be drained is not idle: work runs on it, or holds resources.")
             return
         self.table.set_draining(request.node_id, True)
         self._publish_soon()

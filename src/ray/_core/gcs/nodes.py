@@ -68,6 +68,11 @@ class NodeTable:
         self._changed[report.node_id] = self._views[report.node_id]
         self._demands[report.node_id] = report.demands
 
+    def is_busy(self, node_id: bytes) -> bool:
+        """Whether anything of a living node is in use, as its last report says."""
+        view = self._views[node_id]
+        return any(view.available.get(name, 0) < units for name, units in view.total.items())
+
     def set_draining(self, node_id: bytes, draining: bool) -> bool:
         """Nothing new is placed on a draining node. False: there is no such living node."""
         view = self._views.get(node_id)

@@ -187,7 +187,7 @@ class Node:
         self.config = configuration.load(facts.config)
         self._env = self._environment("token" if auth.load_token() else "disabled")
         self.node_ip_address = params.node_ip or machine.node_ip(host)
-        temp = Path(params.temp_dir) if params.temp_dir else Path(facts.session_dir).parent
+        temp = session_dir.temp_dir(params.temp_dir) if params.temp_dir else Path(facts.session_dir).parent
         self.session_dir = session_dir.prepare(temp, facts.session_name)
         self._start_reaper()
 

@@ -26,7 +26,7 @@ def temp_dir(given: str | None = None) -> Path:
 
     Source: Ray docs, "Configuring Ray": RAY_TMPDIR, then TMPDIR, then /tmp.
     """
-    return Path(given or os.path.join(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray"))
+    return Path(os.path.abspath(given or os.path.join(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray")))
 
 
 def new_session_name() -> str:

@@ -156,9 +156,11 @@ class LeaseManager:
         if strategy.kind == "DEFAULT" and not labels and not request.prefer_nodes:
             # The common case, whose cost must not grow with the number of nodes.
             is_plain = not own.total.get("GPU") or waiting.demand.get("GPU") or len(self.view.rows) < 2
-            if is_plain and fits(waiting.demand, own.available) and utilization(own) < self._knobs.spread_threshold:
+            has_room = not own.draining and fits(waiting.demand, own.available)
+            if is_plain and has_room and utilization(own) < self._knobs.spread_threshold:
                 return Choice(Outcome.PLACED, own.node_id)
-        if request.hops and fits(waiting.demand, own.available) and matches(labels, own.labels):
+        has_come = request.hops and not own.draining
+        if has_come and fits(waiting.demand, own.available) and matches(labels, own.labels):
             return Choice(Outcome.PLACED, own.node_id)  # the raylet before this one has chosen well
         if request.hops and strategy.kind == "SPREAD":
             strategy = m.Strategy()

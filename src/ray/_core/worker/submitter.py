@@ -16,6 +16,7 @@ import msgspec
 
 from ray._core.common import messages as m
 from ray._core.common.errors import (
+    LocalRayletDiedError,
     NodeDiedError,
     RayTaskError,
     RuntimeEnvSetupError,
@@ -297,6 +298,8 @@ class Submitter:
                 self.fail(record, TaskUnschedulableError(f"{record.template.name}: {reply.message}"))
             elif reply.kind == "runtime_env":
                 self.fail(record, RuntimeEnvSetupError(reply.message))
+            elif self._core.raylet.is_closed:
+                self.fail(record, LocalRayletDiedError())
             else:
                 self._crash(record, f"No worker could be leased: {reply.message}")
 
