@@ -172,7 +172,7 @@ class Raylet:
             logger.info("The node ends without a word to the GCS: %s", error)
 
     def close(self) -> None:
-        """End the workers and the zygote, and give the shared memory back."""
+        """End the workers and the zygote, and give the shared memory and what was spilled back."""
         for worker in self.pool.workers.values():
             kill(worker.pid)
         kill(self._agent.pid)
@@ -181,6 +181,7 @@ class Raylet:
             self._dashboard.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+        self.objects.spiller.close()
         for path in (self.arena_path, self.path):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)

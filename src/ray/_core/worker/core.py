@@ -43,6 +43,7 @@ from ray._core.worker.cancellation import Cancellation
 from ray._core.worker.functions import Exports
 from ray._core.worker.gcs_client import GcsClient
 from ray._core.worker.invocation import Call, current
+from ray._core.worker.lineage import Lineage
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Arrival, Entry, Lending, error_value
 from ray._core.worker.ref_generator import ObjectRefGenerator
@@ -52,6 +53,8 @@ from ray._core.worker.submitter import Submitter, Template
 from ray._core.worker.task_log import TaskLog
 from ray._core.worker.unread_errors import UnreadErrors
 
+BRINGING_S = 0.5
+"""How often a task that waits for an argument looks whether that is lost, and must be made again."""
 IDLE_DRAIN_S = 0.1
 """A process that does nothing counts dropped refs this often: dropping one must not cost a system call."""
 
@@ -87,6 +90,7 @@ class CoreWorker:
         self.lending = Lending(self)
         self.remote = RemoteObjects(self)
         self.submitter = Submitter(self)
+        self.lineage = Lineage(self)
         self.actors = Actors(self)
         self.streams = Streams(self)
         self.exports = Exports(self)
@@ -243,6 +247,7 @@ class CoreWorker:
     def _node_changed(self, info: m.NodeInfo) -> None:
         if info.state != "DEAD":
             return
+        self.remote.node_died(info.node_id)
         self.submitter.leases.node_died(info.node_id)
         for connection in [c for c in self._peers.values() if c.peer.node_id == info.node_id]:
             connection.close("its node has died")
@@ -423,10 +428,20 @@ class CoreWorker:
     def maybe_free(self, key: bytes, entry: Entry) -> None:
         if entry.local or entry.held or entry.lent:
             return
+        value = entry.value
+        if entry.lineage:  # a task that may have to run again takes it
+            if entry.owner is None and value is not None and value.location is not None:
+                self.remote.free(key, entry)
+                entry.value, entry.copies, entry.here, entry.is_freed = None, [], None, True
+                contained, entry.inner = entry.inner, []
+                for each in contained:
+                    self.hold(each, -1)
+            return
         del self.objects[key]
         if entry.on_free is not None:
             entry.on_free()
-        value = entry.value
+        if entry.maker is not None:
+            self.lineage.gone(key, entry.maker)
         if entry.owner is not None:
             self.lending.give_back(key, entry)
         elif value is not None and value.location is not None:
@@ -580,10 +595,12 @@ class CoreWorker:
     def _brought(self, ref: ObjectRef[Any]) -> tuple[m.Value, m.StoreLocation | None]:
         """The value once it can be read on this node, and where it lies here.
 
-        A task that waits for its arguments keeps its CPU: another one in its place would only want more memory.
+        A task that waits for its arguments keeps its CPU, since another one in its place would only want more memory;
+        but not when the argument is being made again, for which somebody may need that CPU.
         """
-        self._await([ref], 1, None, lends_cpu=False)
         entry = self.objects[ref.binary()]
+        while not self.remote.is_here(entry):
+            self._await([ref], 1, BRINGING_S, lends_cpu=entry.value is None)
         problem, entry.problem = entry.problem, None
         if problem is not None:
             raise problem

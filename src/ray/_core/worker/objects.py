@@ -17,6 +17,7 @@ from ray._core.wire.reactor import Connection, Waiter
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
+    from ray._core.worker.lineage import Kept
     from ray._core.worker.object_ref import ObjectRef
 
 
@@ -50,9 +51,12 @@ class Entry:
         "here",
         "inner",
         "is_coming",
+        "is_freed",
         "is_moved",
         "lent",
+        "lineage",
         "local",
+        "maker",
         "on_free",
         "owner",
         "problem",
@@ -82,6 +86,12 @@ class Entry:
         """`value.location` is on this node, and void: the object has been on disk since."""
         self.problem: Exception | None = None
         """Why the value could not be brought here, for the next who reads it."""
+        self.lineage = 0
+        """Kept tasks (see `Lineage`) that take this object: the entry stays, though the value may go."""
+        self.maker: Kept | None = None
+        """The task that can make the value again."""
+        self.is_freed = False
+        """Only the lineage keeps the entry, and the value was freed."""
         self.callbacks: list[Callable[[m.Value], None]] = []
         self.on_free: Callable[[], None] | None = None
         """Called once nobody needs the object any more (an actor then ends)."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ray._core.common import messages as m
-from ray._core.common.errors import LocalRayletDiedError, ObjectLostError, ObjectStoreFullError
-from ray._core.worker.objects import Entry, error_value
+from ray._core.common.errors import LocalRayletDiedError, ObjectStoreFullError
+from ray._core.worker.objects import Entry
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 class RemoteObjects:
     def __init__(self, core: CoreWorker) -> None:
         self._core = core
+        self._dead: set[bytes] = set()
+
+    def node_died(self, node_id: bytes) -> None:
+        self._dead.add(node_id)
+
+    def check(self, key: bytes, entry: Entry) -> None:
+        """An object of ours is wanted: if all its copies are on nodes that have died, it is to be made again."""
+        while self._dead and entry.value is not None and entry.value.location is not None:
+            if entry.value.location.node_id not in self._dead:
+                return
+            self._lost(key, entry, entry.value.location.node_id)
 
     # ---------------------------------------------------------- bringing a value here
 
@@ -133,9 +144,5 @@ class RemoteObjects:
             if entry.arrivals:
                 self.bring(key, entry)
             return
-        entry.copies, entry.here = [], None
-        self._core.resolve(key, error_value(self._loss(key, node_id)))
-
-    def _loss(self, key: bytes, node_id: bytes) -> ObjectLostError:
-        where = f"Its only copy was on node {node_id.hex()}, which has died."
-        return ObjectLostError(key.hex(), detail=f"{where} Put it again, or make it in a task, which can run again.")
+        loss = f"Its only copy was on node {node_id.hex()}, which has died, or could not read it."
+        self._core.lineage.make_again(key, entry, loss)

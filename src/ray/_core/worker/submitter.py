@@ -37,6 +37,7 @@ from ray._core.worker.streaming import NONE
 if TYPE_CHECKING:
     from ray._core.worker.actors import ActorClient
     from ray._core.worker.core import CoreWorker
+    from ray._core.worker.lineage import Kept
 
 _template_ids = itertools.count(1)
 UNKNOWN = m.Value()
@@ -191,19 +192,26 @@ class Submitter:
             self.tasks[task_id] = record
             if template.num_returns == STREAMING:
                 refs = core.streams.open(task_id, template.message.backpressure > 0)
-            for ref in packed.refs:
-                core.hold(ref.binary())
-            for _, ref in packed.deps:
-                self._await_dep(record, ref.binary())
-            if actor is not None:
-                actor.submit(record)
-            elif not record.unresolved:
-                self._enqueue(record)
-            core.reactor.soon_flushed()
+            self._start(record)
         return refs
+
+    def _start(self, record: Record) -> None:
+        """Wait for the arguments, then for a worker."""
+        core = self._core
+        for ref in record.packed.refs:
+            core.hold(ref.binary())
+        for _, ref in record.packed.deps:
+            self._await_dep(record, ref.binary())
+        if record.actor is not None:
+            record.actor.submit(record)
+        elif not record.unresolved:
+            self._enqueue(record)
+        core.reactor.soon_flushed()
 
     def _await_dep(self, record: Record, key: bytes) -> None:
         entry = self._core.objects[key]
+        if entry.owner is None:
+            self._core.remote.check(key, entry)
         if entry.value is None:
             record.unresolved += 1
             entry.callbacks.append(lambda value: self._dep_ready(record))
@@ -363,12 +371,32 @@ class Submitter:
             core.accept(object_id(task_id, 1), NONE)
             core.streams.ended(task_id, done.num_items)
         else:
-            if kind == DYNAMIC:
-                for index in range(len(done.results), 1, -1):
-                    core.objects[object_id(task_id, index)] = Entry(None)
-            for index in range(len(done.results), 0, -1):
-                core.accept(object_id(task_id, index), done.results[index - 1])
+            self._accept_results(record, done)
+        self._remember(record, done)
         self._forget(record)
+
+    def _accept_results(self, record: Record, done: m.TaskDone) -> None:
+        core, task_id = self._core, record.task_id
+        if record.template.num_returns == DYNAMIC:
+            for index in range(len(done.results), 1, -1):
+                core.objects.setdefault(object_id(task_id, index), Entry(None))
+        runs_again = core.lineage.knows(task_id)
+        for index in range(len(done.results), 0, -1):
+            key, value = object_id(task_id, index), done.results[index - 1]
+            if runs_again:
+                core.lineage.replaced(key, value)
+            core.accept(key, value)
+
+    def _remember(self, record: Record, done: m.TaskDone) -> None:
+        """Keep the task while results of it lie in shared memory, where they can be lost."""
+        if done.failed or not record.template.max_retries:
+            return
+        if record.template.num_returns == STREAMING:
+            keys = [object_id(record.task_id, number + 1) for number in range(1, done.num_items + 1)]
+            self._core.lineage.keep(record, keys)
+        elif any(value.location is not None for value in done.results):
+            keys = [object_id(record.task_id, number) for number in range(1, len(done.results) + 1)]
+            self._core.lineage.keep(record, keys)
 
     def fail(self, record: Record, error: BaseException | m.Value) -> None:
         """The task will never run (again): the error is its every result."""
@@ -383,6 +411,17 @@ class Submitter:
         if template.num_returns == STREAMING:
             core.streams.failed(record.task_id, error)
         self._forget(record)
+
+    def run_again(self, kept: Kept) -> None:
+        """A task that had ended runs once more, since its results were lost (see `Lineage`)."""
+        core = self._core
+        refs = {key: core.new_ref(key, core.objects[key].owner) for key in kept.refs if key in core.objects}
+        packed = Packed(kept.blob, [(slot, refs[key]) for slot, key in kept.deps], list(refs.values()))
+        record = Record(kept.task_id, kept.template, packed, kept.retries_left, kept.actor)
+        record.attempt = kept.attempt
+        record.created_us = time.time_ns() // 1000
+        self.tasks[kept.task_id] = record
+        self._start(record)
 
     def _forget(self, record: Record) -> None:
         core = self._core
