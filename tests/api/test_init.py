@@ -241,12 +241,7 @@ def test_the_first_call_initialises(fresh_ray, first_call):
     assert ray.is_initialized()
 
 
-TIMELINE = pytest.param(
-    "timeline", marks=pytest.mark.xfail(strict=True, reason="ray.timeline is not built yet", raises=AttributeError)
-)
-
-
-@pytest.mark.parametrize("call", ["nodes", "cluster_resources", "available_resources", TIMELINE])
+@pytest.mark.parametrize("call", ["nodes", "cluster_resources", "available_resources", "timeline"])
 def test_state_calls_do_not_initialise(fresh_ray, call):
     # The reference raises RuntimeError for timeline, RaySystemError for the others.
     with pytest.raises((ray.exceptions.RaySystemError, RuntimeError), match="Ray has not been started yet"):

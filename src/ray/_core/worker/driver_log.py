@@ -77,9 +77,8 @@ class DriverLog:
         """Show everything that the job's workers have written, and end."""
         core = self._core
         try:
-            with core.lock:
-                gcs = core.gcs
-            core.call(gcs, m.FlushLogs(job_id=core.job_id), FLUSH_TIMEOUT_S)
+            if core.exports.is_used:  # else no worker has run anything for this job
+                core.call(core.gcs, m.FlushLogs(job_id=core.job_id), FLUSH_TIMEOUT_S)
         except (RaySystemError, OSError) as error:
             logger.warning("The last output of workers may be missing here, it is in their logs: %s", error)
         self._incoming.put(_END)

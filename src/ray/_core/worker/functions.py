@@ -27,6 +27,8 @@ class Exports:
 
     def __init__(self, core: Any) -> None:
         self._core = core
+        self.is_used = False
+        """Something was exported: without that the job runs nothing anywhere."""
         self._blobs: weakref.WeakKeyDictionary[Any, tuple[str, bytes]] = weakref.WeakKeyDictionary()
 
     def export(self, code: Any, kind: str) -> tuple[str, bytes]:
@@ -46,6 +48,7 @@ class Exports:
         return found
 
     def _export(self, code: Any, kind: str) -> tuple[str, bytes]:
+        self.is_used = True
         blob = serialization.dump_code(code)
         check_size(len(blob), kind, f"{code.__module__}.{code.__qualname__}")
         key = hashlib.sha1(blob).hexdigest()
