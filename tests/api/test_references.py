@@ -149,7 +149,6 @@ def test_a_chain_of_owners_keeps_the_value():
     assert ray.get(ref)[0] == 13
 
 
-@pytest.mark.xfail(strict=True, reason="no room yet is no error: who asks for room waits until what is dropped is free")
 def test_dropped_objects_leave_room_for_others():
     for number in range(6):
         ref = ray.put(np.full(100 * MIB, number, np.uint8))
@@ -194,7 +193,6 @@ def test_room_comes_back_after_a_failed_task():
             ray.get(fail.remote(np.zeros(80 * MIB, np.uint8)))
 
 
-@pytest.mark.xfail(strict=True, reason="no room yet is no error: who asks for room waits until what is dropped is free")
 def test_a_ref_caught_in_a_cycle_is_freed_by_the_collector():
     class Node:
         pass
@@ -215,7 +213,6 @@ def test_a_value_lives_as_long_as_a_view_of_it():
     assert (array == 14).all()
 
 
-@pytest.mark.xfail(strict=True, reason="no room yet is no error: who asks for room waits until what is dropped is free")
 def test_arguments_are_views_for_as_long_as_the_actor_keeps_them():
     @ray.remote
     class Holder:

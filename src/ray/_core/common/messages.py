@@ -1177,17 +1177,22 @@ class ObjectValues(Message, tag=171):
 
 
 class AddBorrower(Request, tag=172):
-    """borrower > owner: I hold these. Answer: Done. Repeating it does no harm."""
+    """borrower, or who passes the refs on to it, > owner: it holds these, once more. Answer: Done."""
 
     object_ids: list[bytes]
     borrower: Address
 
 
 class RemoveBorrower(Message, tag=173):
-    """borrower > owner. Loss: a borrower whose connection is gone for good holds nothing."""
+    """borrower > owner: it holds these no more. Loss: a borrower whose connection is gone for good holds nothing.
+
+    `counts`: how many times it had heard that the owner counts it, by object. So one that is on its way does not undo
+    a lending that it does not know of yet.
+    """
 
     object_ids: list[bytes]
     borrower_id: bytes
+    counts: list[int]
 
 
 class AddLocation(Message, tag=174):

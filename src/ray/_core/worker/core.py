@@ -299,12 +299,9 @@ class CoreWorker:
                 for key, value in zip(message.object_ids, message.values, strict=True):
                     self.resolve(key, value)
             case m.AddBorrower():
-                for key in message.object_ids:
-                    self.lend(key, message.borrower.worker_id)
-                connection.reply(message, m.Done())
+                self.lending.register_borrower(message, connection)
             case m.RemoveBorrower():
-                for key in message.object_ids:
-                    self.unlend(key, message.borrower_id)
+                self.lending.returned(message)
             case m.AddLocation() | m.ObjectLost():
                 self.remote.received(message)
             case m.RevokeLease():
@@ -383,9 +380,11 @@ class CoreWorker:
             mine = owner.worker_id == self.worker_id
             entry = self.objects.get(key)
             if entry is None:
-                entry = self.objects[key] = Entry(None if mine else owner)
                 if mine:
+                    entry = self.objects[key] = Entry(None)
                     self._fail(key, ObjectLostError(key.hex(), detail="It was freed before this ref to it arrived."))
+                else:
+                    entry = self.lending.borrow(key, owner)
             entry.local += 1
             return ObjectRef(key, None if mine else owner, self.released)
 
@@ -393,17 +392,6 @@ class CoreWorker:
         """Keep the object for the life of this process."""
         with self.lock:
             self.objects[ref.binary()].local += 1
-
-    def lend(self, key: bytes, borrower_id: bytes) -> None:
-        entry = self.objects.get(key)
-        if entry is not None:
-            entry.lent.add(borrower_id)
-
-    def unlend(self, key: bytes, borrower_id: bytes) -> None:
-        entry = self.objects.get(key)
-        if entry is not None:
-            entry.lent.discard(borrower_id)
-            self.maybe_free(key, entry)
 
     def hold(self, key: bytes, count: int = 1) -> None:
         """A pending task (or a container) needs the object; `count` -1 lets it go."""
@@ -415,6 +403,12 @@ class CoreWorker:
     def drain(self) -> None:
         """Count refs that user code has dropped since the last call."""
         released = self.released
+        if not released:
+            return
+        with self.lending.collecting():
+            self._count_released(released)
+
+    def _count_released(self, released: deque[bytes]) -> None:
         while released:
             key = released.popleft()
             entry = self.objects.get(key)
@@ -489,9 +483,9 @@ class CoreWorker:
         for part in value.contained:
             inner = self.objects.get(part.object_id)
             if inner is None and part.owner.worker_id != self.worker_id:
-                inner = self.objects[part.object_id] = Entry(part.owner)
+                inner = self.lending.borrow(part.object_id, part.owner)
             if inner is not None and inner.owner is not None:
-                inner.registered = True
+                self.lending.registered(part.object_id, inner)
             if inner is not None and entry is None:
                 self.maybe_free(part.object_id, inner)
         if entry is not None and value.contained:

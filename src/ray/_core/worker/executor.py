@@ -245,7 +245,7 @@ class Executor:
         core.reactor.flush()
         if self.invoker.unconfirmed or core.submitter.tasks or core.reactor.has_unsent():
             return False
-        return not any(entry.owner is None and entry.lent for entry in core.objects.values())
+        return not core.lending.has_borrowers()
 
     # ---------------------------------------------------------- the end
 

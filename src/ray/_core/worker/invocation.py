@@ -23,7 +23,7 @@ from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
 from ray._core.worker import streaming
 from ray._core.worker.object_ref import ObjectRef
-from ray._core.worker.objects import Entry, error_value
+from ray._core.worker.objects import error_value
 from ray._core.worker.output import WorkerOutput
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Invoker:
         with core.lock:
             entry = core.objects.get(dep.object_id)
             if entry is None:
-                entry = core.objects[dep.object_id] = Entry(dep.owner)
+                entry = core.lending.borrow(dep.object_id, dep.owner)
             if entry.value is None and (dep.value.blob is not None or dep.value.location is not None):
                 core.resolve(dep.object_id, dep.value)
             entry.held += 1
@@ -233,7 +233,7 @@ class Invoker:
         with core.lock:
             for ref in serialized.refs:
                 if ref._owner is None:
-                    core.lend(ref.binary(), call.connection.peer.worker_id)
+                    core.lending.lend(ref.binary(), call.connection.peer.worker_id)
         return m.Value(written.blob, written.location, written.is_error, contained)
 
     def error_value(self, template: m.TaskTemplate, error: BaseException) -> m.Value:
@@ -267,13 +267,11 @@ class Invoker:
         assert connection is not None
         caller = connection.peer
         outside: list[tuple[bytes, m.Address, m.Address]] = []
-        for key, entry in core.objects.items():
-            if entry.owner is not None and not entry.registered:
-                entry.registered = True
-                if entry.owner.worker_id == caller.worker_id:
-                    done.borrowed = [*done.borrowed, key]
-                else:
-                    outside.append((key, entry.owner, core.address))
+        for key, owner in core.lending.take_unregistered():
+            if owner.worker_id == caller.worker_id:
+                done.borrowed = [*done.borrowed, key]
+            else:
+                outside.append((key, owner, core.address))
         for value in done.results:
             for part in value.contained:
                 if part.owner.worker_id not in (core.worker_id, caller.worker_id):
@@ -283,12 +281,7 @@ class Invoker:
     def after_registration(self, then: Callable[[], None]) -> None:
         """Call `then` once all owners know of the refs that this process keeps (a constructor's arguments)."""
         core = self.core
-        outside = []
-        for key, entry in core.objects.items():
-            if entry.owner is not None and not entry.registered:
-                entry.registered = True
-                outside.append((key, entry.owner, core.address))
-        self.after(outside, then)
+        self.after([(key, owner, core.address) for key, owner in core.lending.take_unregistered()], then)
 
     def after(self, outside: list[tuple[bytes, m.Address, m.Address]], then: Callable[[], None]) -> None:
         """Tell owners of borrowers, as (object id, owner, borrower), and call `then` once all have confirmed."""

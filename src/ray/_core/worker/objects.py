@@ -7,7 +7,8 @@ confirmed the borrower; so no interleaving of messages frees it early.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ray._core.common import messages as m
@@ -40,7 +41,7 @@ class Arrival(Protocol):
 
 
 class Entry:
-    """One object. `owner` None: owned here. `held` counts pending tasks and containers, `lent` names borrowers."""
+    """One object. `owner` None: owned here. `held` counts pending tasks and containers, `lent` its borrowers."""
 
     __slots__ = (
         "arrivals",
@@ -70,7 +71,8 @@ class Entry:
         self.owner = owner
         self.local = 0
         self.held = 0
-        self.lent: set[bytes] = set()
+        self.lent: dict[bytes, int] | None = None
+        """How often each borrower was counted; only `Lending` changes it."""
         self.value: m.Value | None = None
         self.inner: list[bytes] = []
         self.waiters: list[Waiter] = []
@@ -98,8 +100,8 @@ class Entry:
         self.asked = False
         self.seen = False
         """Somebody has looked at the value, or waited for it; kept for errors only (see unread_errors)."""
-        self.registered = False
-        """The owner counts this process among the borrowers."""
+        self.registered = 0
+        """How often the owner has counted this process among the borrowers."""
 
 
 class _Delivery:
@@ -131,6 +133,61 @@ class Lending:
 
     def __init__(self, core: CoreWorker) -> None:
         self._core = core
+        self._unregistered: dict[bytes, Entry] = {}
+        """Borrowed objects whose owners do not know of it."""
+        self._lent_to: dict[bytes, set[bytes]] = {}
+        self._borrowed_from: dict[bytes, set[bytes]] = {}
+        self._returned: dict[bytes, tuple[m.Address, list[bytes], list[int]]] | None = None
+        """What `collecting` has gathered for each owner; None outside of it."""
+
+    def __repr__(self) -> str:
+        return f"<Lending to {len(self._lent_to)} processes, from {len(self._borrowed_from)}>"
+
+    # ---------------------------------------------------------- as the owner
+
+    def lend(self, key: bytes, borrower_id: bytes) -> None:
+        """The borrower holds the object, once more."""
+        entry = self._core.objects.get(key)
+        if entry is not None:
+            if entry.lent is None:
+                entry.lent = {}
+            entry.lent[borrower_id] = entry.lent.get(borrower_id, 0) + 1
+            self._lent_to.setdefault(borrower_id, set()).add(key)
+
+    def register_borrower(self, request: m.AddBorrower, connection: Connection) -> None:
+        """Count a borrower; one that another process speaks for is connected to, so that its end is heard of."""
+        for key in request.object_ids:
+            self.lend(key, request.borrower.worker_id)
+        connection.reply(request, m.Done())
+        if connection.peer.worker_id != request.borrower.worker_id:
+            try:
+                self._core.peer(request.borrower)
+            except OSError:
+                self.peer_gone(request.borrower.worker_id)
+
+    def returned(self, message: m.RemoveBorrower) -> None:
+        for key, count in zip(message.object_ids, message.counts, strict=True):
+            self._unlend(key, message.borrower_id, count)
+
+    def _unlend(self, key: bytes, borrower_id: bytes, count: int | None) -> None:
+        """`count` None: whatever it holds."""
+        entry = self._core.objects.get(key)
+        if entry is None or not entry.lent or borrower_id not in entry.lent:
+            return
+        entry.lent[borrower_id] -= entry.lent[borrower_id] if count is None else count
+        if entry.lent[borrower_id] > 0:
+            return
+        del entry.lent[borrower_id]
+        keys = self._lent_to.get(borrower_id)
+        if keys is not None:
+            keys.discard(key)
+            if not keys:
+                del self._lent_to[borrower_id]
+        self._core.maybe_free(key, entry)
+
+    def has_borrowers(self) -> bool:
+        """Whether any process holds something of ours."""
+        return bool(self._lent_to)
 
     def serve(self, connection: Connection, request: m.GetObjects) -> None:
         """A borrower wants values: answer now, or when they are there."""
@@ -147,12 +204,35 @@ class Lending:
                 self._core.fetch(key, entry)
                 entry.callbacks.append(_Delivery(connection, key))
 
+    # ---------------------------------------------------------- as a borrower
+
+    def borrow(self, key: bytes, owner: m.Address) -> Entry:
+        """A new entry for an object of another process."""
+        entry = self._core.objects[key] = self._unregistered[key] = Entry(owner)
+        self._borrowed_from.setdefault(owner.worker_id, set()).add(key)
+        return entry
+
+    def registered(self, key: bytes, entry: Entry) -> None:
+        """The owner counts this process, once more; or will have before anything else can happen to the object."""
+        entry.registered += 1
+        self._unregistered.pop(key, None)
+
+    def take_unregistered(self) -> list[tuple[bytes, m.Address]]:
+        """Borrowed objects whose owners must hear of it now, and the owners; they count as registered."""
+        found = []
+        for key, entry in self._unregistered.items():
+            assert entry.owner is not None
+            entry.registered += 1
+            found.append((key, entry.owner))
+        self._unregistered.clear()
+        return found
+
     def borrow_contained(self, container: ObjectRef[Any], contained: list[m.ContainedRef]) -> None:
         """Refs were unpickled out of a value: register with their owners; `container` is held until they confirm."""
         for part in contained:
             entry = self._core.objects.get(part.object_id)
             if entry is not None and entry.owner is not None and not entry.registered:
-                entry.registered = True
+                self.registered(part.object_id, entry)
                 self.register(part.object_id, entry.owner, self._core.address, _Holding(container))
 
     def register(self, key: bytes, owner: m.Address, borrower: m.Address, then: Callable[[], None]) -> None:
@@ -166,15 +246,48 @@ class Lending:
 
     def give_back(self, key: bytes, entry: Entry) -> None:
         """The last use of a borrowed object here is over."""
-        if entry.registered and entry.owner is not None:
-            connection = self._core._peers.get(entry.owner.worker_id)
-            if connection is not None:
-                connection.send(m.RemoveBorrower([key], self._core.worker_id))
+        assert entry.owner is not None
+        owner = entry.owner
+        self._unregistered.pop(key, None)
+        keys = self._borrowed_from[owner.worker_id]
+        keys.discard(key)
+        if not keys:
+            del self._borrowed_from[owner.worker_id]
+        if not entry.registered:
+            return
+        if self._returned is None:
+            self._send_back(owner, [key], [entry.registered])
+        else:
+            _, keys_back, counts = self._returned.setdefault(owner.worker_id, (owner, [], []))
+            keys_back.append(key)
+            counts.append(entry.registered)
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[None]:
+        """What is given back meanwhile goes back at the end, in one message to each owner."""
+        if self._returned is not None:  # inside of another
+            yield
+            return
+        self._returned = {}
+        try:
+            yield
+        finally:
+            returned, self._returned = self._returned, None
+            for owner, keys, counts in returned.values():
+                self._send_back(owner, keys, counts)
+
+    def _send_back(self, owner: m.Address, keys: list[bytes], counts: list[int]) -> None:
+        try:
+            self._core.peer(owner).send(m.RemoveBorrower(keys, self._core.worker_id, counts))
+        except OSError:
+            return  # the owner has ended
+
+    # ---------------------------------------------------------- the end of the other
 
     def peer_gone(self, worker_id: bytes) -> None:
         """A core worker has ended: it borrows nothing any more, and what it owned is lost."""
-        for key, entry in list(self._core.objects.items()):
-            if worker_id in entry.lent:
-                self._core.unlend(key, worker_id)
-            elif entry.owner is not None and entry.owner.worker_id == worker_id and entry.value is None:
+        for key in list(self._lent_to.get(worker_id, ())):
+            self._unlend(key, worker_id, None)
+        for key in list(self._borrowed_from.get(worker_id, ())):
+            if self._core.objects[key].value is None:
                 self._core._fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))

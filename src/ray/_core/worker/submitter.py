@@ -330,7 +330,7 @@ class Submitter:
         if record is None:
             return
         for key in done.borrowed:
-            self._core.lend(key, connection.peer.worker_id)
+            self._core.lending.lend(key, connection.peer.worker_id)
         again = done.retryable and record.retries_left != 0 and not record.is_cancelled
         if record.actor is not None:
             pid = record.actor.info.pid if record.actor.info is not None else 0
