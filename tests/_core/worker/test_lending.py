@@ -114,11 +114,8 @@ class Process:
 
 
 NAMES = [b"A", b"B", b"C"]
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["pass", "drop", "drop", "deliver", "deliver"]), st.integers(0, 5), st.integers(0, 5)),
-    min_size=8,
-    max_size=40,
-)
+WHAT = st.sampled_from(["pass", "drop", "drop", "deliver", "deliver"])
+STEPS = st.lists(st.tuples(WHAT, st.integers(0, 5), st.integers(0, 5)), min_size=8, max_size=40)
 
 
 @settings(max_examples=1000, deadline=None)
