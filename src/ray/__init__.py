@@ -13,7 +13,18 @@ from ray._version import COMMIT as __commit__
 from ray._version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from ray import actor, cloudpickle, exceptions, job_config, runtime_context, runtime_env, types, util
+    from ray import (
+        actor,
+        cloudpickle,
+        exceptions,
+        experimental,
+        internal,
+        job_config,
+        runtime_context,
+        runtime_env,
+        types,
+        util,
+    )
     from ray._core.common.ids import (
         ActorClassID,
         ActorID,
@@ -46,7 +57,7 @@ if TYPE_CHECKING:
         wait,
     )
     from ray.actor import method
-    from ray.cross_language import Language
+    from ray.cross_language import Language, cpp_function, java_actor_class, java_function
     from ray.runtime_context import get_runtime_context
 
     ObjectID = ObjectRef
@@ -64,9 +75,11 @@ _HOMES = {
         "SCRIPT_MODE WORKER_MODE cancel get get_actor get_gpu_ids init is_initialized kill put remote shutdown wait"
     ),
     "ray.actor": "method",
-    "ray.cross_language": "Language",
+    "ray.cross_language": "Language cpp_function java_actor_class java_function",
     "ray.runtime_context": "get_runtime_context",
 }
+_NOT_INCLUDED = frozenset(("air", "data", "rllib", "train", "workflow"))
+"""Libraries of Ray that nobody has written for pure-ray."""
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
@@ -85,7 +98,8 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
             except ModuleNotFoundError as error:
                 if error.name != f"ray.{name}":
                     raise
-                raise AttributeError(f"module 'ray' has no attribute {name!r}") from None
+                not_here = " (it is not a part of pure-ray)" if name in _NOT_INCLUDED else ""
+                raise AttributeError(f"module 'ray' has no attribute {name!r}{not_here}") from None
         globals()[name] = value  # the next look finds it without coming here
         return value
 
@@ -118,13 +132,18 @@ __all__ = [
     "cancel",
     "cloudpickle",
     "cluster_resources",
+    "cpp_function",
     "exceptions",
+    "experimental",
     "get",
     "get_actor",
     "get_gpu_ids",
     "get_runtime_context",
     "init",
+    "internal",
     "is_initialized",
+    "java_actor_class",
+    "java_function",
     "job_config",
     "kill",
     "method",

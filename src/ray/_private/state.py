@@ -76,3 +76,16 @@ def _node(info: m.NodeInfo) -> dict[str, Any]:
         "Resources": to_float(info.total) if alive else {},
         "Labels": {"ray.io/node-id": info.node_id.hex(), **info.labels},
     }
+
+
+def __getattr__(name: str) -> Any:
+    """Names of older tools, which are asked for less often than this module is imported."""
+    if name in ("GlobalState", "actors", "current_node_id", "jobs", "node_ids", "state"):
+        from ray._private import global_state
+
+        return getattr(global_state, name)
+    if name == "timeline":
+        from ray._private.timeline import timeline
+
+        return timeline
+    raise AttributeError(f"module 'ray._private.state' has no attribute {name!r}")

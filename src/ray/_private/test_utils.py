@@ -32,6 +32,7 @@ from ray._private.process_tests import (
 )
 
 _ANY_NUMBER = 10**6
+_ACTOR_STATES = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING", "DEAD")
 
 
 # ------------------------------------------------------------------ waiting
@@ -122,6 +123,28 @@ def kill_actor_and_wait_for_failure(actor: Any, timeout: float = 10, retry_inter
     wait_for_condition(is_dead, timeout, retry_interval_ms)
 
 
+def convert_actor_state(state: str) -> str:
+    """A state of an actor as the API writes it. KeyError for none."""
+    if state not in _ACTOR_STATES:
+        raise KeyError(state)
+    return state
+
+
+def wait_for_num_actors(num_actors: int, state: str | None = None, timeout: float = 10) -> bool:
+    """Wait until there are so many actors, or more, of this state.
+
+    Raises:
+        RuntimeError: there are not in time.
+    """
+    from ray._private.global_state import actors
+
+    def are_there() -> bool:
+        return sum(state in (None, row["State"]) for row in actors().values()) >= num_actors
+
+    wait_for_condition(are_there, timeout)
+    return True
+
+
 def get_actor_node_id(actor_handle: Any) -> str:
     """Where the actor runs: its node's id in hex."""
     node_id: str = ray.get(actor_handle.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
@@ -146,6 +169,13 @@ def put_object(obj: Any, use_ray_put: bool) -> Any:
 
 
 # ------------------------------------------------------------------ what the cluster says
+
+
+def is_placement_group_removed(pg: Any) -> bool:
+    """Whether the cluster has a record of the group, as removed."""
+    util: Any = ray.util
+    row = util.placement_group_table(pg)
+    return bool(row) and row["state"] == "REMOVED"
 
 
 def init_error_pubsub() -> GcsErrorSubscriber:
@@ -305,6 +335,10 @@ _NO_REDIS = "no Redis server comes with it; start one, and pass its address to `
 get_redis_cli = _absent("get_redis_cli", _NO_REDIS)
 start_redis_instance = _absent("start_redis_instance", _NO_REDIS)
 start_redis_sentinel_instance = _absent("start_redis_sentinel_instance", _NO_REDIS)
+_NO_CHAOS = "kill nodes by ray.cluster_utils.Cluster.remove_node(node, allow_graceful=False)"
+RayletKiller = _absent("RayletKiller", _NO_CHAOS)
+WorkerKillerActor = _absent("WorkerKillerActor", _NO_CHAOS)
+get_and_run_resource_killer = _absent("get_and_run_resource_killer", _NO_CHAOS)
 setup_tls = _absent("setup_tls", "make certificates by openssl, and set RAY_USE_TLS and its kin")
 teardown_tls = _absent("teardown_tls", "setup_tls makes no certificates")
 

@@ -20,9 +20,10 @@ from ray.actor import ActorHandle, make_actor_class
 from ray.remote_function import RemoteFunction
 
 if TYPE_CHECKING:
-    from ray._core.common.ids import JobID, NodeID
+    from ray._core.common.ids import ActorID, JobID, NodeID, TaskID
     from ray._core.node.node import Node
     from ray._core.worker.core import CoreWorker
+    from ray._private.gcs_client import GcsClient
 
 T = TypeVar("T")
 SCRIPT_MODE, WORKER_MODE = 0, 1
@@ -289,8 +290,49 @@ class Worker:
     def namespace(self) -> str:
         return session.namespace
 
+    @property
+    def current_task_id(self) -> TaskID:
+        """Nil between tasks, and in a driver."""
+        from ray._core.common.ids import TaskID
+
+        call = connected_core().current
+        return TaskID.nil() if call is None else TaskID(call.task_id)
+
+    @property
+    def actor_id(self) -> ActorID:
+        """Nil in a process that is no actor."""
+        from ray._core.common.ids import ActorID
+        from ray.runtime_context import get_runtime_context
+
+        text = get_runtime_context().get_actor_id()
+        return ActorID.from_hex(text) if text else ActorID.nil()
+
+    @property
+    def gcs_client(self) -> GcsClient:
+        """A client with a connection of its own."""
+        from ray._private.gcs_client import GcsClient
+
+        address = connected_core().gcs_address
+        if self._gcs_client is None or self._gcs_client.address != address:
+            self._gcs_client = GcsClient(address)
+        return self._gcs_client
+
+    def check_connected(self) -> None:
+        """Raises RaySystemError before `ray.init`."""
+        connected_core()
+
+    _gcs_client: GcsClient | None = None
+
 
 global_worker = Worker()
+BaseContext = RayContext
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_global_node":  # changes with each session
+        return session.node
+    raise AttributeError(f"module 'ray._private.worker' has no attribute {name!r}")
+
 
 __all__ = [
     "RayContext",

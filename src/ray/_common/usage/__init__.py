@@ -1,0 +1,1 @@
+"""Statistics of Ray's use: pure-ray sends none."""

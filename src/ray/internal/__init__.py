@@ -1,0 +1,1 @@
+"""`ray.internal`: empty, as in Ray since `free` went."""
