@@ -22,6 +22,7 @@ COMMANDS = {
     "job": "ray.scripts.job_commands:job",
     "list": "ray.util.state.state_cli:ray_list",
     "logs": "ray.util.state.state_cli:logs_state_cli_group",
+    "memory": "ray.scripts.memory_command:memory",
     "microbenchmark": "ray.scripts.benchmark_command:microbenchmark",
     "start": "ray.scripts.start_command:start",
     "status": "ray.scripts.status_command:status",

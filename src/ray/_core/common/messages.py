@@ -765,6 +765,19 @@ class ObjectInfo(Part, frozen=True):
     is_owner: bool
 
 
+class StoreStats(Part, frozen=True):
+    """The shared memory of one node. Sizes in bytes; spilled and restored count up from the node's start."""
+
+    node_id: bytes
+    size: int
+    used: int
+    num_objects: int
+    on_disk_bytes: int = 0
+    spilled_bytes: int = 0
+    num_spilled: int = 0
+    restored_bytes: int = 0
+
+
 class TaskEvents(Message, tag=90):
     """C > G, batched: tasks have ended. Loss: the state API does not show them. `blob`: a task_events.TaskBatch."""
 
@@ -774,14 +787,14 @@ class TaskEvents(Message, tag=90):
 
 
 class DumpState(Request, tag=91):
-    """any > G > R > C: tell what you know now. `what`: tasks, objects or workers. Answer: StateDump."""
+    """any > G > R > C: tell what you know now. `what`: tasks, objects, workers or stores. Answer: StateDump."""
 
     what: str
 
 
 class StateDump(Reply, tag=92):
-    """`blobs`: encoded TaskBatch, or lists of ObjectInfo or WorkerInfo. `silent`: processes that did not answer in
-    time. `forgotten`: how many ends of tasks the GCS no longer keeps."""
+    """`blobs`: encoded TaskBatch, StoreStats, or lists of ObjectInfo or WorkerInfo. `silent`: processes that did not
+    answer in time. `forgotten`: how many ends of tasks the GCS no longer keeps."""
 
     blobs: list[bytes]
     silent: int = 0

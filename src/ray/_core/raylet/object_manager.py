@@ -41,6 +41,20 @@ class ObjectManager:
             **self.transfer.handlers,
         }
 
+    def stats(self) -> m.StoreStats:
+        """How full the shared memory is: of objects, not of the slabs that processes have room in."""
+        spilled = self.spiller.table
+        return m.StoreStats(
+            self._raylet.node_id,
+            self.extents.size,
+            sum(placed.size for placed in self.table.objects.values()),
+            len(self.table.objects),
+            sum(url.size for url in spilled.on_disk.values()),
+            spilled.spilled_bytes,
+            spilled.num_spilled,
+            spilled.restored_bytes,
+        )
+
     def _allocate_slab(self, connection: aio.Connection, request: m.AllocateSlab) -> None:
         extent = self.extents.allocate(request.size)
         if extent is not None:

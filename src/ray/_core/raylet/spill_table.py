@@ -41,6 +41,7 @@ class SpillTable:
         self._max_fused = max_fused
         self.on_disk: dict[bytes, Url] = {}
         self.spilled_bytes = 0
+        self.num_spilled = 0
         self.restored_bytes = 0
         self._files: dict[str, set[bytes]] = {}
         self._leaving: dict[bytes, Batch] = {}
@@ -113,6 +114,7 @@ class SpillTable:
             self.on_disk[object_id] = url
             self._files.setdefault(url.path, set()).add(object_id)
             self.spilled_bytes += url.size
+            self.num_spilled += 1
 
     def ended(self, batch: Batch) -> set[bytes]:
         """Nothing of the batch is on its way any more. Returns what was freed meanwhile: it wants to be freed now."""

@@ -34,6 +34,9 @@ class StateDumper:
         if request.what == "workers":
             connection.reply(request, m.StateDump(blobs=[msgspec.msgpack.encode(self.workers())]))
             return
+        if request.what == "stores":
+            connection.reply(request, m.StateDump(blobs=[msgspec.msgpack.encode(self._raylet.objects.stats())]))
+            return
         asked = [core.request(m.DumpState(what=request.what)) for core in self.cores]
         done, late = await asyncio.wait(asked, timeout=ANSWER_TIMEOUT_S) if asked else (set(), set())
         answer = m.StateDump(blobs=[], silent=len(late))

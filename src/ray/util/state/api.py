@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from ray._core.common import messages as m
 from ray._private import state_rows
 from ray._private.state_source import Source
 from ray.util.state.common import (
@@ -111,6 +112,11 @@ class StateApiClient:
         rows = self._rows(StateResource(resource.value), options.timeout, raise_on_missing_output)
         summarize = getattr(state_rows, f"summarize_{resource.value}")
         return {"cluster": summarize(rows)}
+
+    def dump(self, what: str) -> builtins.list[bytes]:
+        """What the processes of the cluster tell of themselves, undecoded (see messages.DumpState)."""
+        dump: m.StateDump = self._source.ask(m.DumpState(what=what))
+        return dump.blobs
 
     def _rows(self, resource: StateResource, timeout_s: float, raise_on_missing: bool) -> builtins.list[state_rows.Row]:
         rows = self._source.rows(resource, timeout_s)

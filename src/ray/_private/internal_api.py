@@ -1,0 +1,31 @@
+"""Reports under the names that tests import."""
+
+from __future__ import annotations
+
+import datetime
+
+import msgspec
+
+from ray._core.common import messages as m
+from ray._private.memory_report import Wanted, report
+from ray.util.state.api import StateApiClient
+from ray.util.state.common import RAY_MAX_LIMIT_FROM_API_SERVER, ListApiOptions, StateResource
+
+
+def memory_summary(
+    address: str | None = None,
+    redis_password: str | None = None,
+    group_by: str = "NODE_ADDRESS",
+    sort_by: str = "OBJECT_SIZE",
+    units: str = "B",
+    line_wrap: bool = True,
+    stats_only: bool = False,
+    num_entries: int | None = None,
+) -> str:
+    """What `ray memory` prints of the cluster at `address` (default: the one this process is connected to)."""
+    wanted = Wanted(group_by, sort_by, units, num_entries, stats_only)
+    options = ListApiOptions(limit=RAY_MAX_LIMIT_FROM_API_SERVER)
+    client = StateApiClient(address)
+    rows = [] if stats_only else client.list(StateResource.OBJECTS, options, False)
+    stores = [msgspec.msgpack.decode(blob, type=m.StoreStats) for blob in client.dump("stores")]
+    return report(rows, stores, wanted, datetime.datetime.now())
