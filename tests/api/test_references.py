@@ -265,3 +265,12 @@ def test_locations_of_objects_are_told():
     found = ray.experimental.get_object_locations([ref])[ref]
     assert found["node_ids"] == [ray.get_runtime_context().get_node_id()]
     assert found["object_size"] >= MIB
+
+
+def test_values_in_use_beyond_the_store_are_all_there():
+    values = [ray.get(ray.put(np.full(60 * MIB, number, np.uint8))) for number in range(5)]
+    assert [value[-1] for value in values] == list(range(5))
+
+
+def test_a_value_beyond_the_store_comes_from_a_task():
+    assert ray.get(make.remote(3, 250 * MIB))[-1] == 3

@@ -854,6 +854,9 @@ class WorkerRegistered(Reply, tag=101):
     session_name: str
     config: str
     arena_size: int
+    overflow_path: str = ""
+    overflow_size: int = 0
+    """Behind the arena: a file for objects that do not fit. 0: there is none."""
 
 
 class RequestLease(Request, tag=102):

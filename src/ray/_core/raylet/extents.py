@@ -1,8 +1,9 @@
-"""Extents of the arena: which process has which part of the shared memory. Floor: raylet, pure."""
+"""Extents of the arena and of the overflow behind it: which process has which part. Floor: raylet, pure."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Mapping
 
 PAGE = 4096
 
@@ -44,3 +45,54 @@ class ExtentAllocator:
     @property
     def used(self) -> int:
         return sum(self.live.values())
+
+
+class TieredExtents:
+    """Shared memory first; the overflow on disk has the offsets behind it."""
+
+    def __init__(self, size: int, overflow_size: int = 0) -> None:
+        self.size = size
+        self._memory = ExtentAllocator(size)
+        self.start_of_disk = -(-size // PAGE) * PAGE
+        self._disk = ExtentAllocator(overflow_size)
+
+    def __repr__(self) -> str:
+        return f"<TieredExtents {self.used} of {self.size} bytes in use, and {self._disk.used} on disk>"
+
+    @property
+    def used(self) -> int:
+        """Bytes of shared memory."""
+        return self._memory.used
+
+    @property
+    def used_on_disk(self) -> int:
+        return self._disk.used
+
+    @property
+    def live(self) -> Mapping[int, int]:
+        """Sizes of the extents in shared memory, by offset."""
+        return self._memory.live
+
+    def size_of(self, offset: int) -> int:
+        inside = self.on_disk(offset)
+        return self._memory.live[offset] if inside is None else self._disk.live[inside]
+
+    def allocate(self, size: int) -> tuple[int, int] | None:
+        """(offset, size) in shared memory; None when it is too full."""
+        return self._memory.allocate(size)
+
+    def allocate_on_disk(self, size: int) -> tuple[int, int] | None:
+        extent = self._disk.allocate(size)
+        return None if extent is None else (self.start_of_disk + extent[0], extent[1])
+
+    def on_disk(self, offset: int) -> int | None:
+        """Where in the overflow an extent lies; None: it is in shared memory."""
+        return offset - self.start_of_disk if offset >= self.start_of_disk else None
+
+    def free(self, offset: int) -> int:
+        """Returns its size."""
+        inside = self.on_disk(offset)
+        allocator, at = (self._memory, offset) if inside is None else (self._disk, inside)
+        size = allocator.live[at]
+        allocator.free(at)
+        return size

@@ -6,13 +6,15 @@ Floor: raylet, shell around `extents` and `objects`; `transfer` moves objects be
 from __future__ import annotations
 
 import asyncio
+import logging
 import mmap
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.common import object_header
 from ray._core.common.object_header import HEADER_SIZE
-from ray._core.raylet.extents import ExtentAllocator
+from ray._core.common.overflow import Overflow, map_behind
+from ray._core.raylet.extents import TieredExtents
 from ray._core.raylet.objects import ObjectTable, Order, TellHolder
 from ray._core.raylet.spiller import Spiller
 from ray._core.raylet.transfer import Transfer
@@ -21,11 +23,18 @@ from ray._core.wire import aio
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
 
+logger = logging.getLogger(__name__)
+FALLBACK_S = 0.5
+"""When memory has not become free within this, though objects were to leave it, an object goes to disk itself."""
+MOST_OF_DISK = 0.95
+"""Such objects never fill the disk above this (Ray: local_fs_capacity_threshold)."""
+
 
 class ObjectManager:
     def __init__(self, raylet: Raylet, size: int) -> None:
         self._raylet = raylet
-        self.extents = ExtentAllocator(size)
+        self.extents = TieredExtents(size)
+        self._overflow: Overflow | None = None
         self.table = ObjectTable()
         self.transfer = Transfer(raylet)
         self.spiller = Spiller(raylet, self, raylet.config.object_spilling_directory or raylet.settings["session_dir"])
@@ -70,34 +79,59 @@ class ObjectManager:
         if offset is None:
             connection.fail(request, "full", f"{request.size} bytes do not fit: {self.why_full()}")
         elif connection.is_closed:
-            self.extents.free(offset)
-            self.room_freed()
+            self.release(offset)
         else:
             self._grant_slab(connection, request, offset)
 
     def _grant_slab(self, connection: aio.Connection, request: m.AllocateSlab, offset: int) -> None:
         self.table.add_slab(offset, connection)
-        connection.reply(request, m.SlabGranted(offset=offset, size=self.extents.live[offset]))
+        connection.reply(request, m.SlabGranted(offset=offset, size=self.extents.size_of(offset)))
 
     # ---------------------------------------------------------- room
 
     async def find_room(self, size: int, timeout_s: float) -> int | None:
         """The offset of an extent of `size` bytes, once there is one; other objects go to disk for it.
 
-        None: there is none within `timeout_s`, or it could never fit.
+        When they cannot, since all of them are being read, the extent itself is on disk. None: that is full, or there
+        is none and no memory became free within `timeout_s`.
         """
         if size > self.extents.size:
-            return None
+            return self._find_room_on_disk(size)
         loop = asyncio.get_running_loop()
-        deadline_at_s = loop.time() + timeout_s
+        deadline_at_s = loop.time() + (timeout_s if self._overflow is None else min(timeout_s, FALLBACK_S))
         while (extent := self.extents.allocate(size)) is None:
             room = self._room
             self.spiller.make_room(size)
             try:
                 await asyncio.wait_for(room.wait(), deadline_at_s - loop.time())
             except TimeoutError:
-                return None
+                return self._find_room_on_disk(size)
         return extent[0]
+
+    def _find_room_on_disk(self, size: int) -> int | None:
+        extent = self.extents.allocate_on_disk(size)
+        if extent is None or self._overflow is None:
+            return None
+        offset, taken = extent
+        if self._overflow.reserve(offset - self.extents.start_of_disk, taken):
+            return offset
+        self.extents.free(offset)
+        return None
+
+    def release(self, offset: int) -> None:
+        """Nothing lies in the extent any more."""
+        size, inside = self.extents.free(offset), self.extents.on_disk(offset)
+        if inside is not None and self._overflow is not None:
+            self._overflow.release(inside, size)
+        self.room_freed()
+
+    @property
+    def overflow_path(self) -> str:
+        return "" if self._overflow is None else self._overflow.path
+
+    @property
+    def overflow_size(self) -> int:
+        return 0 if self._overflow is None else self._overflow.size
 
     def room_freed(self) -> None:
         """Whoever waits for memory looks again."""
@@ -119,12 +153,30 @@ class ObjectManager:
             self.spiller.make_room(self.extents.used - limit)
 
     def start(self, arena_path: str) -> None:
-        """Map the arena, whose file exists by now."""
-        with open(arena_path, "r+b") as file:
-            arena = mmap.mmap(file.fileno(), self.extents.size)
+        """Map the arena, whose file exists by now, and what is behind it."""
+        arena = self._with_overflow(arena_path)
         self._arena = memoryview(arena)
         self.transfer.start(arena)
         self.spiller.start(arena)
+
+    def _with_overflow(self, arena_path: str) -> mmap.mmap:
+        size, settings = self.extents.size, self._raylet.settings
+        directory = self._raylet.config.object_spilling_directory or settings["session_dir"]
+        with open(arena_path, "r+b") as file:
+            try:
+                overflow = Overflow(directory, MOST_OF_DISK)
+                arena = map_behind(file.fileno(), size, overflow.path, overflow.size)
+            except (OSError, ValueError) as error:
+                logger.warning("Objects that find no room in memory will not go to disk: %s", error)
+                return mmap.mmap(file.fileno(), size)
+        self._overflow = overflow
+        self.extents = TieredExtents(size, overflow.size)
+        return arena
+
+    def close(self) -> None:
+        self.spiller.close()
+        if self._overflow is not None:
+            self._overflow.close()
 
     def _sealed(self, _: aio.Connection, message: m.ObjectsSealed) -> None:
         for object_id, offset, size in message.objects:
@@ -177,5 +229,4 @@ class ObjectManager:
             if isinstance(order, TellHolder):
                 order.holder.send(m.SlabSpaceFreed([order.offset]))
             else:
-                self.extents.free(order.offset)
-                self.room_freed()
+                self.release(order.offset)

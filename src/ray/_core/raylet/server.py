@@ -181,7 +181,7 @@ class Raylet:
             self._dashboard.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        self.objects.spiller.close()
+        self.objects.close()
         for path in (self.arena_path, self.path):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
@@ -236,6 +236,8 @@ class Raylet:
             session_name=Path(self.settings["session_dir"]).name,
             config=self.config.encode(),
             arena_size=self.objects.extents.size,
+            overflow_path=self.objects.overflow_path,
+            overflow_size=self.objects.overflow_size,
         )
         connection.reply(request, reply)
         self._state.cores[connection] = request

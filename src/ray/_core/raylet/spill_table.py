@@ -75,6 +75,8 @@ class SpillTable:
         for slab, object_ids in slabs.items():
             if gained >= max(needed, least) or len(chosen) >= self._max_fused:
                 break
+            if slab not in sizes:  # it is on disk already
+                continue
             if any(object_id in self._leaving or self._refuses(object_id) for object_id in object_ids):
                 continue
             gained += sizes[slab]

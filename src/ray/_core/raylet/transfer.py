@@ -145,7 +145,7 @@ class Transfer:
                 return
             problem = await self._bring(pull, offset + HEADER_SIZE)
             if problem is not None:
-                objects.extents.free(offset)
+                objects.release(offset)
                 objects.room_freed()
                 self._fail(pull, "lost", problem)
                 return

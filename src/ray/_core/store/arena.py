@@ -10,6 +10,7 @@ import contextlib
 import mmap
 import os
 
+from ray._core.common import overflow
 from ray._core.store.serialization import align
 
 
@@ -116,12 +117,18 @@ class SlabAllocator:
 
 
 class Arena:
-    """The node's shared-memory file, mapped whole. Pages that nobody touched cost nothing."""
+    """The node's shared-memory file, mapped whole, and behind it the file for what does not fit (see `overflow`).
 
-    def __init__(self, path: str, size: int) -> None:
+    Pages that nobody touched cost nothing.
+    """
+
+    def __init__(self, path: str, size: int, overflow_path: str = "", overflow_size: int = 0) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            self.map = mmap.mmap(descriptor, size)
+            if overflow_size:
+                self.map = overflow.map_behind(descriptor, size, overflow_path, overflow_size)
+            else:
+                self.map = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)
         self.size = size

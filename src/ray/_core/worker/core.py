@@ -152,7 +152,9 @@ class CoreWorker:
             port = self.address.port or self._listen_tcp(host)  # a driver learns its node's address only now
             self.address = m.Address(self.node.node_id, self.worker_id, host, port, self.path)
         self.gcs = GcsClient(self, registered.gcs_host, registered.gcs_port)
-        self.arena = Arena(self.node.arena_path, registered.arena_size)
+        self.arena = Arena(
+            self.node.arena_path, registered.arena_size, registered.overflow_path, registered.overflow_size
+        )
         self.views.attach(self.arena)
         self.slabs = SlabAllocator(self.config.slab_size)
 
