@@ -10,6 +10,7 @@ import pytest
 from wheels import make_wheel
 
 import ray
+from ray._core.common.messages import KvExists
 from ray.exceptions import RuntimeEnvSetupError
 
 
@@ -179,3 +180,66 @@ def test_packages_go_when_nothing_uses_them(init, project, monkeypatch):
     while list(files.iterdir()):
         assert time.monotonic() < deadline_at_s, list(files.iterdir())
         time.sleep(0.02)
+
+
+def test_packages_leave_the_cluster_with_their_last_job(init, project, monkeypatch):
+    from ray._private.auto_init_hook import connected_core
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_RUNTIME_ENV_TEMPORARY_REFERENCE_EXPIRATION_S", "0")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    try:
+        ray.init(cluster.address, runtime_env={"working_dir": str(project)})
+        uri = ray.get_runtime_context().runtime_env["working_dir"]
+        keeper = Looker.options(name="keeper", namespace="n", lifetime="detached").remote()
+        assert ray.get(keeper.look.remote())[0] == 42
+        ray.shutdown()
+
+        ray.init(cluster.address)
+
+        def is_there():
+            return bool(connected_core().ask_gcs(KvExists(namespace="", key=uri.encode())).count)
+
+        assert is_there(), "a detached actor needs it"
+        ray.kill(ray.get_actor("keeper", namespace="n"))
+        deadline_at_s = time.monotonic() + 20
+        while is_there():
+            assert time.monotonic() < deadline_at_s
+            time.sleep(0.02)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def test_the_state_api_lists_environments(init):
+    from ray.util.state import list_runtime_envs
+
+    init()
+    good, bad = {"env_vars": {"A": "1"}}, {"working_dir": "gcs://_ray_pkg_none.zip"}
+    actor = Looker.options(runtime_env=good).remote()
+    ray.get(actor.__ray_ready__.remote())
+    with pytest.raises(RuntimeEnvSetupError):
+        ray.get(look.options(runtime_env=bad).remote())
+    rows = {str(row.runtime_env): row for row in list_runtime_envs(detail=True)}
+    assert rows[str(good)].success and rows[str(good)].ref_cnt == 1
+    assert not rows[str(bad)].success and "gcs://_ray_pkg_none.zip" in rows[str(bad)].error
+
+
+def test_each_node_builds_what_it_needs(project):
+    from ray.cluster_utils import Cluster
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    try:
+        cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
+        ray.init(cluster.address, runtime_env={"working_dir": str(project)})
+        nodes = [node["NodeID"] for node in ray.nodes()]
+        places = [
+            ray.get(look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote())[0]
+            for node_id in nodes
+        ]
+        assert len(set(places)) == 2
+        assert [os.path.basename(place) for place in places] == [os.path.basename(places[0])] * 2
+    finally:
+        ray.shutdown()
+        cluster.shutdown()

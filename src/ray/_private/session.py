@@ -212,6 +212,7 @@ class _JobEnv:
     def __init__(self, runtime_env: Mapping[str, Any] | None, job_config: JobConfig | None) -> None:
         own = runtime_env if runtime_env is not None or job_config is None else job_config.runtime_env
         submitted = os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or os.environ.get("RAY_RUNTIME_ENV_HOOK")
+        submitted = submitted or os.environ.get("UV_RUN_RECURSION_DEPTH")  # which uv sets for what it runs
         self.fields: dict[str, Any] = {}
         self.metadata = dict(job_config.metadata) if job_config is not None else {}
         self.namespace: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -78,6 +79,17 @@ def worker(info: m.WorkerInfo) -> Row:
         "end_time_ms": None,
         "debugger_port": None,
         "num_paused_threads": None,
+    }
+
+
+def runtime_env(info: m.RuntimeEnvInfo) -> Row:
+    return {
+        "runtime_env": json.loads(info.runtime_env),
+        "success": info.success,
+        "creation_time_ms": info.creation_time_ms,
+        "node_id": info.node_id.hex(),
+        "ref_cnt": info.ref_cnt,
+        "error": info.error or None,
     }
 
 

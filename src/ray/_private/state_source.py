@@ -92,6 +92,10 @@ class Source:
         lists = [msgspec.msgpack.decode(blob, type=list[m.WorkerInfo]) for blob in self._dump("workers")]
         return [state_rows.worker(info) for each in lists for info in each]
 
+    def _runtime_envs(self) -> list[Row]:
+        lists = [msgspec.msgpack.decode(blob, type=list[m.RuntimeEnvInfo]) for blob in self._dump("runtime_envs")]
+        return [state_rows.runtime_env(info) for each in lists for info in each]
+
     def _nodes(self) -> list[Row]:
         return [state_rows.node(info) for info in self.ask(m.ListNodes()).nodes]
 
@@ -108,6 +112,7 @@ _READERS: dict[StateResource, Callable[[Source], list[Row]]] = {
     StateResource.NODES: Source._nodes,
     StateResource.OBJECTS: Source._objects,
     StateResource.PLACEMENT_GROUPS: Source._groups,
+    StateResource.RUNTIME_ENVS: Source._runtime_envs,
     StateResource.TASKS: Source._tasks,
     StateResource.WORKERS: Source._workers,
 }

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ray._core.worker.setup_hook import VARIABLE
-from ray._private.runtime_env import validation
+from ray._private.runtime_env import schemas, validation
 from ray._private.runtime_env.merge import merge_child, normalized
 from ray._version import COMMIT
 
@@ -157,6 +157,8 @@ class RuntimeEnv(dict[str, Any]):
             value = validation.CHECKS[name](value)
             if not value and name in ("env_vars", "excludes", "pip", "uv"):
                 value = None
+        elif name not in self.known_fields and value is not None:
+            schemas.validate(name, value)
         if value is None:
             self.pop(name, None)
         else:

@@ -752,6 +752,17 @@ class WorkerInfo(Part, frozen=True):
     job_id: bytes = b""
 
 
+class RuntimeEnvInfo(Part, frozen=True):
+    """An environment on a node: what it is (JSON), who uses it, how its setup went. `creation_time_ms`: how long."""
+
+    runtime_env: str
+    node_id: bytes
+    success: bool
+    creation_time_ms: int
+    ref_cnt: int
+    error: str = ""
+
+
 class ObjectInfo(Part, frozen=True):
     """An object as one process that has refs to it sees it. `size` -1: not known yet."""
 
@@ -787,14 +798,15 @@ class TaskEvents(Message, tag=90):
 
 
 class DumpState(Request, tag=91):
-    """any > G > R > C: tell what you know now. `what`: tasks, objects, workers or stores. Answer: StateDump."""
+    """any > G > R > C: tell what you know now. `what`: tasks, objects, workers, stores or runtime_envs. Answer:
+    StateDump."""
 
     what: str
 
 
 class StateDump(Reply, tag=92):
-    """`blobs`: encoded TaskBatch, StoreStats, or lists of ObjectInfo or WorkerInfo. `silent`: processes that did not
-    answer in time. `forgotten`: how many ends of tasks the GCS no longer keeps."""
+    """`blobs`: encoded TaskBatch, StoreStats, or lists of ObjectInfo, WorkerInfo or RuntimeEnvInfo. `silent`: processes
+    that did not answer in time. `forgotten`: how many ends of tasks the GCS no longer keeps."""
 
     blobs: list[bytes]
     silent: int = 0
@@ -1242,6 +1254,13 @@ class RuntimeEnvCreated(Reply, tag=181):
     """`context`: JSON of the `RuntimeEnvContext` with which its workers start."""
 
     context: str
+
+
+class HoldPackages(Message, tag=183):
+    """A > G: this job's tasks use these packages. Loss: they may go when nothing else holds them."""
+
+    job_id: bytes
+    uris: list[str]
 
 
 class ReleaseRuntimeEnv(Message, tag=182):

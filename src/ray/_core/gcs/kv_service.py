@@ -19,6 +19,8 @@ class KvService:
     def __init__(self, journal: Journal) -> None:
         self.table = KvTable()
         self._journal = journal
+        self.on_put: Callable[[str, bytes], None] = lambda namespace, key: None
+        """Hears of each key that has got a value."""
         self._waiting: dict[tuple[str, bytes], list[tuple[aio.Connection, m.KvGet]]] = {}
 
     def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
@@ -40,6 +42,7 @@ class KvService:
         if is_new or request.overwrite:
             self._journal.put(TABLE, _row(request.namespace, request.key), request.value)
         connection.reply(request, m.KvCount(count=int(is_new)))
+        self.on_put(request.namespace, request.key)
         for waiter, wanted in self._waiting.pop((request.namespace, request.key), ()):
             self._get(waiter, wanted)
 
@@ -51,10 +54,15 @@ class KvService:
         connection.reply(request, m.KvValue(value=value))
 
     def _delete(self, connection: aio.Connection, request: m.KvDel) -> None:
-        gone = self.table.delete(request.namespace, request.key, request.by_prefix)
-        for key in gone:
-            self._journal.put(TABLE, _row(request.namespace, key), None)
+        gone = self.delete(request.namespace, request.key, request.by_prefix)
         connection.reply(request, m.KvCount(count=len(gone)))
+
+    def delete(self, namespace: str, key: bytes, by_prefix: bool = False) -> list[bytes]:
+        """The keys that went."""
+        gone = self.table.delete(namespace, key, by_prefix)
+        for each in gone:
+            self._journal.put(TABLE, _row(namespace, each), None)
+        return gone
 
     def _exists(self, connection: aio.Connection, request: m.KvExists) -> None:
         found = self.table.get(request.namespace, request.key) is not None

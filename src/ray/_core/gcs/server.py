@@ -20,6 +20,7 @@ from typing import Any
 
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
+from ray._core.common.packages import SCHEME
 from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
 from ray._core.gcs.job_service import JobService
@@ -27,6 +28,7 @@ from ray._core.gcs.journal import Journal
 from ray._core.gcs.kv_service import KvService
 from ray._core.gcs.log_relay import LogRelay
 from ray._core.gcs.node_manager import NodeManager
+from ray._core.gcs.package_service import PackageService
 from ray._core.gcs.publisher import Publisher
 from ray._core.gcs.recovery import Recovery
 from ray._core.gcs.state_service import StateService
@@ -57,6 +59,14 @@ class GcsServer:
             config.scheduler_avoid_gpu_nodes,
         )
         self.actors = ActorService(self.nodes.table, self.nodes.raylets, self.publisher, self.journal, knobs, _now_ms)
+        self.packages = PackageService(
+            lambda key: self.kv.delete("", key),
+            lambda actor_id: self.actors.table.spec(actor_id).placement.runtime_env,
+            self.jobs.living,
+        )
+        self.kv.on_put = self.packages.uploaded
+        for channel in ("job", "actor"):
+            self.publisher.subscribe(self.packages, channel)
         self.log_relay = LogRelay(self.publisher, self.nodes.table)
         self.state = StateService(self.nodes.raylets, config.task_events_max_num_task_in_gcs)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
@@ -75,6 +85,7 @@ class GcsServer:
             **self.jobs.handlers(),
             **self.kv.handlers(),
             **self.actors.handlers(),
+            **self.packages.handlers(),
         }
 
     # ---------------------------------------------------------- aio.Handler
@@ -133,6 +144,8 @@ class GcsServer:
         self.jobs.restore()
         self.nodes.restore()
         self.actors.restore()
+        keys = self.kv.table.keys("", SCHEME.encode())
+        self.packages.restore(keys, self.jobs.jobs.values(), self.actors.table.infos())
         living = {info.node_id for info in self.nodes.table.infos() if info.state == "ALIVE"}
         self.recovery = Recovery(living, self.jobs.living(), self.actors.table.owners())
         if not living:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from ray._core.common import messages as m
@@ -50,19 +51,20 @@ class EnvLink:
             self._agent.result().send(m.ReleaseRuntimeEnv(text))
 
     async def _build(self, text: str, job_id: bytes) -> None:
+        start_s = time.monotonic()
         try:
             context = await self._ask(text, job_id)
         except aio.RequestFailed as failure:
-            self._fail(text, failure.message)
+            self._fail(text, failure.message, start_s)
         except Exception as error:
             logger.exception("The runtime-env agent failed.")
-            self._fail(text, f"The runtime-env agent of this node failed: {type(error).__name__}: {error}")
+            self._fail(text, f"The runtime-env agent of this node failed: {type(error).__name__}: {error}", start_s)
         else:
-            for then in self.table.built(text, context):
+            for then in self.table.built(text, context, _ms_since(start_s)):
                 then("")
 
-    def _fail(self, text: str, error: str) -> None:
-        for then in self.table.failed(text):
+    def _fail(self, text: str, error: str, start_s: float) -> None:
+        for then in self.table.failed(text, error, _ms_since(start_s)):
             then(error)
 
     async def _ask(self, text: str, job_id: bytes) -> str:
@@ -96,3 +98,7 @@ class EnvLink:
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
+
+
+def _ms_since(start_s: float) -> int:
+    return int((time.monotonic() - start_s) * 1000)

@@ -10,10 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections import OrderedDict
 from typing import Any
 
 from ray._core.common import env_vars
+from ray._core.common.messages import RuntimeEnvInfo
 
+FAILURES_KEPT = 100
+"""For the state API."""
 _NEEDS_NO_AGENT = {"env_vars", "config", "worker_process_setup_hook", "_ray_commit", "_ray_release"}
 _CONTEXT_OF_ANY_PYTHON = {"command_prefix", "env_vars", "py_executable", "override_worker_entrypoint", "java_jars"}
 
@@ -23,6 +27,7 @@ class _Environment:
     holders: int = 0
     context: str | None = None
     """None: the agent is building it."""
+    creation_time_ms: int = 0
     waiting: list[Any] = dataclasses.field(default_factory=list)
 
 
@@ -31,6 +36,8 @@ class EnvironmentTable:
 
     def __init__(self) -> None:
         self._environments: dict[str, _Environment] = {}
+        self._failures: OrderedDict[str, tuple[int, str]] = OrderedDict()
+        """The latest that could not be built: how long that took, and why."""
 
     def __repr__(self) -> str:
         waiting = sum(len(each.waiting) for each in self._environments.values())
@@ -54,15 +61,19 @@ class EnvironmentTable:
         environment.waiting.append(who)
         return state
 
-    def built(self, text: str, context: str) -> list[Any]:
+    def built(self, text: str, context: str, took_ms: int = 0) -> list[Any]:
         """The agent has built it; returns who waited."""
         environment = self._environments[text]
-        environment.context = context
+        environment.context, environment.creation_time_ms = context, took_ms
+        self._failures.pop(text, None)
         waiting, environment.waiting = environment.waiting, []
         return waiting
 
-    def failed(self, text: str) -> list[Any]:
+    def failed(self, text: str, error: str = "", took_ms: int = 0) -> list[Any]:
         """The agent could not build it: returns who waited. Forgotten, so that the next request tries again."""
+        self._failures[text] = (took_ms, error)
+        if len(self._failures) > FAILURES_KEPT:
+            self._failures.popitem(last=False)
         return self._environments.pop(text).waiting
 
     def hold(self, text: str) -> None:
@@ -88,6 +99,16 @@ class EnvironmentTable:
         context = self._environments[text].context
         assert context is not None, text
         return context
+
+    def infos(self, node_id: bytes) -> list[RuntimeEnvInfo]:
+        """What there is, and what could not be built lately."""
+        ready = [
+            RuntimeEnvInfo(text, node_id, True, environment.creation_time_ms, environment.holders)
+            for text, environment in self._environments.items()
+            if environment.context is not None
+        ]
+        failures = self._failures.items()
+        return ready + [RuntimeEnvInfo(text, node_id, False, took_ms, 0, why) for text, (took_ms, why) in failures]
 
     def being_built(self) -> list[str]:
         return [text for text, environment in self._environments.items() if environment.context is None]

@@ -37,6 +37,10 @@ class StateDumper:
         if request.what == "stores":
             connection.reply(request, m.StateDump(blobs=[msgspec.msgpack.encode(self._raylet.objects.stats())]))
             return
+        if request.what == "runtime_envs":
+            infos = self._raylet.environments.table.infos(self._raylet.node_id)
+            connection.reply(request, m.StateDump(blobs=[msgspec.msgpack.encode(infos)]))
+            return
         asked = [core.request(m.DumpState(what=request.what)) for core in self.cores]
         done, late = await asyncio.wait(asked, timeout=ANSWER_TIMEOUT_S) if asked else (set(), set())
         answer = m.StateDump(blobs=[], silent=len(late))

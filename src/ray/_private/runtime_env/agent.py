@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ray._core.common import messages as m
+from ray._core.common.packages import packages_of
 from ray._core.wire import aio
 from ray._core.wire.link import Link
 from ray._private.runtime_env.conda import CondaPlugin
@@ -49,6 +50,7 @@ class EnvBuilder:
         session_dir, log_dir: of the session.
         fetch: gives the value of a key in the cluster's key-value table.
         node_ip: for error messages.
+        hold: told of the packages (URIs) that a job uses, before they are fetched.
         keeps_all: nothing is ever deleted.
         plugins: None: Ray's and the user's.
     """
@@ -61,11 +63,13 @@ class EnvBuilder:
         fetch: Callable[[str], Awaitable[bytes | None]],
         node_ip: str = "127.0.0.1",
         keeps_all: bool = False,
+        hold: Callable[[bytes, list[str]], None] = lambda job_id, uris: None,
         plugins: dict[str, RuntimeEnvPlugin] | None = None,
     ) -> None:
         self._log_dir = log_dir
         self._node_ip = node_ip
         self._keeps_all = keeps_all
+        self._hold = hold
         self._working_dirs = WorkingDirPlugin(resources_dir, fetch)
         self.plugins = plugins or with_users_plugins(
             [
@@ -94,6 +98,8 @@ class EnvBuilder:
             SetupFailed: it could not be built, not in time, or not with several attempts.
         """
         runtime_env = RuntimeEnv.deserialize(text)
+        if packages := packages_of(text):
+            self._hold(job_id, packages)
         logger = self._logger(job_id)
         config = RuntimeEnvConfig(**(runtime_env.get("config") or {}))
         limit_s = None if config["setup_timeout_seconds"] == -1 else config["setup_timeout_seconds"]
@@ -103,8 +109,8 @@ class EnvBuilder:
                 return await asyncio.wait_for(self._build(runtime_env, logger), limit_s)
             except TimeoutError:
                 raise SetupFailed(
-                    f"[Node {self._node_ip}] Failed to install runtime_env within the timeout of {limit_s} seconds. "
-                    "Consider increasing the timeout in the runtime_env config. For example: \n"
+                    f"[Node {self._node_ip}] TimeoutError: Failed to install runtime_env within the timeout of "
+                    f"{limit_s} seconds. Consider increasing the timeout in the runtime_env config. For example: \n"
                     '    runtime_env = {"config": {"setup_timeout_seconds": 1800}, ...}\n'
                     "If not specified, the default timeout is 600 seconds."
                 ) from None
@@ -264,5 +270,8 @@ def make_agent(gcs: Link, resources_dir: str, log_dir: str, node_ip: str, keeps_
         reply: m.KvValue = await gcs.request(m.KvGet(namespace="", key=uri.encode()))
         return reply.value
 
+    def hold(job_id: bytes, uris: list[str]) -> None:
+        gcs.send(m.HoldPackages(job_id, uris))
+
     session_dir = str(Path(log_dir).parent)
-    return RuntimeEnvAgent(EnvBuilder(Path(resources_dir), session_dir, Path(log_dir), fetch, node_ip, keeps_all))
+    return RuntimeEnvAgent(EnvBuilder(Path(resources_dir), session_dir, Path(log_dir), fetch, node_ip, keeps_all, hold))

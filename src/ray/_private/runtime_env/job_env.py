@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ray._core.common import messages as m
 from ray._core.common.errors import RuntimeEnvSetupError
 from ray._core.worker.setup_hook import KEY_PREFIX, VARIABLE
-from ray._private.runtime_env import packaging, uris
+from ray._private.runtime_env import packaging, uris, uv_run
 from ray._private.runtime_env.merge import merge_job, normalized
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def job_environment(given: Mapping[str, Any] | None) -> dict[str, Any]:
 
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"runtime_env must be a dict or a RuntimeEnv, got {type(given)}.")
-    wanted = _hooked(dict(given or {}))
+    wanted = uv_run.adapted(_hooked(dict(given or {})))
     own = dict(RuntimeEnv(**with_paths(wanted)))
     submitted = submitted_config().get("runtime_env") or {}
     if not submitted:

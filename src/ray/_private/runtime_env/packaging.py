@@ -193,6 +193,7 @@ def _upload(store: Store, uri: str, content: Callable[[], bytes], what: str) -> 
             )
         logger.info("Pushing file package '%s' (%s) to Ray cluster...", uri, _mib(len(data)))
         store.put(uri, data)
+        logger.info("Successfully pushed file package '%s'.", uri)
     except RuntimeEnvSetupError as error:
         raise RuntimeEnvSetupError(f"Failed to upload {what} to the Ray cluster: {error.error_message}") from None
     except Exception as error:

@@ -19,7 +19,7 @@ AT_JOB_LEVEL = (
 )
 
 
-def check_working_dir(value: Any) -> str:
+def parse_and_validate_working_dir(value: Any) -> str:
     """A directory or archive of this machine, or a URI of an archive."""
     if not isinstance(value, (str, Path)):
         raise TypeError(f"`working_dir` must be a string, got {type(value)}.")
@@ -32,7 +32,7 @@ def check_working_dir(value: Any) -> str:
     return text
 
 
-def check_py_modules(value: Any) -> list[str]:
+def parse_and_validate_py_modules(value: Any) -> list[str]:
     """Directories, wheels or archives of this machine, or URIs of them."""
     if not isinstance(value, list):
         raise TypeError(f"`py_modules` must be a list of strings, got {type(value)}.")
@@ -62,13 +62,13 @@ def _check_uri(text: str, field: str, endings: tuple[str, ...]) -> None:
         raise ValueError(f"Only {', '.join(endings)} files are supported for {field} URIs; got {text}.")
 
 
-def check_excludes(value: Any) -> list[str]:
+def parse_and_validate_excludes(value: Any) -> list[str]:
     if not isinstance(value, list):
         raise TypeError(f"runtime_env['excludes'] must be of type List[str], got {type(value)}")
     return list(value)
 
 
-def check_env_vars(value: Any) -> dict[str, str]:
+def parse_and_validate_env_vars(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise TypeError(f"runtime_env['env_vars'] must be of type Dict[str, str], got {type(value)}")
     for key, text in value.items():
@@ -86,7 +86,7 @@ def check_env_vars(value: Any) -> dict[str, str]:
 # ------------------------------------------------------------------ packages
 
 
-def check_pip(value: Any) -> dict[str, Any] | None:
+def parse_and_validate_pip(value: Any) -> dict[str, Any] | None:
     """`{"packages": […], "pip_check": …, …}`; None when there is nothing to install."""
     fields: dict[str, type] = {"packages": list, "pip_check": bool, "pip_install_options": list, "pip_version": str}
     names = "packages, pip_check, pip_install_options and pip_version"
@@ -97,8 +97,8 @@ def check_pip(value: Any) -> dict[str, Any] | None:
     return result
 
 
-def check_uv(value: Any) -> dict[str, Any] | None:
-    """As `check_pip`, for uv."""
+def parse_and_validate_uv(value: Any) -> dict[str, Any] | None:
+    """As `parse_and_validate_pip`, for uv."""
     fields: dict[str, type] = {"packages": list, "uv_check": bool, "uv_version": str, "uv_pip_install_options": list}
     names = "packages, uv_check, uv_version and uv_pip_install_options"
     result = _installation(value, "uv", fields, names, "List[str], or dict")
@@ -146,7 +146,7 @@ def _requirements(path: str) -> list[str]:
     return [line for line in file.read_text().splitlines() if line.strip()]
 
 
-def check_conda(value: Any) -> str | dict[str, Any]:
+def parse_and_validate_conda(value: Any) -> str | dict[str, Any]:
     """The content of a conda file, the name of an environment, or its absolute path."""
     if sys.platform == "win32":
         raise NotImplementedError("The 'conda' field of runtime_env is not available on Windows.")
@@ -205,13 +205,13 @@ def check_together(fields: Mapping[str, Any]) -> None:
 
 
 CHECKS: dict[str, Callable[[Any], Any]] = {
-    "working_dir": check_working_dir,
-    "py_modules": check_py_modules,
-    "excludes": check_excludes,
-    "env_vars": check_env_vars,
-    "pip": check_pip,
-    "uv": check_uv,
-    "conda": check_conda,
+    "working_dir": parse_and_validate_working_dir,
+    "py_modules": parse_and_validate_py_modules,
+    "excludes": parse_and_validate_excludes,
+    "env_vars": parse_and_validate_env_vars,
+    "pip": parse_and_validate_pip,
+    "uv": parse_and_validate_uv,
+    "conda": parse_and_validate_conda,
 }
 
 

@@ -1,13 +1,11 @@
-"""What the cluster knows of nodes, actors and jobs, over HTTP: /nodes, /api/v0/…, health.
+"""What the state API tells, over HTTP: /api/v0/…, /nodes, health.
 
 Source: Ray docs, "State API"; bodies as those of Ray 2.60.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -17,25 +15,24 @@ from starlette.routing import Route
 
 from ray._core.common import messages as m
 from ray._core.common.resources import to_float
+from ray._private import state_rows
 from ray._private.auto_init_hook import connected_core
 from ray._version import VERSION
+from ray.util.state.api import StateApiClient
+from ray.util.state.common import DEFAULT_LIMIT, DEFAULT_RPC_TIMEOUT, ListApiOptions, StateResource
+from ray.util.state.exception import RayStateApiException
 
 if TYPE_CHECKING:
     from ray.dashboard.modules.job.job_head import JobHead
 
-DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
+"""Rows that are counted for the total of a list."""
 Row = dict[str, Any]
 
 
 class StateHead:
     def __init__(self, jobs: JobHead) -> None:
         self._jobs = jobs
-        self._sources: dict[str, Callable[[], list[Row]]] = {
-            "nodes": nodes,
-            "actors": actors,
-            "jobs": lambda: [job.dict() for job in jobs.all()],
-        }
 
     def routes(self) -> list[Any]:
         return [
@@ -43,7 +40,6 @@ class StateHead:
             Route("/nodes", self._nodes),
             Route("/nodes/{node_id}", self._node),
             Route("/api/v0/{resource}", self._list),
-            Route("/api/v0/{resource}/{key}", self._one),
             Route("/api/gcs_healthz", self._health),
             Route("/api/healthz", self._health),
             Route("/api/cluster_status", self._cluster_status),
@@ -61,25 +57,22 @@ class StateHead:
     # ---------------------------------------------------------- lists
 
     async def _list(self, request: Request) -> Response:
-        source = self._sources.get(request.path_params["resource"])
-        if source is None:
-            return _envelope(None, f"There is no list of {request.path_params['resource']}.", status=404)
+        name = request.path_params["resource"]
         try:
-            query = Query.parse(request)
-        except ValueError as error:
-            return _envelope(None, str(error), status=400)
-        rows = await run_in_threadpool(source)
-        try:
-            return _envelope({"result": query.apply(rows)})
-        except ValueError as error:
+            if name == "jobs":
+                return await self._list_jobs(request)
+            return _envelope({"result": await run_in_threadpool(listed, StateResource(name), options_of(request))})
+        except (ValueError, RayStateApiException, NotImplementedError) as error:
             return _envelope(None, str(error), status=400)
 
-    async def _one(self, request: Request) -> Response:
-        source = self._sources.get(request.path_params["resource"])
-        key = request.path_params["key"]
-        rows = await run_in_threadpool(source) if source is not None else []
-        found = [row for row in rows if key in (row.get("node_id"), row.get("actor_id"), row.get("job_id"))]
-        return _envelope({"result": found[0]}) if found else _envelope(None, f"{key} does not exist.", status=404)
+    async def _list_jobs(self, request: Request) -> Response:
+        """Submitted jobs too, of which only this process's key-value table knows."""
+        rows, options = [job.dict() for job in await run_in_threadpool(self._jobs.all)], options_of(request)
+        for key, predicate, value in options.filters or []:
+            rows = [row for row in rows if (str(row[key]).lower() == str(value).lower()) == (predicate == "=")]
+        result = {"total": len(rows), "num_after_truncation": len(rows), "num_filtered": len(rows)}
+        more = {"result": rows[: options.limit], "partial_failure_warning": "", "warnings": None}
+        return _envelope({"result": {**result, **more}})
 
     # ---------------------------------------------------------- nodes, health
 
@@ -132,100 +125,49 @@ def _envelope(data: Any, message: str = "", status: int = 200) -> Response:
 # ------------------------------------------------------------------ queries
 
 
-@dataclasses.dataclass(frozen=True)
-class Query:
-    """Filters (all must hold; text compares without case), and how many rows at most."""
-
-    filters: list[tuple[str, str, str]]
-    limit: int = DEFAULT_LIMIT
-
-    @classmethod
-    def parse(cls, request: Request) -> Query:
-        """Raises ValueError for what cannot be asked."""
-        parameters = request.query_params
+def options_of(request: Request) -> ListApiOptions:
+    """What a list request asks for. Raises ValueError for what cannot be asked."""
+    parameters = request.query_params
+    names = ("filter_keys", "filter_predicates", "filter_values")
+    keys, predicates, values = (parameters.getlist(name) for name in names)
+    if not len(keys) == len(predicates) == len(values):
+        raise ValueError("filter_keys, filter_predicates and filter_values must be given equally often.")
+    numbers = {}
+    for name, default in (("limit", DEFAULT_LIMIT), ("timeout", DEFAULT_RPC_TIMEOUT)):
         try:
-            limit = int(parameters.get("limit", DEFAULT_LIMIT))
+            numbers[name] = int(parameters.get(name, default))
         except ValueError:
-            raise ValueError(f"The limit is a number, not {parameters['limit']!r}.") from None
-        if limit > MAX_LIMIT:
-            raise ValueError(f"Given limit {limit} exceeds the supported limit {MAX_LIMIT}. Use a lower limit.")
-        names = ("filter_keys", "filter_predicates", "filter_values")
-        keys, predicates, values = (parameters.getlist(name) for name in names)
-        if not len(keys) == len(predicates) == len(values):
-            raise ValueError("filter_keys, filter_predicates and filter_values must be given equally often.")
-        unknown = sorted(set(predicates) - {"=", "!="})
-        if unknown:
-            raise ValueError(f"Unsupported filter predicate {unknown[0]!r}: it is '=' or '!='.")
-        return cls(list(zip(keys, predicates, values, strict=True)), limit)
-
-    def apply(self, rows: list[Row]) -> Row:
-        """The answer's `result`. Raises ValueError for a key that rows do not have."""
-        for key, _, _ in self.filters:
-            if rows and key not in rows[0]:
-                raise ValueError(f"Invalid filter key {key!r}. Known ones: {', '.join(sorted(rows[0]))}.")
-        matching = [row for row in rows if all(_matches(row[key], p, value) for key, p, value in self.filters)]
-        shown = matching[: self.limit]
-        return {
-            "total": len(rows),
-            "num_after_truncation": len(rows),
-            "num_filtered": len(matching),
-            "result": shown,
-            "partial_failure_warning": "",
-            "warnings": None,
-        }
+            raise ValueError(f"The {name} is a number, not {parameters[name]!r}.") from None
+    return ListApiOptions(
+        limit=numbers["limit"],
+        timeout=numbers["timeout"],
+        detail=parameters.get("detail", "").lower() in ("1", "true"),
+        filters=list(zip(keys, predicates, values, strict=True)),
+    )
 
 
-def _matches(value: Any, predicate: str, wanted: str) -> bool:
-    return (str(value).lower() == wanted.lower()) == (predicate == "=")
+def listed(resource: StateResource, options: ListApiOptions) -> Row:
+    """The answer's `result`. Raises as `StateApiClient.list`."""
+    client = StateApiClient(None)
+    found = client.list(resource, options, raise_on_missing_output=False)
+    total = len(client.list(resource, ListApiOptions(limit=MAX_LIMIT, timeout=options.timeout), False))
+    return {
+        "total": total,
+        "num_after_truncation": total,
+        "num_filtered": len(found),
+        "result": [row.asdict() for row in found],
+        "partial_failure_warning": "",
+        "warnings": None,
+    }
 
 
 # ------------------------------------------------------------------ rows
 
 
 def nodes() -> list[Row]:
-    """One row per node, dead ones too."""
+    """One row per node, dead ones too, with its host's name."""
     infos: list[m.NodeInfo] = connected_core().ask_gcs(m.ListNodes()).nodes
-    return [
-        {
-            "node_id": info.node_id.hex(),
-            "node_ip": info.host,
-            "is_head_node": info.is_head,
-            "state": info.state,
-            "state_message": info.death_message or None,
-            "node_name": info.name or info.host,
-            "hostname": info.hostname,
-            "resources_total": to_float(info.total),
-            "labels": {"ray.io/node-id": info.node_id.hex(), **info.labels},
-            "start_time_ms": info.start_time_ms,
-            "end_time_ms": info.end_time_ms,
-        }
-        for info in infos
-    ]
-
-
-def actors() -> list[Row]:
-    """One row per actor that the GCS remembers."""
-    infos: list[m.ActorInfo] = connected_core().ask_gcs(m.ListActors()).actors
-    return [
-        {
-            "actor_id": info.actor_id.hex(),
-            "class_name": info.class_name,
-            "state": info.state,
-            "job_id": info.job_id.hex(),
-            "name": info.name,
-            "node_id": info.node_id.hex() or None,
-            "pid": info.pid,
-            "ray_namespace": info.namespace,
-            "num_restarts": str(info.num_restarts),
-            "is_detached": info.detached,
-            "repr_name": info.repr_name,
-            "required_resources": to_float(info.required),
-            "death_cause": info.death_cause or None,
-            "start_time_ms": info.start_time_ms,
-            "end_time_ms": info.end_time_ms,
-        }
-        for info in infos
-    ]
+    return [{**state_rows.node(info), "hostname": info.hostname} for info in infos]
 
 
 def _summary(row: Row) -> Row:

@@ -27,6 +27,7 @@ from ray.util.state.common import (
     NodeState,
     ObjectState,
     PlacementGroupState,
+    RuntimeEnvState,
     StateResource,
     StateSchema,
     SummaryApiOptions,
@@ -45,6 +46,7 @@ _ID_COLUMNS = {
     StateResource.NODES: "node_id",
     StateResource.OBJECTS: "object_id",
     StateResource.PLACEMENT_GROUPS: "placement_group_id",
+    StateResource.RUNTIME_ENVS: "runtime_env",
     StateResource.TASKS: "task_id",
     StateResource.WORKERS: "worker_id",
 }
@@ -247,6 +249,19 @@ def list_workers(
 ) -> list[WorkerState]:
     """Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
     return _list(StateResource.WORKERS, address, filters, limit, timeout, detail, raise_on_missing_output)
+
+
+def list_runtime_envs(
+    address: str | None = None,
+    filters: list[Filter] | None = None,
+    limit: int = DEFAULT_LIMIT,
+    timeout: int = DEFAULT_RPC_TIMEOUT,
+    detail: bool = False,
+    raise_on_missing_output: bool = True,
+    _explain: bool = False,
+) -> list[RuntimeEnvState]:
+    """Environments of each node, and what could not be built lately. Raises as `StateApiClient.list`."""
+    return _list(StateResource.RUNTIME_ENVS, address, filters, limit, timeout, detail, raise_on_missing_output)
 
 
 def list_tasks(

@@ -235,12 +235,24 @@ class JobState(StateSchema):
     driver_exit_code: int | None = state_column(detail=True)
 
 
+@dataclasses.dataclass(init=True)
+class RuntimeEnvState(StateSchema):
+    runtime_env: dict[str, Any] = state_column(filterable=True)
+    success: bool = state_column(filterable=True)
+    creation_time_ms: int | None = state_column()
+    """How long its setup took."""
+    node_id: str = state_column(filterable=True)
+    ref_cnt: int | None = state_column(detail=True)
+    error: str | None = state_column(detail=True)
+
+
 SCHEMAS: dict[StateResource, type[StateSchema]] = {
     StateResource.ACTORS: ActorState,
     StateResource.JOBS: JobState,
     StateResource.NODES: NodeState,
     StateResource.OBJECTS: ObjectState,
     StateResource.PLACEMENT_GROUPS: PlacementGroupState,
+    StateResource.RUNTIME_ENVS: RuntimeEnvState,
     StateResource.TASKS: TaskState,
     StateResource.WORKERS: WorkerState,
 }

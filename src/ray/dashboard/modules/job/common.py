@@ -212,13 +212,10 @@ class JobSubmitRequest:
 
     @classmethod
     def parse(cls, body: Any) -> JobSubmitRequest:
-        """From a request's JSON; unknown fields are left out, as those of newer clients."""
+        """From a request's JSON. Raises TypeError for a field that is unknown, or of a wrong type."""
         if not isinstance(body, dict):
             raise TypeError(f"The body must be a JSON object, got {type(body)}")
-        if "entrypoint" not in body:
-            raise TypeError("The field 'entrypoint' is missing.")
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in body.items() if name in names})
+        return cls(**body)
 
     def has_resources(self) -> bool:
         """Whether it runs where they are, instead of on the head."""
