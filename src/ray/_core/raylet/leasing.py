@@ -36,6 +36,7 @@ JOINING_S = 1.0
 """Affinity to a node that nobody here has heard of is refused only after this."""
 FORKS_AT_ONCE = 4
 """Workers that start at the same time, at least; more would only share the same cores."""
+STORE = "object_store_memory"
 MAX_HOPS = 8
 """A request that was sent on so often waits where it is: views contradict each other."""
 
@@ -369,7 +370,10 @@ class LeaseManager:
 
     def _send_report(self) -> None:
         self._report_timer = None
-        state = (dict(self.scheduler.available), self._demands())
+        available = dict(self.scheduler.available)
+        if STORE in available:
+            available[STORE] -= self._raylet.objects.table.used_bytes * UNIT
+        state = (available, self._demands())
         if state == self._reported:
             return
         self._reported = state

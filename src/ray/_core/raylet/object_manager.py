@@ -56,7 +56,7 @@ class ObjectManager:
         return m.StoreStats(
             self._raylet.node_id,
             self.extents.size,
-            sum(placed.size for placed in self.table.objects.values()),
+            self.table.used_bytes,
             len(self.table.objects),
             sum(url.size for url in spilled.on_disk.values()),
             spilled.spilled_bytes,
@@ -225,6 +225,7 @@ class ObjectManager:
         self._carry_out(self.table.holder_gone(connection))
 
     def _carry_out(self, orders: list[Order]) -> None:
+        self._raylet.leases.report()  # the use of the store may have changed
         for order in orders:
             if isinstance(order, TellHolder):
                 order.holder.send(m.SlabSpaceFreed([order.offset]))

@@ -53,6 +53,8 @@ Order = TellHolder | ReleaseExtent
 class ObjectTable:
     def __init__(self) -> None:
         self.objects: dict[bytes, Placed] = {}
+        self.used_bytes = 0
+        """By objects; slabs are larger."""
         self._slabs: dict[int, Slab] = {}
         self._starts: list[int] = []
         self._of_holder: dict[Any, set[int]] = {}
@@ -85,6 +87,7 @@ class ObjectTable:
             return self._freed(slab, offset)
         orders = self.free(object_id) if object_id in self.objects else []
         self.objects[object_id] = Placed(offset, size, slab.offset)
+        self.used_bytes += size
         return orders
 
     def free(self, object_id: bytes) -> list[Order]:
@@ -94,6 +97,7 @@ class ObjectTable:
             if len(self._freed_early) > EARLY_KEPT:
                 self._freed_early.popitem(last=False)
             return []
+        self.used_bytes -= placed.size
         return self._freed(self._slabs[placed.slab], placed.offset)
 
     def expected(self, object_id: bytes) -> None:
@@ -114,6 +118,7 @@ class ObjectTable:
         live = dict.fromkeys(self._slabs, 0)
         for placed in self.objects.values():
             live[placed.slab] += 1
+        assert self.used_bytes == sum(placed.size for placed in self.objects.values()), self
         assert live == {offset: slab.live for offset, slab in self._slabs.items()}, self
         assert self._starts == sorted(self._slabs)
         assert all(slab.live for slab in self._slabs.values() if slab.holder is None), self
