@@ -135,3 +135,14 @@ def test_a_whole_cluster_in_one_call():
     cluster.shutdown()
     assert not ray.is_initialized()
     assert cluster.head_node is None
+
+
+def test_each_node_may_spill_to_a_directory_of_its_own(cluster, tmp_path):
+    cluster.add_node(num_cpus=1, object_store_memory=80 * 1024 * 1024, object_spilling_directory=str(tmp_path))
+    cluster.connect()
+    refs = [ray.put(bytes([number]) * 10_000_000) for number in range(12)]
+    spilled = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in spilled) >= 40_000_000
+    for number, ref in enumerate(refs):
+        assert ray.get(ref) == bytes([number]) * 10_000_000
+    del refs

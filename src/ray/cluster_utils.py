@@ -25,6 +25,7 @@ _RENAMED = {
     "env_vars": "env",
     "node_ip_address": "node_ip",
     "plasma_directory": "shm_dir",
+    "object_spilling_directory": "spill_dir",
     "_memory": "memory",
     "_temp_dir": "temp_dir",
     "gcs_server_port": "gcs_port",

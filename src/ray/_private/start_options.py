@@ -20,6 +20,7 @@ HIDDEN = (
     "_skip_env_hook",
     "_system_config",
     "_temp_dir",
+    "object_spilling_directory",
 )
 """Keyword arguments that are taken besides those of the signature.
 
@@ -29,7 +30,6 @@ HIDDEN_NOT_YET = (
     "_driver_object_store_memory",
     "_metrics_export_port",
     "_tracing_startup_hook",
-    "object_spilling_directory",
 )
 _OF_THE_NODE = (
     "num_cpus",
@@ -41,6 +41,7 @@ _OF_THE_NODE = (
     "_node_name",
     "_memory",
     "_plasma_directory",
+    "object_spilling_directory",
     "_enable_object_reconstruction",
 )
 
@@ -88,6 +89,7 @@ def head_params(given: Mapping[str, Any]) -> NodeParams:
         memory=given.get("_memory"),
         temp_dir=given.get("_temp_dir"),
         shm_dir=given.get("_plasma_directory") or "/dev/shm",
+        spill_dir=given.get("object_spilling_directory"),
         system_config=given.get("_system_config") or {},
         include_dashboard=given.get("include_dashboard"),
         dashboard_host=given.get("dashboard_host") or "127.0.0.1",

@@ -24,7 +24,6 @@ HEAD_ONLY |= {"ray_client_server_port": "--ray-client-server-port"}
 NOT_YET = {
     "autoscaling_config": "--autoscaling-config",
     "enable_resource_isolation": "--enable-resource-isolation",
-    "object_spilling_directory": "--object-spilling-directory",
     "proxy_server_url": "--proxy-server-url",
     "ray_debugger_external": "--ray-debugger-external",
     "storage": "--storage",
@@ -34,10 +33,11 @@ NOT_YET = {
 OF_NO_EFFECT = {
     "dashboard_agent_grpc_port": "--dashboard-agent-grpc-port",
     "dashboard_agent_listen_port": "--dashboard-agent-listen-port",
+    "no_redirect_output": "--no-redirect-output",
     "metrics_export_port": "--metrics-export-port",
     "runtime_env_agent_port": "--runtime-env-agent-port",
 }
-"""Where servers would listen that are not there yet: told, and otherwise ignored."""
+"""Mostly where servers would listen that are not there yet: told, and otherwise ignored."""
 
 
 def _flag(*names: str, **attributes: Any) -> Callable[[Any], Any]:
@@ -74,7 +74,7 @@ _FLAGS = [
     _flag("--runtime-env-agent-port", type=int, help="No effect yet."),
     _flag("--metrics-export-port", type=int, help="No effect yet."),
     _flag("--ray-client-server-port", type=int, help="Where the head's Ray Client server listens; default 10001."),
-    _flag("--object-spilling-directory", help="Not available yet."),
+    _flag("--object-spilling-directory", help="Where objects go when the shared memory is full."),
     _flag("--autoscaling-config", help="Not available yet."),
     _flag("--ray-debugger-external", is_flag=True, help="Not available yet."),
     _flag("--enable-resource-isolation", is_flag=True, help="Not available yet."),
@@ -122,7 +122,7 @@ def check(given: dict[str, Any]) -> None:
 
 def without_effect(given: dict[str, Any]) -> list[str]:
     """Flags that were given and do nothing yet."""
-    return [flag for name, flag in OF_NO_EFFECT.items() if given[name] is not None]
+    return [flag for name, flag in OF_NO_EFFECT.items() if given[name] not in (None, False)]
 
 
 def node_params(given: dict[str, Any], gcs_address: str | None) -> NodeParams:
@@ -157,6 +157,7 @@ def node_params(given: dict[str, Any], gcs_address: str | None) -> NodeParams:
         memory=given["memory"],
         temp_dir=given["temp_dir"],
         shm_dir=given["plasma_directory"] or "/dev/shm",
+        spill_dir=given["object_spilling_directory"],
         system_config=_json("--system-config", given["system_config"] or "{}", '{"lease_linger_ms": 100}'),
         fate_shared=given["block"],
         durable=True,

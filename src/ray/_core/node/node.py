@@ -193,8 +193,10 @@ class Node:
 
     def _environment(self, auth_mode: str) -> dict[str, str]:
         """Of the node's processes: they must not find another token, or another mode, than this process has."""
-        ports = {WORKER_PORTS: self.params.worker_ports} if self.params.worker_ports else {}
-        return {**os.environ, **ports, **self.params.env, "RAY_AUTH_MODE": auth_mode}
+        params = self.params
+        given = {WORKER_PORTS: params.worker_ports, "RAY_object_spilling_directory": params.spill_dir}
+        of_node = {name: value for name, value in given.items() if value}
+        return {**os.environ, **of_node, **params.env, "RAY_AUTH_MODE": auth_mode}
 
     def _start_raylet(self) -> None:
         sockets_dir = self.session_dir / "sockets"

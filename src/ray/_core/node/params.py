@@ -32,6 +32,7 @@ class NodeParams:
         object_store_memory, memory: bytes; None: shares of the machine's free memory.
         temp_dir: parent of the session directory; None: the head's, or the default.
         shm_dir: where the shared-memory file lies.
+        spill_dir: where objects go when the shared memory is full; None: the session directory.
         system_config: settings of the cluster by name; heads only.
         env: variables for the node's processes, beside those inherited.
         redis_address, redis_username, redis_password: of a Redis that keeps the GCS's tables; heads only. None: as
@@ -60,6 +61,7 @@ class NodeParams:
     memory: int | None = None
     temp_dir: str | None = None
     shm_dir: str = "/dev/shm"
+    spill_dir: str | None = None
     system_config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
     include_dashboard: bool | None = False
