@@ -3,6 +3,8 @@
 Source: Ray docs, "Fault tolerance" and "Configuring logging".
 """
 
+import re
+
 import pytest
 from driving import drive
 
@@ -97,3 +99,19 @@ def test_the_report_of_a_dead_worker_names_lease_worker_node_and_cause():
     assert event.job_id == b"j"
     for part in ("Lease ID: 5 ", b"w".hex() * 28, b"n".hex() * 28, "10.0.0.1", "Worker PID: 7 ", "It was tired."):
         assert part in event.message
+
+
+def test_a_demand_that_no_node_can_meet_is_told_once_unless_the_user_wants_no_such_events():
+    body = """
+@ray.remote(num_cpus=100)
+def huge():
+    pass
+refs = [huge.remote() for _ in range(3)]
+ray.wait(refs, timeout=2)
+"""
+    out, _ = drive(body, RAY_infeasible_warning_s="0.1")
+    assert len(out) == 1
+    assert re.match(r"\(autoscaler \+\d+s\) Error: No available node types can fulfill resource request", out[0])
+    assert "{'CPU': 100.0}" in out[0] and "huge" in out[0]
+    out, _ = drive(body, RAY_infeasible_warning_s="0.1", RAY_SCHEDULER_EVENTS="0")
+    assert out == []

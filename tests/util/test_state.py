@@ -233,3 +233,29 @@ def test_a_task_that_was_tried_again_has_a_row_for_each_attempt(session, tmp_pat
         (1, "FAILED"),
         (2, "FINISHED"),
     ]
+
+
+def test_a_worker_that_died_at_work_is_an_event_of_the_cluster(session):
+    @ray.remote(max_retries=0, num_cpus=0)
+    def crash():
+        os._exit(1)
+
+    ray.wait([crash.remote()])
+    _until(state.list_cluster_events)
+    event = state.list_cluster_events(detail=True)[-1]
+    assert event["message"].startswith("A worker died or was killed")
+    assert (event["severity"], event["source_type"]) == ("ERROR", "RAYLET")
+    assert event["custom_fields"]["kind"] == "worker_died"
+    assert state.list_cluster_events(filters=[("severity", "=", "WARNING")]) == []
+
+
+def test_runtime_environments_are_listed_on_the_nodes_that_have_them(session):
+    @ray.remote(num_cpus=0, runtime_env={"env_vars": {"COLOUR": "red"}})
+    def colour():
+        return os.environ["COLOUR"]
+
+    assert ray.get(colour.remote()) == "red"
+    found = state.list_runtime_envs(detail=True)
+    assert [each.runtime_env["env_vars"] for each in found] == [{"COLOUR": "red"}]
+    assert (found[0].success, found[0].node_id) == (True, ray.get_runtime_context().get_node_id())
+    assert found[0].ref_cnt >= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from ray._core.common import messages as m
@@ -148,6 +149,18 @@ def placement_group(info: m.PlacementGroupInfo) -> Row:
         "stats": {"scheduling_attempt": info.attempts, "creation_request_received_ms": info.created_at_ms},
         "topology_strategy": None,
         "topology_assignments": None,
+    }
+
+
+def cluster_event(number: int, info: m.EventInfo) -> Row:
+    event = info.event
+    return {
+        "severity": "WARNING" if event.source == "autoscaler" else "ERROR",
+        "time": datetime.fromtimestamp(info.at_ms / 1000).strftime("%Y-%m-%d %H:%M:%S.%f"),
+        "source_type": event.source.upper(),
+        "message": event.message,
+        "event_id": f"{info.at_ms:x}{number:04x}",
+        "custom_fields": {"kind": event.kind, "job_id": event.job_id.hex()},
     }
 
 

@@ -96,6 +96,11 @@ class Source:
         lists = [msgspec.msgpack.decode(blob, type=list[m.RuntimeEnvInfo]) for blob in self._dump("runtime_envs")]
         return [state_rows.runtime_env(info) for each in lists for info in each]
 
+    def _events(self) -> list[Row]:
+        (blob,) = self._dump("events")
+        told = msgspec.msgpack.decode(blob, type=list[m.EventInfo])
+        return [state_rows.cluster_event(number, info) for number, info in enumerate(told)]
+
     def _nodes(self) -> list[Row]:
         return [state_rows.node(info) for info in self.ask(m.ListNodes()).nodes]
 
@@ -108,6 +113,7 @@ class Source:
 
 _READERS: dict[StateResource, Callable[[Source], list[Row]]] = {
     StateResource.ACTORS: Source._actors,
+    StateResource.CLUSTER_EVENTS: Source._events,
     StateResource.JOBS: Source._jobs,
     StateResource.NODES: Source._nodes,
     StateResource.OBJECTS: Source._objects,

@@ -789,6 +789,13 @@ class StoreStats(Part, frozen=True):
     restored_bytes: int = 0
 
 
+class EventInfo(Part, frozen=True):
+    """An error event, and when the GCS heard of it."""
+
+    at_ms: int
+    event: ErrorEvent
+
+
 class TaskEvents(Message, tag=90):
     """C > G, batched: tasks have ended. Loss: the state API does not show them. `blob`: a task_events.TaskBatch."""
 
@@ -798,15 +805,19 @@ class TaskEvents(Message, tag=90):
 
 
 class DumpState(Request, tag=91):
-    """any > G > R > C: tell what you know now. `what`: tasks, objects, workers, stores or runtime_envs. Answer:
-    StateDump."""
+    """any > G > R > C: tell what you know now. Answer: StateDump.
+
+    `what`: tasks, objects, workers, stores, runtime_envs, or events (which G itself knows).
+    """
 
     what: str
 
 
 class StateDump(Reply, tag=92):
-    """`blobs`: encoded TaskBatch, StoreStats, or lists of ObjectInfo, WorkerInfo or RuntimeEnvInfo. `silent`: processes
-    that did not answer in time. `forgotten`: how many ends of tasks the GCS no longer keeps."""
+    """`blobs`: encoded TaskBatch, StoreStats, or lists of ObjectInfo, WorkerInfo, RuntimeEnvInfo or EventInfo.
+
+    `silent`: processes that did not answer in time. `forgotten`: how many ends of tasks the GCS no longer keeps.
+    """
 
     blobs: list[bytes]
     silent: int = 0

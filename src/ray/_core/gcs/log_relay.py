@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from typing import Any
 
 from ray._core.common import messages as m
@@ -17,10 +19,16 @@ from ray._core.wire import aio
 logger = logging.getLogger(__name__)
 
 
+MOST_EVENTS = 1000
+"""Kept for the state API."""
+
+
 class LogRelay:
     def __init__(self, publisher: Publisher, nodes: NodeTable) -> None:
         self._publisher, self._nodes = publisher, nodes
         self._agents: dict[bytes, aio.Connection] = {}
+        self.events: deque[tuple[int, m.ErrorEvent]] = deque(maxlen=MOST_EVENTS)
+        """With the time, in ms since the epoch, at which they came."""
         self._flushes: list[_Flush] = []
         self._waiting: list[tuple[aio.Connection, m.ListLogs | m.ReadLog]] = []
         """Questions to agents that are on their way up."""
@@ -36,6 +44,7 @@ class LogRelay:
             self._publisher.publish("log", m.LogLines(batch), job_id)
 
     def event(self, message: m.ErrorEvent) -> None:
+        self.events.append((time.time_ns() // 1_000_000, message))
         logger.warning("%s of job %s: %s", message.kind, message.job_id.hex() or "(all)", message.message)
         self._publisher.publish("error", message, message.job_id or m.EVERY_JOB)
 

@@ -68,7 +68,7 @@ class GcsServer:
         for channel in ("job", "actor"):
             self.publisher.subscribe(self.packages, channel)
         self.log_relay = LogRelay(self.publisher, self.nodes.table)
-        self.state = StateService(self.nodes.raylets, config.task_events_max_num_task_in_gcs)
+        self.state = StateService(self.nodes.raylets, self.log_relay, config.task_events_max_num_task_in_gcs)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.Ping: lambda connection, request: connection.reply(request),

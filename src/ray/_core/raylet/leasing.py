@@ -22,7 +22,7 @@ from ray._core.common import messages as m
 from ray._core.common.accelerators import device_names
 from ray._core.common.labels import matches
 from ray._core.common.policy import Choice, Knobs, Outcome, pick_node, utilization
-from ray._core.common.resources import UNIT, Resources, describe, fits
+from ray._core.common.resources import UNIT, Resources, fits, to_float
 from ray._core.raylet.actor_host import Hosted
 from ray._core.raylet.cluster_view import ClusterView
 from ray._core.raylet.scheduler import Scheduler, Waiting
@@ -231,10 +231,10 @@ class LeaseManager:
         self._warned.add(shape)
         why = self._choose(waiting).why
         text = (
-            f"{waiting.request.name} needs {describe(waiting.demand)} and no node can ever give it: {why}. "
-            "It waits until a node joins that can; or ask for less."
+            f"Error: No available node types can fulfill resource request {to_float(waiting.demand)}. Add suitable "
+            f"node types to this cluster to resolve this issue. {waiting.request.name} waits until then: {why}."
         )
-        self._raylet.gcs.send(m.ErrorEvent(waiting.job_id, "infeasible", text))
+        self._raylet.gcs.send(m.ErrorEvent(waiting.job_id, "infeasible", text, "autoscaler"))
 
     def _views_changed(self, _: aio.Connection, message: m.ResourceViews) -> None:
         if self.view.update(message.views):

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 FLUSH_TIMEOUT_S = 3.0
 """How long a driver waits at its end for the nodes to ship what its workers printed; an agent that hangs costs no more.
 """
+MOST_REMEMBERED = 1000
+"""Events of which a repetition is not shown."""
 TQDM_TOKEN = "__ray_tqdm_magic_token__"
 """In lines of JSON that are the state of a progress bar (see ray.experimental.tqdm_ray): drawn, not shown."""
 _END = object()
@@ -58,6 +60,7 @@ class DriverLog:
         self._format = LogFormat(settings, core.node.host)
         self._dedup = LogDeduplicator(settings.dedup_window_s, settings.dedup_allow, settings.dedup_skip)
         self._incoming: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._told: dict[str, None] = {}
         self._started_at_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="ray-driver-log", daemon=True)
 
@@ -101,7 +104,17 @@ class DriverLog:
                 for batch in got.batch:
                     self._show_batch(batch)
             elif isinstance(got, m.ErrorEvent):
-                self._write(self._format.event(got, time.monotonic() - self._started_at_s), is_err=False)
+                self._show_event(got)
+
+    def _show_event(self, event: m.ErrorEvent) -> None:
+        """Once, however many nodes have noticed the same."""
+        is_muted = event.source == "autoscaler" and not self._settings.scheduler_events
+        if is_muted or event.message in self._told:
+            return
+        self._told[event.message] = None
+        if len(self._told) > MOST_REMEMBERED:
+            del self._told[next(iter(self._told))]
+        self._write(self._format.event(event, time.monotonic() - self._started_at_s), is_err=False)
 
     def _show_batch(self, batch: m.LogLine) -> None:
         if any(TQDM_TOKEN in line for line in batch.lines):

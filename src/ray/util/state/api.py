@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _ID_COLUMNS = {
     StateResource.ACTORS: "actor_id",
+    StateResource.CLUSTER_EVENTS: "event_id",
     StateResource.JOBS: "job_id",
     StateResource.NODES: "node_id",
     StateResource.OBJECTS: "object_id",
@@ -132,10 +133,7 @@ class StateApiClient:
 
 
 def _schema(resource: StateResource) -> type[StateSchema]:
-    schema = SCHEMAS.get(resource)
-    if schema is None:
-        raise NotImplementedError(f"Not available yet in this version of pure-ray: the state of {resource.value}.")
-    return schema
+    return SCHEMAS[resource]
 
 
 def _check_columns(schema: type[StateSchema], columns: list[str]) -> None:
@@ -288,6 +286,20 @@ def list_objects(
 ) -> list[ObjectState]:
     """Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
     return _list(StateResource.OBJECTS, address, filters, limit, timeout, detail, raise_on_missing_output)
+
+
+def list_cluster_events(
+    address: str | None = None,
+    filters: list[Filter] | None = None,
+    limit: int = DEFAULT_LIMIT,
+    timeout: int = DEFAULT_RPC_TIMEOUT,
+    detail: bool = False,
+    raise_on_missing_output: bool = True,
+    _explain: bool = False,
+) -> list[dict[str, Any]]:
+    """The newest warnings and errors that drivers were told of. Raises as `StateApiClient.list`."""
+    found = _list(StateResource.CLUSTER_EVENTS, address, filters, limit, timeout, detail, raise_on_missing_output)
+    return [each.asdict() for each in found]
 
 
 def get_actor(

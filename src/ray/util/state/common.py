@@ -215,6 +215,16 @@ class ObjectState(StateSchema):
 
 
 @dataclasses.dataclass(init=True)
+class ClusterEventState(StateSchema):
+    severity: str = state_column(filterable=True)
+    time: str = state_column()
+    source_type: str = state_column(filterable=True)
+    message: str = state_column()
+    event_id: str = state_column(filterable=True)
+    custom_fields: dict[str, Any] | None = state_column(detail=True)
+
+
+@dataclasses.dataclass(init=True)
 class JobState(StateSchema):
     """The columns of a job that `ray job` knows are None for a driver that was started by hand."""
 
@@ -248,6 +258,7 @@ class RuntimeEnvState(StateSchema):
 
 SCHEMAS: dict[StateResource, type[StateSchema]] = {
     StateResource.ACTORS: ActorState,
+    StateResource.CLUSTER_EVENTS: ClusterEventState,
     StateResource.JOBS: JobState,
     StateResource.NODES: NodeState,
     StateResource.OBJECTS: ObjectState,

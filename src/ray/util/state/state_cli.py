@@ -74,10 +74,10 @@ def ray_list(
         wanted = parse_filters(filters)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-    schema = SCHEMAS.get(kind)
-    known = schema.list_columns() if schema is not None else []
+    schema = SCHEMAS[kind]
+    known = schema.list_columns()
     for key, _, _ in wanted:
-        if schema is not None and key not in known:
+        if key not in known:
             raise click.BadParameter(
                 f"Invalid filter key '{key}' for resource '{resource}'. Available filter keys are: {', '.join(known)}"
             )
@@ -91,7 +91,6 @@ def ray_list(
     elif form == "yaml" or (detail and form == "default"):
         click.echo(yaml([readable(row) for row in rows]))
     else:
-        assert schema is not None
         columns = schema.list_columns(detail)
         _title("List")
         click.echo(f"Stats:\n{'-' * 30}\nTotal: {len(rows)}\n\nTable:\n{'-' * 30}")
