@@ -687,7 +687,7 @@ class ActorDied(Message, tag=71):
 
 
 class CreateGroup(Request, tag=80):
-    """C > G. Answer: Done at once; the state follows by channel "group"."""
+    """C > G. Answer: Done at once, or Failed("name_taken"); the state follows by channel "group"."""
 
     info: PlacementGroupInfo
 
@@ -718,10 +718,14 @@ class GroupList(Reply, tag=85):
 
 
 class PrepareBundles(Request, tag=86):
-    """G > R, first phase. Answer: Done (reserved), or Failed(kind="busy") and nothing reserved."""
+    """G > R, first phase. Answer: Done (reserved), or Failed(kind="busy") and nothing reserved.
+
+    `commit`: and make them usable at once, since no other node is involved.
+    """
 
     group_id: bytes
     bundles: list[BundleSpec]
+    commit: bool = False
 
 
 class CommitBundles(Request, tag=87):
@@ -731,11 +735,16 @@ class CommitBundles(Request, tag=87):
     indexes: list[int]
 
 
-class ReturnBundles(Request, tag=88):
-    """G > R: give these bundles back, ending what runs in them. Answer: Done."""
+class ReturnBundles(Message, tag=88):
+    """G > R: give these bundles back, ending what runs in them. Loss: the node dies with the connection.
+
+    `removed`: the group is gone for good, and what waits for it fails. Unknown bundles are no mistake: the order may
+    come for bundles that could not be reserved.
+    """
 
     group_id: bytes
     indexes: list[int]
+    removed: bool = False
 
 
 # ------------------------------------------------------------------ state API

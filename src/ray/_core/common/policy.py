@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from random import Random
 
+from ray._core.common.groups import group_demand
 from ray._core.common.labels import matches
 from ray._core.common.messages import NodeView, Strategy
 from ray._core.common.resources import describe, fits
@@ -65,7 +66,7 @@ def pick_node(
     """Choose the node for one demand.
 
     Args:
-        demand: amount per resource name in fixed point, none negative; of a placement group already translated.
+        demand: amount per resource name in fixed point, none negative, in the user's names (see common.groups).
         nodes: the cluster's view; rows not alive or draining get nothing new.
         labels: the label selector; it must hold, whatever the strategy.
         rng: breaks ties among the best; a seeded one makes the choice repeat.
@@ -78,10 +79,15 @@ def pick_node(
     if any(units < 0 for units in demand.values()):
         raise ValueError(f"A demand has no negative amounts: {describe(demand)}")
     living = [node for node in nodes if node.alive and not node.draining]
+    if strategy.kind == "PLACEMENT_GROUP":
+        demand = group_demand(demand, strategy)
     if strategy.kind == "NODE_AFFINITY":
         return _affine(demand, living, strategy, labels, rng, local, knobs)
     hard = {**labels, **strategy.labels_hard}
     feasible = [node for node in living if fits(demand, node.total) and matches(hard, node.labels)]
+    if not feasible and strategy.kind == "PLACEMENT_GROUP":
+        why = f"placement group {strategy.placement_group_id.hex()} has no such bundle on any node now"
+        return Choice(Outcome.INFEASIBLE, None, why)
     if not feasible:
         return Choice(Outcome.INFEASIBLE, None, explain(demand, living, hard))
     available = [node for node in feasible if fits(demand, node.available)]

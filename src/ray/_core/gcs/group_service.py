@@ -1,0 +1,139 @@
+"""Requests about placement groups, and the effects of their table: reserving, committing, returning, publishing.
+
+Floor: gcs, shell around `groups.GroupTable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ray._core.common import messages as m
+from ray._core.gcs.groups import Commit, Effect, GroupTable, Prepare, Publish, Return
+from ray._core.gcs.nodes import NodeTable
+from ray._core.gcs.publisher import Publisher
+from ray._core.wire import aio
+
+
+class GroupService:
+    """Args: raylets: connections of living nodes, by node id. now_ms: the clock."""
+
+    def __init__(
+        self,
+        nodes: NodeTable,
+        raylets: dict[bytes, aio.Connection],
+        publisher: Publisher,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.table = GroupTable()
+        self._nodes = nodes
+        self._raylets = raylets
+        self._publisher = publisher
+        self._now_ms = now_ms
+        self._waiting: dict[bytes, list[tuple[aio.Connection, m.GetGroup]]] = {}
+
+    def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
+        return {
+            m.CreateGroup: self._create,
+            m.RemoveGroup: self._remove,
+            m.GetGroup: self._get,
+            m.ListGroups: lambda connection, r: connection.reply(r, m.GroupList(groups=self.table.infos())),
+        }
+
+    # ---------------------------------------------------------- requests
+
+    def _create(self, connection: aio.Connection, request: m.CreateGroup) -> None:
+        info = request.info
+        if not self.table.create(info, self._now_ms()):
+            text = (
+                f"Failed to create placement group '{info.group_id.hex()}' because name '{info.name}' already exists."
+            )
+            connection.fail(request, "name_taken", text)
+            return
+        connection.reply(request)
+        self._act(self.table.schedule(self._nodes.views(), info.group_id))
+
+    def _remove(self, connection: aio.Connection, request: m.RemoveGroup) -> None:
+        self._act(self.table.remove(request.group_id))
+        connection.reply(request)
+
+    def _get(self, connection: aio.Connection, request: m.GetGroup) -> None:
+        if request.group_id:
+            info = self.table.get(request.group_id)
+        else:
+            info = self.table.named(request.name, request.namespace)
+        if request.wait and info is not None and info.state not in ("CREATED", "REMOVED"):
+            self._waiting.setdefault(info.group_id, []).append((connection, request))
+            return
+        connection.reply(request, m.GroupReply(info=info))
+
+    # ---------------------------------------------------------- what happens elsewhere
+
+    def nodes_changed(self) -> None:
+        """A node has joined, or has more than before."""
+        self._act(self.table.schedule(self._nodes.views()))
+
+    def node_died(self, node_id: bytes) -> None:
+        self._act(self.table.node_died(node_id, self._now_ms()))
+        self.nodes_changed()
+
+    def job_finished(self, job_id: bytes) -> None:
+        self._act(self.table.job_finished(job_id))
+
+    def actor_died(self, actor_id: bytes) -> None:
+        self._act(self.table.actor_died(actor_id))
+
+    def demands(self) -> list[m.Demand]:
+        """Bundles that have no place, for `ray status`."""
+        return [
+            m.Demand(bundle.resources, 1, f"placement group {info.strategy}", info.job_id)
+            for info in self.table.pending()
+            for bundle in info.bundles
+            if not info.nodes[bundle.index]
+        ]
+
+    # ---------------------------------------------------------- effects
+
+    def _act(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Publish():
+                    self._publish(effect.info)
+                case Prepare():
+                    self._prepare(effect)
+                case Commit():
+                    commit = m.CommitBundles(group_id=effect.group_id, indexes=effect.indexes)
+                    self._ask(effect, commit, self.table.committed)
+                case Return():
+                    raylet = self._raylets.get(effect.node_id)
+                    if raylet is not None:
+                        raylet.send(m.ReturnBundles(effect.group_id, effect.indexes, effect.removed))
+
+    def _prepare(self, effect: Prepare) -> None:
+        for bundle in effect.bundles:
+            self._nodes.debit(effect.node_id, bundle.resources)
+        request = m.PrepareBundles(group_id=effect.group_id, bundles=effect.bundles, commit=effect.commit)
+        self._ask(effect, request, self.table.prepared)
+
+    def _ask(
+        self,
+        effect: Prepare | Commit,
+        request: m.Request,
+        answered: Callable[[bytes, int, bytes, bool, int], list[Effect]],
+    ) -> None:
+        def done(future: asyncio.Future[Any]) -> None:
+            ok = not future.cancelled() and future.exception() is None
+            self._act(answered(effect.group_id, effect.attempt, effect.node_id, ok, self._now_ms()))
+
+        raylet = self._raylets.get(effect.node_id)
+        if raylet is None:  # it died between the view and now
+            self._act(answered(effect.group_id, effect.attempt, effect.node_id, False, self._now_ms()))
+        else:
+            raylet.request(request).add_done_callback(done)
+
+    def _publish(self, info: m.PlacementGroupInfo) -> None:
+        self._publisher.publish("group", m.GroupChanged(info), info.group_id)
+        if info.state in ("CREATED", "REMOVED"):
+            for connection, request in self._waiting.pop(info.group_id, ()):
+                connection.reply(request, m.GroupReply(info=info))

@@ -1,0 +1,333 @@
+"""The life of every placement group: packed, reserved, committed, rescheduled, removed. All bundles, or none.
+
+Floor: gcs, pure. The service hands in what happened and carries out the effects. States, and what moves them:
+
+    PENDING --all nodes reserved--> PREPARED --all committed--> CREATED
+    CREATED --a node with bundles died--> RESCHEDULING --reserved and committed--> CREATED
+    any --remove, end of its job or creator--> REMOVED
+
+An attempt places all bundles that have no node. It takes two phases: every node reserves (or the attempt is given
+back and the group waits for another view of the cluster), then every node commits. With one node in it the first phase
+is the second too. Answers carry their attempt's number; those of older attempts change nothing.
+Source: Ray docs, "Placement groups".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import msgspec
+
+from ray._core.common.messages import BundleSpec, NodeView, PlacementGroupInfo
+from ray._core.gcs.packing import is_feasible, pack
+
+REMOVED_KEPT = 10_000
+"""Removed groups stay listed up to this many; older ones are forgotten."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Publish:
+    info: PlacementGroupInfo
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prepare:
+    """Have the node reserve the bundles (and `commit` them at once); report `prepared`."""
+
+    group_id: bytes
+    attempt: int
+    node_id: bytes
+    bundles: list[BundleSpec]
+    commit: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Commit:
+    """Have the node make its reserved bundles usable; report `committed`."""
+
+    group_id: bytes
+    attempt: int
+    node_id: bytes
+    indexes: list[int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Return:
+    """Have the node give the bundles back and end what runs in them. `removed`: what waits for them fails, too."""
+
+    group_id: bytes
+    node_id: bytes
+    indexes: list[int]
+    removed: bool
+
+
+Effect = Publish | Prepare | Commit | Return
+
+
+@dataclasses.dataclass(slots=True)
+class _Attempt:
+    """One try at placing what has no node. `waiting`: nodes whose answer is due; `failed`: some refused or died."""
+
+    number: int
+    places: dict[int, bytes]
+    waiting: set[bytes]
+    reserved: set[bytes] = dataclasses.field(default_factory=set)
+    failed: bool = False
+    committing: bool = False
+
+    def on(self, node_id: bytes) -> list[int]:
+        return sorted(index for index, place in self.places.items() if place == node_id)
+
+
+@dataclasses.dataclass(slots=True)
+class _Group:
+    info: PlacementGroupInfo
+    attempt: _Attempt | None = None
+    is_infeasible: bool = False
+
+
+class GroupTable:
+    def __init__(self) -> None:
+        self._groups: dict[bytes, _Group] = {}
+        self._names: dict[tuple[str, str], bytes] = {}
+        self._unplaced: dict[bytes, None] = {}
+        """Groups that want an attempt, oldest first."""
+        self._by_node: dict[bytes, set[bytes]] = {}
+        self._of_job: dict[bytes, set[bytes]] = {}
+        self._of_actor: dict[bytes, set[bytes]] = {}
+        self._removed: dict[bytes, None] = {}
+
+    def __repr__(self) -> str:
+        return f"<GroupTable groups={len(self._groups)} unplaced={len(self._unplaced)} removed={len(self._removed)}>"
+
+    # ---------------------------------------------------------- looking
+
+    def get(self, group_id: bytes) -> PlacementGroupInfo | None:
+        group = self._groups.get(group_id)
+        return None if group is None else group.info
+
+    def named(self, name: str, namespace: str) -> PlacementGroupInfo | None:
+        """The group of that name that has not been removed."""
+        group_id = self._names.get((namespace, name))
+        return None if group_id is None else self._groups[group_id].info
+
+    def infos(self) -> list[PlacementGroupInfo]:
+        return [group.info for group in self._groups.values()]
+
+    def pending(self) -> list[PlacementGroupInfo]:
+        return [self._groups[group_id].info for group_id in self._unplaced]
+
+    def is_infeasible(self, group_id: bytes) -> bool:
+        """Whether no nodes of the last attempt's view could ever hold it."""
+        group = self._groups.get(group_id)
+        return group is not None and group.is_infeasible
+
+    # ---------------------------------------------------------- requests
+
+    def create(self, info: PlacementGroupInfo, now_ms: int) -> bool:
+        """A new group, PENDING; `schedule` places it. False: its name is taken. Repeating it creates nothing twice."""
+        if info.group_id in self._groups:
+            return True
+        if info.name:
+            if (info.namespace, info.name) in self._names:
+                return False
+            self._names[info.namespace, info.name] = info.group_id
+        nodes = [b""] * len(info.bundles)
+        info = msgspec.structs.replace(info, state="PENDING", nodes=nodes, created_at_ms=now_ms)
+        self._groups[info.group_id] = _Group(info)
+        self._unplaced[info.group_id] = None
+        if not info.detached:
+            self._of_job.setdefault(info.job_id, set()).add(info.group_id)
+            if info.creator_actor:
+                self._of_actor.setdefault(info.creator_actor, set()).add(info.group_id)
+        return True
+
+    def remove(self, group_id: bytes) -> list[Effect]:
+        """An unknown or removed group changes nothing."""
+        group = self._groups.get(group_id)
+        if group is None or group.info.state == "REMOVED":
+            return []
+        info, attempt = group.info, group.attempt
+        held: dict[bytes, list[int]] = {}
+        for index, node_id in enumerate(info.nodes):
+            if node_id:
+                held.setdefault(node_id, []).append(index)
+        if attempt is not None:  # also where the answer is due: the request to give back comes behind the other
+            for node_id in attempt.reserved | attempt.waiting:
+                held.setdefault(node_id, []).extend(attempt.on(node_id))
+        group.attempt = None
+        self._unplaced.pop(group_id, None)
+        if self._names.get((info.namespace, info.name)) == group_id:
+            del self._names[info.namespace, info.name]
+        self._forget_nodes(group)
+        self._discard(self._of_job, info.job_id, group_id)
+        self._discard(self._of_actor, info.creator_actor, group_id)
+        group.info = msgspec.structs.replace(info, state="REMOVED")
+        self._removed[group_id] = None
+        if len(self._removed) > REMOVED_KEPT:
+            oldest = next(iter(self._removed))
+            del self._removed[oldest], self._groups[oldest]
+        returns = [Return(group_id, node_id, sorted(indexes), True) for node_id, indexes in sorted(held.items())]
+        return [*returns, Publish(group.info)]
+
+    def job_finished(self, job_id: bytes) -> list[Effect]:
+        """The groups of a job end with it, but for detached ones."""
+        return [effect for group_id in sorted(self._of_job.get(job_id, ())) for effect in self.remove(group_id)]
+
+    def actor_died(self, actor_id: bytes) -> list[Effect]:
+        """So do those that an actor created, with the actor."""
+        return [effect for group_id in sorted(self._of_actor.get(actor_id, ())) for effect in self.remove(group_id)]
+
+    # ---------------------------------------------------------- placing
+
+    def schedule(self, nodes: Sequence[NodeView], only: bytes = b"") -> list[Effect]:
+        """Begin an attempt for every group (or `only` that one) that has a place now."""
+        effects: list[Effect] = []
+        rows = {node.node_id: node for node in nodes}
+        for group_id in [only] if only in self._unplaced else [] if only else list(self._unplaced):
+            group = self._groups[group_id]
+            info = group.info
+            placed = {index: node_id for index, node_id in enumerate(info.nodes) if node_id}
+            missing = [bundle for bundle in info.bundles if bundle.index not in placed]
+            places = pack(missing, info.strategy, list(rows.values()), placed, info.soft_target_node_id)
+            if places is None:
+                group.is_infeasible = not is_feasible(missing, info.strategy, list(rows.values()), placed)
+                continue
+            for bundle in missing:  # for the groups that come after this one
+                row = rows[places[bundle.index]]
+                left = dict(row.available)
+                for name, units in bundle.resources.items():
+                    left[name] -= units
+                rows[row.node_id] = msgspec.structs.replace(row, available=left)
+            effects += self._begin(group, missing, places)
+        return effects
+
+    def _begin(self, group: _Group, missing: list[BundleSpec], places: dict[int, bytes]) -> list[Effect]:
+        group_id, involved = group.info.group_id, sorted(set(places.values()))
+        del self._unplaced[group_id]
+        group.is_infeasible = False
+        group.info = msgspec.structs.replace(group.info, attempts=group.info.attempts + 1)
+        number = group.info.attempts
+        group.attempt = _Attempt(number, places, set(involved), committing=len(involved) == 1)
+        by_index = {bundle.index: bundle for bundle in missing}
+        return [
+            Prepare(
+                group_id,
+                number,
+                node_id,
+                [by_index[index] for index in group.attempt.on(node_id)],
+                group.attempt.committing,
+            )
+            for node_id in involved
+        ]
+
+    def prepared(self, group_id: bytes, attempt: int, node_id: bytes, ok: bool, now_ms: int) -> list[Effect]:
+        """A node has reserved its bundles, or could not (busy, or dead)."""
+        group = self._current(group_id, attempt)
+        if group is None or group.attempt is None or node_id not in group.attempt.waiting:
+            return []
+        current = group.attempt
+        current.waiting.discard(node_id)
+        if ok:
+            current.reserved.add(node_id)
+        else:
+            current.failed = True
+        if current.waiting:
+            return []
+        if current.failed:
+            return self._give_up(group, current)
+        if current.committing:
+            return self._created(group, current, now_ms)
+        current.committing, current.waiting = True, set(current.reserved)
+        if group.info.state == "PENDING":
+            group.info = msgspec.structs.replace(group.info, state="PREPARED")
+        commits = [Commit(group_id, attempt, each, current.on(each)) for each in sorted(current.waiting)]
+        return [Publish(group.info), *commits]
+
+    def committed(self, group_id: bytes, attempt: int, node_id: bytes, ok: bool, now_ms: int) -> list[Effect]:
+        """A node's bundles are usable; not `ok`: it died before it said so."""
+        return self.prepared(group_id, attempt, node_id, ok, now_ms)
+
+    def _give_up(self, group: _Group, attempt: _Attempt) -> list[Effect]:
+        group_id = group.info.group_id
+        group.attempt = None
+        self._unplaced[group_id] = None
+        effects: list[Effect] = [
+            Return(group_id, node_id, attempt.on(node_id), False) for node_id in sorted(attempt.reserved)
+        ]
+        if group.info.state == "PREPARED":
+            group.info = msgspec.structs.replace(group.info, state="PENDING")
+            effects.append(Publish(group.info))
+        return effects
+
+    def _created(self, group: _Group, attempt: _Attempt, now_ms: int) -> list[Effect]:
+        nodes = list(group.info.nodes)
+        for index, node_id in attempt.places.items():
+            nodes[index] = node_id
+            self._by_node.setdefault(node_id, set()).add(group.info.group_id)
+        group.attempt = None
+        group.info = msgspec.structs.replace(group.info, state="CREATED", nodes=nodes, ready_at_ms=now_ms)
+        if not all(nodes):  # while this was placed, a node with other bundles died
+            return self._reschedule(group)
+        return [Publish(group.info)]
+
+    # ---------------------------------------------------------- losses
+
+    def node_died(self, node_id: bytes, now_ms: int) -> list[Effect]:
+        """Bundles on that node have no place any more; attempts that involve it fail."""
+        effects: list[Effect] = []
+        for group_id in sorted(self._by_node.pop(node_id, ())):
+            group = self._groups[group_id]
+            nodes = [b"" if each == node_id else each for each in group.info.nodes]
+            group.info = msgspec.structs.replace(group.info, nodes=nodes)
+            if group.attempt is None:
+                effects += self._reschedule(group)
+        for group in self._groups.values():
+            attempt = group.attempt
+            if attempt is None or node_id not in attempt.waiting | attempt.reserved:
+                continue
+            attempt.failed = True
+            attempt.reserved.discard(node_id)
+            if node_id in attempt.waiting:
+                effects += self.prepared(group.info.group_id, attempt.number, node_id, False, now_ms)
+        return effects
+
+    def _reschedule(self, group: _Group) -> list[Effect]:
+        self._unplaced[group.info.group_id] = None
+        group.info = msgspec.structs.replace(group.info, state="RESCHEDULING")
+        return [Publish(group.info)]
+
+    # ---------------------------------------------------------- inside
+
+    def _current(self, group_id: bytes, attempt: int) -> _Group | None:
+        group = self._groups.get(group_id)
+        if group is None or group.attempt is None or group.attempt.number != attempt:
+            return None
+        return group
+
+    def _forget_nodes(self, group: _Group) -> None:
+        for node_id in set(group.info.nodes):
+            self._discard(self._by_node, node_id, group.info.group_id)
+
+    def _discard(self, index: dict[bytes, set[bytes]], key: bytes, group_id: bytes) -> None:
+        groups = index.get(key)
+        if groups is not None:
+            groups.discard(group_id)
+            if not groups:
+                del index[key]
+
+    def validate(self) -> None:
+        """The invariants; tests call it after each event."""
+        for group_id, group in self._groups.items():
+            info, whole = group.info, all(group.info.nodes)
+            assert (group_id in self._unplaced) == (info.state in ("PENDING", "RESCHEDULING") and not group.attempt), (
+                group
+            )
+            assert not (info.state == "CREATED" and not whole), group
+            assert not (info.state == "PREPARED" and (group.attempt is None or not group.attempt.committing)), group
+            assert info.state != "REMOVED" or group.attempt is None, group
+            for node_id in set(info.nodes) - {b""}:
+                assert info.state == "REMOVED" or group_id in self._by_node[node_id], group
+            is_named = self._names.get((info.namespace, info.name)) == group_id
+            assert is_named == bool(info.name and info.state != "REMOVED"), group

@@ -1,0 +1,181 @@
+"""Which node gets which bundle of a placement group: all of them, or none.
+
+Floor: gcs, pure. STRICT_PACK and STRICT_SPREAD find a place whenever there is one; PACK and SPREAD are greedy (the best
+packing is NP-hard). Source: Ray docs, "Placement groups", "Placement strategy".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ray._core.common.labels import matches
+from ray._core.common.messages import BundleSpec, NodeView
+from ray._core.common.policy import utilization
+from ray._core.common.resources import Resources, fits, subtract, total
+
+Places = dict[int, bytes]
+"""Node id by bundle index."""
+
+
+def pack(
+    bundles: Sequence[BundleSpec],
+    strategy: str,
+    nodes: Sequence[NodeView],
+    placed: Mapping[int, bytes] = {},
+    soft_target: bytes = b"",
+) -> Places | None:
+    """A node for each of `bundles`, all of which fit there together; None when there is no way now.
+
+    Args:
+        nodes: the cluster's view; rows not alive or draining get nothing.
+        placed: bundles of the same group that keep their place.
+        soft_target: the node that STRICT_PACK should take if it can.
+    """
+    rooms = {node.node_id: _Room(node) for node in nodes if node.alive and not node.draining}
+    match strategy:
+        case "STRICT_PACK":
+            return _strict_pack(bundles, rooms, placed, soft_target)
+        case "STRICT_SPREAD":
+            return _strict_spread(bundles, rooms, placed)
+        case "SPREAD":
+            return _spread(bundles, rooms, placed)
+        case _:
+            return _pack(bundles, rooms, placed)
+
+
+def is_feasible(
+    bundles: Sequence[BundleSpec], strategy: str, nodes: Sequence[NodeView], placed: Mapping[int, bytes] = {}
+) -> bool:
+    """Whether idle nodes could hold the bundles."""
+    idle = [msgspec.structs.replace(node, available=node.total) for node in nodes]
+    return pack(bundles, strategy, idle, placed) is not None
+
+
+class _Room:
+    """What is left on a node while bundles are given to it."""
+
+    __slots__ = ("left", "node", "used")
+
+    def __init__(self, node: NodeView) -> None:
+        self.node = node
+        self.left: Resources = dict(node.available)
+        self.used = utilization(node)
+
+    def holds(self, bundle: BundleSpec) -> bool:
+        return fits(bundle.resources, self.left) and matches(bundle.label_selector, self.node.labels)
+
+    def take(self, bundle: BundleSpec) -> None:
+        subtract(self.left, bundle.resources)
+
+    def wastes_gpu(self, bundles: Sequence[BundleSpec]) -> bool:
+        return bool(self.node.total.get("GPU")) and not any(bundle.resources.get("GPU") for bundle in bundles)
+
+
+Rooms = dict[bytes, _Room]
+
+
+def _largest_first(bundles: Sequence[BundleSpec], rooms: Rooms) -> list[BundleSpec]:
+    """By the largest share of the cluster's most of a resource that a bundle wants."""
+    most: Resources = {}
+    for room in rooms.values():
+        for name, units in room.node.total.items():
+            most[name] = max(most.get(name, 0), units)
+
+    def share(bundle: BundleSpec) -> float:
+        return max((units / most[name] for name, units in bundle.resources.items() if most.get(name)), default=0.0)
+
+    return sorted(bundles, key=share, reverse=True)
+
+
+def _strict_pack(
+    bundles: Sequence[BundleSpec], rooms: Rooms, placed: Mapping[int, bytes], soft_target: bytes
+) -> Places | None:
+    demand = total(bundle.resources for bundle in bundles)
+    candidates = [
+        room
+        for node_id, room in rooms.items()
+        if all(node_id == other for other in placed.values())
+        and fits(demand, room.left)
+        and all(matches(bundle.label_selector, room.node.labels) for bundle in bundles)
+    ]
+    if not candidates:
+        return None
+
+    def rank(room: _Room) -> tuple[bool, bool, float, bytes]:
+        return (room.node.node_id != soft_target, room.wastes_gpu(bundles), -room.used, room.node.node_id)
+
+    node_id = min(candidates, key=rank).node.node_id
+    return {bundle.index: node_id for bundle in bundles}
+
+
+def _strict_spread(bundles: Sequence[BundleSpec], rooms: Rooms, placed: Mapping[int, bytes]) -> Places | None:
+    """One bundle per node: a matching of bundles and nodes, found by augmenting paths."""
+    free = sorted(
+        (room for node_id, room in rooms.items() if node_id not in set(placed.values())),
+        key=lambda room: (room.wastes_gpu(bundles), room.used, room.node.node_id),
+    )
+    choices = [[room.node.node_id for room in free if room.holds(bundle)] for bundle in bundles]
+    holder: dict[bytes, int] = {}
+
+    def place(number: int, seen: set[bytes]) -> bool:
+        for node_id in choices[number]:
+            if node_id not in seen:
+                seen.add(node_id)
+                if node_id not in holder or place(holder[node_id], seen):
+                    holder[node_id] = number
+                    return True
+        return False
+
+    if not all(place(number, set()) for number in range(len(bundles))):
+        return None
+    return {bundles[number].index: node_id for node_id, number in holder.items()}
+
+
+def _spread(bundles: Sequence[BundleSpec], rooms: Rooms, placed: Mapping[int, bytes]) -> Places | None:
+    counts = dict.fromkeys(rooms, 0)
+    for node_id in placed.values():
+        counts[node_id] = counts.get(node_id, 0) + 1
+    places: Places = {}
+    for bundle in _largest_first(bundles, rooms):
+        able = [room for room in rooms.values() if room.holds(bundle)]
+        if not able:
+            return None
+        room = min(able, key=lambda r: (counts[r.node.node_id], r.wastes_gpu([bundle]), r.used, r.node.node_id))
+        room.take(bundle)
+        counts[room.node.node_id] += 1
+        places[bundle.index] = room.node.node_id
+    return places
+
+
+def _pack(bundles: Sequence[BundleSpec], rooms: Rooms, placed: Mapping[int, bytes]) -> Places | None:
+    """Again and again the node that takes most of what is left; nodes that the group has already come first."""
+    used_already = set(placed.values())
+    left, places = _largest_first(bundles, rooms), dict[int, bytes]()
+    while left:
+        best: tuple[tuple[int, bool, bool, float], _Room, list[BundleSpec]] | None = None
+        for node_id, room in rooms.items():
+            taken = _fill(room, left)
+            rank = (len(taken), node_id in used_already, not room.wastes_gpu(taken), room.used)
+            if taken and (best is None or rank > best[0]):
+                best = (rank, room, taken)
+        if best is None:
+            return None
+        _, room, taken = best
+        for bundle in taken:
+            room.take(bundle)
+            places[bundle.index] = room.node.node_id
+        used_already.add(room.node.node_id)
+        left = [bundle for bundle in left if bundle.index not in places]
+    return places
+
+
+def _fill(room: _Room, bundles: Sequence[BundleSpec]) -> list[BundleSpec]:
+    """Those of `bundles`, taken in order, that fit into the room together."""
+    left, taken = dict(room.left), []
+    for bundle in bundles:
+        if fits(bundle.resources, left) and matches(bundle.label_selector, room.node.labels):
+            subtract(left, bundle.resources)
+            taken.append(bundle)
+    return taken
