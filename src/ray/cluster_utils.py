@@ -32,11 +32,9 @@ _RENAMED = {
     "node_manager_port": "raylet_port",
     "ray_client_server_port": "client_server_port",
     "object_manager_port": "raylet_port",
+    **{name: name for name in ("include_dashboard", "dashboard_host", "dashboard_port")},
 }
 _WITHOUT_MEANING = {
-    "dashboard_host",
-    "dashboard_port",
-    "include_dashboard",
     "dashboard_agent_listen_port",
     "metrics_export_port",
     "enable_object_reconstruction",

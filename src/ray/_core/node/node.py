@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ray._core.common import config as configuration
+from ray._core.common.resources_dir import resources_dir
 from ray._core.node import dashboard_port, machine, membership, session_dir
 from ray._core.node.params import NodeParams
 from ray._core.node.services import Service
@@ -71,6 +72,10 @@ class Node:
 
     def get_session_dir_path(self) -> str:
         return str(self.session_dir)
+
+    def get_runtime_env_dir_path(self) -> str:
+        """Where this node's runtime environments lie."""
+        return resources_dir(str(self.session_dir), self.head, self.unique_id)
 
     def get_logs_dir_path(self) -> str:
         return str(self.session_dir / "logs")

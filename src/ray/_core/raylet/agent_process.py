@@ -12,17 +12,12 @@ from typing import Any
 
 from ray._core.common import messages as m
 from ray._core.common.config import Config
+from ray._core.common.resources_dir import resources_dir
 from ray._core.wire import aio
 
 logger = logging.getLogger(__name__)
 LEAST_LIFE_S = 5.0
 """An agent that ended sooner is started again only after this long, so that a broken one costs nearly nothing."""
-
-
-def _resources_dir(settings: dict[str, Any]) -> str:
-    """Of this node's runtime environments; nodes of one machine share the session's directory, but not these."""
-    name = "runtime_resources" if settings["is_head"] else f"runtime_resources_{settings['node_id'][:16]}"
-    return f"{settings['session_dir']}/{name}"
 
 
 class AgentProcess:
@@ -40,7 +35,7 @@ class AgentProcess:
             *("--node-ip", settings["node_ip"]),
             *("--log-dir", settings["log_dir"]),
             *("--raylet-path", settings["raylet_path"]),
-            *("--resources-dir", _resources_dir(settings)),
+            *("--resources-dir", resources_dir(settings["session_dir"], settings["is_head"], settings["node_id"])),
             *("--config", config.encode()),
         ]
 

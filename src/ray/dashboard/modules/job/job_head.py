@@ -6,6 +6,7 @@ Source: Ray docs, "Ray Jobs", REST API. Bodies, codes and texts are those of Ray
 from __future__ import annotations
 
 import asyncio
+import logging
 import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ray._core.common import messages as m
+from ray._core.common.errors import RaySystemError
 from ray._private.auto_init_hook import connected_core
 from ray._version import COMMIT, VERSION
 from ray.dashboard.modules.job.common import (
@@ -36,6 +38,9 @@ from ray.dashboard.modules.job.common import (
 from ray.dashboard.modules.job.job_manager import JobManager
 from ray.dashboard.modules.job.kv import WorkerKeyValues
 
+logger = logging.getLogger(__name__)
+CHUNK = 1 << 20
+"""Bytes of a log that are read at a time."""
 TAIL_POLL_S = 0.1
 """How often a log that is tailed is looked at; the file system tells nobody portably."""
 MAX_PACKAGE = 512 * 1024 * 1024
@@ -126,12 +131,13 @@ class JobHead:
 
     def all(self) -> list[JobDetails]:
         """Submitted jobs, and drivers that nobody submitted."""
+        hosts = {node.hostname: node.host for node in connected_core().ask_gcs(m.ListNodes()).nodes}
         drivers: dict[str, DriverInfo] = {}
         others: list[JobDetails] = []
         for job in connected_core().ask_gcs(m.ListJobs()).jobs:
             if job.namespace.startswith(RAY_INTERNAL_NAMESPACE_PREFIX):
                 continue
-            host = job.driver.host if job.driver is not None and job.driver.host else job.driver_host
+            host = hosts.get(job.driver_host, job.driver_host)
             driver = DriverInfo(job.job_id.hex(), host, str(job.driver_pid))
             submission_id = job.metadata.get(JOB_ID_METADATA_KEY)
             if submission_id:
@@ -188,12 +194,10 @@ class JobHead:
             return _missing(request)
         if job.type is not JobType.SUBMISSION or job.submission_id is None:
             return PlainTextResponse("Can only get logs of submission type jobs", 400)
-        log = self._log(job.submission_id)
-
-        def read() -> str:
-            return log.read_text(errors="replace") if log.exists() else ""
-
-        return JSONResponse({"logs": await run_in_threadpool(read)})
+        whole, position, submission_id = "", 0, job.submission_id
+        while (read := await run_in_threadpool(self._read, submission_id, position))[0]:
+            whole, position = whole + read[0], read[1]
+        return JSONResponse({"logs": whole})
 
     async def _tail(self, socket: WebSocket) -> None:
         job = await run_in_threadpool(self.find, socket.path_params["job_id"])
@@ -210,9 +214,9 @@ class JobHead:
 
     async def _follow(self, submission_id: str) -> AsyncIterator[str]:
         """What is written to the job's log, as it comes, until the job has ended."""
-        log, position, ended = self._log(submission_id), 0, False
+        position, ended = 0, False
         while True:
-            text, position = await run_in_threadpool(_read_from, log, position)
+            text, position = await run_in_threadpool(self._read, submission_id, position)
             if text:
                 yield text
             elif ended:
@@ -223,15 +227,27 @@ class JobHead:
                 if not ended:
                     await asyncio.sleep(TAIL_POLL_S)
 
+    def _read(self, submission_id: str, position: int) -> tuple[str, int]:
+        """What the job has written from `position` on, in whole characters, and where they end."""
+        log = self._log(submission_id)
+        if log.exists():
+            with open(log, "rb") as file:
+                file.seek(position)
+                return _whole_characters(file.read(CHUNK), position)
+        info, here = self._manager.storage.get(submission_id), connected_core().node.node_id.hex()
+        if info is None or info.driver_node_id in (None, here):
+            return "", position  # it has not started
+        assert info.driver_node_id is not None
+        node_id = bytes.fromhex(info.driver_node_id)
+        try:
+            chunk = connected_core().ask_gcs(m.ReadLog(node_id=node_id, name=log.name, offset=position, length=CHUNK))
+        except RaySystemError as error:
+            logger.warning("The log of job %s cannot be read on its node: %s", submission_id, error)
+            return "", position
+        return _whole_characters(chunk.data, position)
 
-def _read_from(log: Path, position: int) -> tuple[str, int]:
-    """Whole characters from `position` on, at most 1 MiB, and where they end."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(position)
-            data = file.read(1 << 20)
-    except FileNotFoundError:
-        return "", position
+
+def _whole_characters(data: bytes, position: int) -> tuple[str, int]:
     text = data.decode(errors="ignore")
     if len(text.encode()) < len(data) - 3:  # not only a character that is cut at the end
         return data.decode(errors="replace"), position + len(data)
