@@ -381,7 +381,7 @@ class Actors:
             entry = core.objects[ref.binary()]
             if entry.value is None:
                 missing += 1
-                entry.callbacks.append(arrived)
+                entry.add_callback(arrived)
                 core.fetch(ref.binary(), entry)
         return not missing
 

@@ -457,10 +457,15 @@ class CoreWorker:
                 self.unread_errors.report(value)
             return
         entry.value = value
-        if value.is_error and (entry.waiters or entry.callbacks or entry.arrivals):
+        if entry.waiters or entry.callbacks or entry.arrivals:
+            self._announce(key, entry, value)
+
+    def _announce(self, key: bytes, entry: Entry, value: m.Value) -> None:
+        """Tell those who wait for a value that it is known, and those who wait until it is here once it is."""
+        if value.is_error:
             entry.seen = True
         waiters: list[Arrival] = [*entry.waiters]
-        entry.waiters = []
+        callbacks, entry.waiters, entry.callbacks = entry.callbacks, [], []
         if entry.arrivals:
             if value.location is None or self.remote.is_here(entry):
                 waiters += entry.arrivals
@@ -472,7 +477,6 @@ class CoreWorker:
                 waiter.finish()
             else:
                 waiter.arrived()
-        callbacks, entry.callbacks = entry.callbacks, []
         for callback in callbacks:
             callback(value)
 
@@ -526,7 +530,8 @@ class CoreWorker:
             self.drain()
             self.objects[key] = entry = Entry(None)
             entry.value = value
-            self.contain(entry, [ref.binary() for ref in serialized.refs])
+            if serialized.refs:
+                self.contain(entry, [ref.binary() for ref in serialized.refs])
             return self.new_ref(key)
 
     def contain(self, entry: Entry, keys: list[bytes]) -> None:
@@ -679,7 +684,7 @@ class CoreWorker:
                 if fetch_local and isinstance(slot, Entry):
                     slot.arrivals = [*slot.arrivals, waiter]
                 else:
-                    slot.waiters.append(waiter)
+                    slot.add_waiter(waiter)
         try:
             self.block(waiter, timeout_s, lends_cpu)
         finally:

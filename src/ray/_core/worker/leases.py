@@ -75,7 +75,10 @@ class LeaseQueue:
 
     def submit(self, task_id: bytes, estimate_us: float | None) -> list[Order]:
         """A task is ready to run."""
+        is_full = bool(self.waiting)  # else there would be room: see `validate`
         self.waiting.append((task_id, estimate_us))
+        if is_full and self.open_requests >= min(len(self.waiting), self.max_requests):
+            return []
         return self.fill()
 
     def granted(self, lease_id: int, worker_id: bytes) -> list[Order]:

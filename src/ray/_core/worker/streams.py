@@ -39,6 +39,9 @@ class OpenStream:
         self.waiters: list[Waiter] = []
         self.moved: list[Future[None]] = []
 
+    def add_waiter(self, waiter: Waiter) -> None:
+        self.waiters.append(waiter)
+
     def __repr__(self) -> str:
         return f"<OpenStream {self.task_id.hex()} {self.positions!r}>"
 

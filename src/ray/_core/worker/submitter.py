@@ -214,7 +214,7 @@ class Submitter:
             self._core.remote.check(key, entry)
         if entry.value is None:
             record.unresolved += 1
-            entry.callbacks.append(lambda value: self._dep_ready(record))
+            entry.add_callback(lambda value: self._dep_ready(record))
             self._core.fetch(key, entry)
 
     def _dep_ready(self, record: Record) -> None:
