@@ -58,6 +58,11 @@ class Lineage:
         """Whether the task has ended before."""
         return task_id in self._kept
 
+    def wanted(self, task_id: bytes) -> list[bytes]:
+        """Results of a task that has ended before, which somebody may ask for."""
+        kept = self._kept.get(task_id)
+        return [] if kept is None else sorted(kept.wanted)
+
     def keep(self, record: Record, keys: list[bytes]) -> None:
         """A task has ended, and made the objects `keys`."""
         wanted = [key for key in keys if _is_in_memory(self._core.objects.get(key))]

@@ -70,9 +70,12 @@ class Streams:
         """How many items are there and taken, when the task is sent to `producer`: it starts from there."""
         stream = self._open.get(task_id)
         if stream is None:
-            return 0, 0
-        stream.producer = producer
+            return 0, _UNLIMITED
         positions = stream.positions
+        if stream.has_ended:  # it runs again for the items that were lost
+            lost = (index for index in range(1, positions.arrived + 1) if self._is_lost(object_id(task_id, index + 1)))
+            return next(lost, positions.arrived + 1) - 1, _UNLIMITED
+        stream.producer = producer
         return positions.arrived, _UNLIMITED if positions.is_dropped else positions.taken
 
     def item(self, message: m.GeneratorItem) -> None:
@@ -81,8 +84,9 @@ class Streams:
         stream = self._open.get(message.task_id)
         key = object_id(message.task_id, message.index + 1)
         entry = core.objects.get(key)
-        if entry is not None:
-            if entry.value is None:  # lost, and made again
+        if entry is not None:  # made again, since this item or another one was lost
+            core.lineage.replaced(key, message.value)
+            if entry.value is None:
                 core.accept(key, message.value)
             return
         if stream is not None and stream.positions.arrive(message.index):
@@ -94,18 +98,19 @@ class Streams:
     def ended(self, task_id: bytes, count: int) -> None:
         """The task ended well after `count` items."""
         stream = self._open.get(task_id)
-        if stream is None:
-            return
         try:
-            stream.positions.close(count)
+            if stream is not None:
+                stream.positions.close(count)
         except Inconsistent as problem:
-            text = f"A streaming task that ran again gave another number of items: {problem}. Make it deterministic."
-            self.failed(task_id, error_value(StreamingGeneratorReplayInconsistentError(text)))
+            self.failed(task_id, _inconsistent(f"{problem}"))
             return
-        self._over(stream)
+        self._give_up_lost(task_id, _inconsistent(f"it gave only {count}"))
+        if stream is not None:
+            self._over(stream)
 
     def failed(self, task_id: bytes, error: m.Value, after: int | None = None) -> None:
         """The task failed for good, `after` so many items if that is known: the error is the last item."""
+        self._give_up_lost(task_id, error)
         stream = self._open.get(task_id)
         if stream is None:
             return
@@ -115,6 +120,16 @@ class Streams:
         if place is not None and stream.positions.arrive(place):
             self._keep(object_id(task_id, place + 1), error)
         self._over(stream)
+
+    def _is_lost(self, key: bytes) -> bool:
+        entry = self._core.objects.get(key)
+        return entry is not None and entry.value is None
+
+    def _give_up_lost(self, task_id: bytes, error: m.Value) -> None:
+        """The task has run again, and items that were lost have not come."""
+        for key in self._core.lineage.wanted(task_id):
+            if self._is_lost(key):
+                self._core.resolve(key, error)
 
     def _keep(self, key: bytes, value: m.Value) -> None:
         """An item waits for its consumer."""
@@ -202,6 +217,11 @@ class Streams:
             del self._open[task_id]
         elif stream.limited:
             self._tell(stream, _UNLIMITED)
+
+
+def _inconsistent(problem: str) -> m.Value:
+    text = f"A streaming task that ran again gave another number of items: {problem}. Make it deterministic."
+    return error_value(StreamingGeneratorReplayInconsistentError(text))
 
 
 _UNLIMITED = 1 << 62
