@@ -303,3 +303,18 @@ def test_usage_stats_are_switched_in_the_users_file(shell, tmp_path):
     assert (tmp_path / ".ray" / "config.json").read_text() == '{"usage_stats": false}'
     shell.ray("enable-usage-stats", HOME=str(tmp_path))
     assert (tmp_path / ".ray" / "config.json").read_text() == '{"usage_stats": true}'
+
+
+def test_a_command_whose_package_is_missing_says_so_and_disturbs_no_other(shell):
+    code = """
+import sys
+sys.modules["requests"] = None  # as if it were not installed
+from ray.scripts.scripts import cli
+cli({arguments})
+"""
+    said = shell.python(code.format(arguments=["--help"]))
+    assert "(Needs the package requests.)" in said and "start" in said
+    process = psutil.Popen([sys.executable, "-c", code.format(arguments=["job", "list"])], stderr=-1, env=shell.environ)
+    _, complained = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert b"`ray job` needs the package requests. Install it by: pip install" in complained

@@ -33,6 +33,10 @@ COMMANDS = {
 """Where each command is: "module:name"."""
 
 
+INSTALL = "pip install 'pure-ray[default]'"
+"""Brings what all commands need."""
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and imports one when it is asked for."""
 
@@ -44,10 +48,28 @@ class LazyGroup(click.Group):
 
 
 def load(name: str) -> click.Command:
-    """The command of that name. Raises KeyError when there is none."""
+    """The command of that name; one that says what to install, when a package that it needs is missing.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
     module, _, attribute = COMMANDS[name].partition(":")
-    command: click.Command = getattr(importlib.import_module(module), attribute)
+    try:
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "ray":
+            raise
+        return _without(name, error.name)
     return command
+
+
+def _without(name: str, package: str) -> click.Command:
+    def refuse(**_: Any) -> None:
+        raise click.ClickException(f"`ray {name}` needs the package {package}. Install it by: {INSTALL}.")
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    text = f"(Needs the package {package}.)"
+    return click.Command(name, callback=refuse, help=text, context_settings=settings, add_help_option=False)
 
 
 @click.group(cls=LazyGroup)
