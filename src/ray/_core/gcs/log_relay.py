@@ -12,6 +12,7 @@ from collections import deque
 from typing import Any
 
 from ray._core.common import messages as m
+from ray._core.gcs.held_lines import HeldLines
 from ray._core.gcs.nodes import NodeTable
 from ray._core.gcs.publisher import Publisher
 from ray._core.wire import aio
@@ -29,6 +30,7 @@ class LogRelay:
         self._agents: dict[bytes, aio.Connection] = {}
         self.events: deque[tuple[int, m.ErrorEvent]] = deque(maxlen=MOST_EVENTS)
         """With the time, in ms since the epoch, at which they came."""
+        self._held = HeldLines(time.monotonic())
         self._flushes: list[_Flush] = []
         self._waiting: list[tuple[aio.Connection, m.ListLogs | m.ReadLog]] = []
         """Questions to agents that are on their way up."""
@@ -41,7 +43,16 @@ class LogRelay:
         for each in message.batch:
             by_job.setdefault(each.job_id, []).append(each)
         for job_id, batch in by_job.items():
-            self._publisher.publish("log", m.LogLines(batch), job_id)
+            if self._publisher.has_subscriber("log", job_id):
+                self._publisher.publish("log", m.LogLines(batch), job_id)
+            else:
+                self._held.hold(job_id, batch, time.monotonic())
+
+    def subscribed(self, connection: aio.Connection, channel: str, job_id: bytes) -> None:
+        """Somebody wants a job's output: what came before is for them."""
+        held = self._held.take(job_id) if channel == "log" else []
+        if held:
+            connection.send(m.LogLines(held))
 
     def event(self, message: m.ErrorEvent) -> None:
         self.events.append((time.time_ns() // 1_000_000, message))

@@ -40,6 +40,9 @@ class Publisher:
         if not sinks:
             del self._subscribers[topic]
 
+    def has_subscriber(self, channel: str, key: bytes) -> bool:
+        return (channel, key) in self._subscribers or (channel, ALL_KEYS) in self._subscribers
+
     def publish(self, channel: str, message: Any, key: bytes = ALL_KEYS) -> None:
         """Once to each subscriber of the key or of all keys."""
         sinks = dict(self._subscribers.get((channel, ALL_KEYS), ()))

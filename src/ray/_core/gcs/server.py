@@ -131,6 +131,7 @@ class GcsServer:
     def _subscribe(self, connection: aio.Connection, request: m.Subscribe) -> None:
         self.publisher.subscribe(connection, request.channel, request.key)
         connection.reply(request)
+        self.log_relay.subscribed(connection, request.channel, request.key)
         if request.channel == "actor" and (info := self.actors.table.get(request.key)) is not None:
             connection.send(m.ActorChanged(info))
         for message in self.nodes.snapshot(request.channel):
