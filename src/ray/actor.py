@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from ray._core.common.call_shape import ANY, CallChecker, parameters_of
@@ -221,6 +222,16 @@ class ActorClassMetadata:
 _INSPECTED = ("_inspected", "_calls", "__ray_metadata__")
 
 
+def _copied(value: Any) -> Any:
+    """A function as another object: were `module.Actor.f` the class's own, cloudpickle would take it for importable,
+    and workers cannot import every module that the driver can."""
+    if not isinstance(value, FunctionType):
+        return value
+    copied = FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, value.__closure__)
+    copied.__kwdefaults__ = value.__kwdefaults__
+    return functools.update_wrapper(copied, value)
+
+
 class ActorClass(Generic[T]):
     """A class whose instances are actors: `Cls.remote(…)` starts one and returns a handle at once."""
 
@@ -286,7 +297,7 @@ class ActorClass(Generic[T]):
             return self.__dict__[name]
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._inspected.modified_class, name)
+        return _copied(getattr(self._inspected.modified_class, name))
 
     def options(self, **options: Any) -> ActorClass[T]:
         """The same class with other options; this one stays as it is."""

@@ -14,7 +14,6 @@ from ray._core.worker import object_ref as _process
 from ray._private import client_mode_hook as _hook
 from ray._private.auto_init_hook import auto_init_core, runtime_env_here
 from ray._private.engine_options import task_options
-from ray._private.not_yet import refuse_task
 from ray._private.options import check_task_options
 
 if TYPE_CHECKING:
@@ -123,7 +122,6 @@ class RemoteFunction:
             is_generator=self._is_generator,
             parent_env=runtime_env_here(core),
         )
-        refuse_task(options, self._default_options)
         self._template = self._template_of(core, options)
         self._num_returns = 1 if options.num_returns == DYNAMIC else options.num_returns
         self._session = core.session_token

@@ -37,7 +37,7 @@ def task_options(
         max_calls = 1 if given.get("num_gpus") else 0  # a worker that used a GPU gives its memory back by ending
     max_retries = given.get("max_retries")
     return TaskOptions(
-        placing=_placing(given, _amounts(given, default_cpus=1), parent_env),
+        placing=_placing(given, _amounts(given, default_cpus=1), parent_env, name),
         name=given.get("name") or name,
         function_name=function_name,
         num_returns=_num_returns(given.get("num_returns"), is_generator),
@@ -79,7 +79,7 @@ def actor_options(
     placed, held = _actor_amounts(given)
     lifetime = given.get("lifetime")
     return ActorOptions(
-        placing=_placing(given, placed, parent_env),
+        placing=_placing(given, placed, parent_env, class_name),
         held=to_fixed(held),
         class_name=class_name,
         name=given.get("name") or "",
@@ -152,7 +152,7 @@ def _actor_amounts(given: Mapping[str, Any]) -> tuple[dict[str, float], dict[str
     return amounts, {**amounts, "CPU": 0}
 
 
-def _placing(given: Mapping[str, Any], amounts: Mapping[str, float], parent_env: str) -> Placing:
+def _placing(given: Mapping[str, Any], amounts: Mapping[str, float], parent_env: str, what: str) -> Placing:
     own_env = given.get("runtime_env")
     if own_env:
         from ray.runtime_env.runtime_env import merged
@@ -161,7 +161,7 @@ def _placing(given: Mapping[str, Any], amounts: Mapping[str, float], parent_env:
     resources = to_fixed(amounts)
     return Placing(
         resources=resources,
-        strategy=strategy_of(given, resources),
+        strategy=strategy_of(given, resources, what),
         runtime_env=parent_env,
         label_selector=dict(given.get("label_selector") or {}),
     )

@@ -37,11 +37,12 @@ def _is_group(group: object) -> bool:
     return known is not None and isinstance(group, known)
 
 
-def strategy_of(given: Mapping[str, Any], demand: Mapping[str, int]) -> Strategy | None:
+def strategy_of(given: Mapping[str, Any], demand: Mapping[str, int], what: str = "it") -> Strategy | None:
     """The strategy among a task's or an actor's options; None: the parent's group if it captures, else DEFAULT.
 
     Args:
         demand: what it needs, in fixed point; a placement group must have a bundle that holds it.
+        what: name of the function or class, for the message that it does not.
     Raises:
         ValueError: an unknown name, or a demand that no bundle can hold.
     """
@@ -51,7 +52,7 @@ def strategy_of(given: Mapping[str, Any], demand: Mapping[str, int]) -> Strategy
         if strategy is not None:
             raise ValueError("Placement groups should be specified via the scheduling_strategy, not both ways at once.")
         index = given.get("placement_group_bundle_index", -1)
-        return _in_group(group, index, given.get("placement_group_capture_child_tasks"), demand)
+        return _in_group(group, index, given.get("placement_group_capture_child_tasks"), demand, what)
     if strategy is None:
         return None
     if isinstance(strategy, str):
@@ -60,13 +61,13 @@ def strategy_of(given: Mapping[str, Any], demand: Mapping[str, int]) -> Strategy
         return Strategy(strategy)
     convert = _converter(strategy)
     assert convert is not None  # check_type was here before
-    return convert(strategy, demand)
+    return convert(strategy, demand, what)
 
 
-def _in_group(group: Any, index: int, capture: bool | None, demand: Mapping[str, int]) -> Strategy:
+def _in_group(group: Any, index: int, capture: bool | None, demand: Mapping[str, int], what: str) -> Strategy:
     if group is None or group.is_empty:
         return Strategy()
-    check_bundle(group.bundle_specs, index, demand)
+    check_bundle(group.bundle_specs, index, demand, what)
     return Strategy(
         "PLACEMENT_GROUP",
         placement_group_id=group.id.binary(),
@@ -75,29 +76,35 @@ def _in_group(group: Any, index: int, capture: bool | None, demand: Mapping[str,
     )
 
 
-def check_bundle(bundles: list[dict[str, float]], index: int, demand: Mapping[str, int]) -> None:
-    """Raises ValueError when `index` is out of range, or `demand` fits into no (that) bundle."""
+def check_bundle(bundles: list[dict[str, float]], index: int, demand: Mapping[str, int], what: str = "it") -> None:
+    """Raises ValueError when `index` is out of range, or `demand` of `what` fits into no (that) bundle."""
     if not -1 <= index < len(bundles):
-        raise ValueError(f"placement_group_bundle_index={index} is out of range: the group has {len(bundles)} bundles.")
+        raise ValueError(
+            f"placement group bundle index {index} is invalid. Valid placement group indexes: 0-{len(bundles)}"
+        )
     candidates = bundles if index == -1 else [bundles[index]]
     if not any(all(bundle.get(name, 0) * UNIT >= units for name, units in demand.items()) for bundle in candidates):
-        needed = {name: units / UNIT for name, units in demand.items()}
-        raise ValueError(f"Cannot schedule {needed} in this placement group: no bundle of {candidates} holds that.")
+        needed = {name: units / UNIT for name, units in demand.items() if units}
+        raise ValueError(
+            f"Cannot schedule {what} with the placement group because the resource request {needed} cannot fit into "
+            f"any bundles for the placement group, {bundles}."
+        )
 
 
 # ------------------------------------------------------------------ strategy objects
 
 
-def _placement_group(strategy: Any, demand: Mapping[str, int]) -> Strategy:
+def _placement_group(strategy: Any, demand: Mapping[str, int], what: str) -> Strategy:
     return _in_group(
         strategy.placement_group,
         strategy.placement_group_bundle_index,
         strategy.placement_group_capture_child_tasks,
         demand,
+        what,
     )
 
 
-def _node_affinity(strategy: Any, demand: Mapping[str, int]) -> Strategy:
+def _node_affinity(strategy: Any, demand: Mapping[str, int], what: str) -> Strategy:
     return Strategy(
         "NODE_AFFINITY",
         node_id=bytes.fromhex(strategy.node_id),
@@ -107,7 +114,7 @@ def _node_affinity(strategy: Any, demand: Mapping[str, int]) -> Strategy:
     )
 
 
-def _node_label(strategy: Any, demand: Mapping[str, int]) -> Strategy:
+def _node_label(strategy: Any, demand: Mapping[str, int], what: str) -> Strategy:
     return Strategy("NODE_LABEL", labels_hard=_labels(strategy.hard), labels_soft=_labels(strategy.soft))
 
 
@@ -123,14 +130,14 @@ def _labels(matches: list[Any]) -> dict[str, str]:
     return texts
 
 
-_CONVERTERS: dict[str, Callable[[Any, Mapping[str, int]], Strategy]] = {
+_CONVERTERS: dict[str, Callable[[Any, Mapping[str, int], str], Strategy]] = {
     "PlacementGroupSchedulingStrategy": _placement_group,
     "NodeAffinitySchedulingStrategy": _node_affinity,
     "NodeLabelSchedulingStrategy": _node_label,
 }
 
 
-def _converter(strategy: object) -> Callable[[Any, Mapping[str, int]], Strategy] | None:
+def _converter(strategy: object) -> Callable[[Any, Mapping[str, int], str], Strategy] | None:
     for base in type(strategy).__mro__:
         if base.__module__ == _MODULE and base.__name__ in _CONVERTERS:
             return _CONVERTERS[base.__name__]

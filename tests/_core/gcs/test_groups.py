@@ -76,8 +76,8 @@ def test_a_refusal_gives_everything_back_and_the_group_tries_again():
 def test_what_does_not_fit_waits_and_is_known_to_be_busy_or_infeasible():
     table = GroupTable()
     table.create(group(b"g", 2), 1)
-    assert table.schedule([node(b"a", 1)]) == [] and table.is_infeasible(b"g")
-    assert table.schedule([node(b"a", 1, total=2)]) == [] and not table.is_infeasible(b"g")
+    assert table.schedule([node(b"a", 1)]) == [] and table.get(b"g").infeasible
+    assert table.schedule([node(b"a", 1, total=2)]) == [] and not table.get(b"g").infeasible
     assert len(table.schedule([node(b"a", 2)])) == 1
 
 

@@ -3,6 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ray._core.common.groups import bundle_resources, group_demand, mark_of, users_names
+from ray._core.common.messages import Strategy
 from ray._core.raylet.scheduler import Scheduler, Waiting
 
 UNIT = 10_000
@@ -57,15 +59,56 @@ def test_an_actor_keeps_less_than_it_took_to_place_it():
     scheduler.validate()
 
 
-def test_bundles_come_and_go():
+GROUP = b"g" * 18
+
+
+def in_group(key, index, **amounts):
+    strategy = Strategy("PLACEMENT_GROUP", placement_group_id=GROUP, bundle_index=index)
+    return Waiting(key, b"j", group_demand(amounts, strategy), any_bundle_of=GROUP if index < 0 else b"")
+
+
+def with_bundles(*cpus):
     scheduler = Scheduler({"CPU": UNIT})
-    scheduler.grow({"CPU_group_1_ab": UNIT})
-    assert scheduler.try_take(1, {"CPU_group_1_ab": UNIT})
+    for index, units in enumerate(cpus):
+        scheduler.add_bundle(GROUP, index, bundle_resources(GROUP, index, {"CPU": units}))
+    return scheduler
+
+
+def test_what_takes_any_bundle_takes_one_with_room_for_all_of_it():
+    scheduler = with_bundles(UNIT, 2 * UNIT)
+    scheduler.enqueue(in_group("two", -1, CPU=2 * UNIT))
+    assert scheduler.next_grant(1).key == "two"
+    assert scheduler.leases_holding(mark_of(GROUP, 1)) == [1]
+    scheduler.enqueue(in_group("one", 1, CPU=UNIT))
+    assert scheduler.next_grant(2) is None, "bundle 1 is full"
+    scheduler.enqueue(in_group("any", -1, CPU=UNIT))
+    assert scheduler.next_grant(2).key == "any"
+    scheduler.validate()
+
+
+def test_two_halves_are_no_whole_bundle():
+    scheduler = with_bundles(UNIT, UNIT)
+    scheduler.enqueue(in_group("two", -1, CPU=2 * UNIT))
+    assert scheduler.next_grant(1) is None
+
+
+def test_a_bundle_leaves_nothing_behind():
+    scheduler = with_bundles(UNIT)
+    scheduler.enqueue(in_group("a", 0, CPU=UNIT))
+    scheduler.next_grant(1)
     scheduler.set_blocked(1, True)
-    assert scheduler.available["CPU_group_1_ab"] == UNIT
+    assert scheduler.available[f"CPU_group_0_{GROUP.hex()}"] == UNIT
     scheduler.release(1)
-    scheduler.shrink({"CPU_group_1_ab": UNIT})
+    assert scheduler.leases_holding(mark_of(GROUP, 0)) == []
+    scheduler.remove_bundle(GROUP, 0, bundle_resources(GROUP, 0, {"CPU": UNIT}))
     assert scheduler.total == scheduler.available == {"CPU": UNIT}
+    assert scheduler.bundles == {}
+
+
+def test_users_see_their_own_names():
+    strategy = Strategy("PLACEMENT_GROUP", placement_group_id=GROUP, bundle_index=2)
+    assert users_names(group_demand({"CPU": 5, "x": 1}, strategy)) == {"CPU": 5, "x": 1}
+    assert users_names({"CPU": 1, "GPU": 2}) == {"CPU": 1, "GPU": 2}
 
 
 def test_a_blocked_worker_lends_its_cpu_and_takes_it_back_below_zero():

@@ -28,6 +28,11 @@ def bundle_resources(group_id: bytes, index: int, resources: Mapping[str, int]) 
     return gained
 
 
+def mark_of(group_id: bytes, index: int) -> str:
+    """The resource of which everything that runs in the bundle takes a little."""
+    return f"{MARK}{_INFIX}{index}_{group_id.hex()}"
+
+
 def group_demand(demand: Mapping[str, int], strategy: Strategy) -> Resources:
     """The demand in the names of the strategy's group: of one bundle, or for index -1 of any of them."""
     group, index = strategy.placement_group_id.hex(), strategy.bundle_index

@@ -245,6 +245,8 @@ class PlacementGroupInfo(Part, frozen=True):
     ready_at_ms: int = 0
     attempts: int = 0
     soft_target_node_id: bytes = b""
+    infeasible: bool = False
+    """It waits, and no nodes of today could hold it even if they were idle."""
 
 
 class LogLine(Part, frozen=True):
@@ -307,11 +309,13 @@ class HostedActor(Part, frozen=True):
 class RegisterNode(Request, tag=10):
     """R > G. Answer: NodeRegistered; Failed("version_mismatch"), or Failed("node_dead"): it was declared dead.
 
-    Repeating it (a reconnect) replaces the entry; `hosted` then tells the GCS which actors are there.
+    Repeating it (a reconnect) replaces the entry; `hosted` then tells the GCS which actors are there, and `bundles`
+    which bundles of placement groups (group id, index).
     """
 
     info: NodeInfo
     hosted: list[HostedActor] = []
+    bundles: list[tuple[bytes, int]] = []
 
 
 class NodeRegistered(Reply, tag=11):

@@ -41,6 +41,8 @@ class ActorService:
         self._knobs = knobs
         self._now_ms = now_ms
         self._rng = Random()
+        self.on_death: Callable[[bytes], None] = lambda actor_id: None
+        """Called with the id of an actor that is dead for good."""
         self._spread_after = b""
         self.holds_placing = False
         """After a restart of the GCS, until it is known which nodes live and what they host."""
@@ -70,6 +72,19 @@ class ActorService:
     def nodes_changed(self) -> None:
         """A node has joined, or has more than before: try again what had no place."""
         self._act(Place(actor_id) for actor_id in list(self._unplaced))
+
+    def group_removed(self, group_id: bytes) -> None:
+        """Actors that wait for a bundle of the group will never have a place; those that restart may wait for ever."""
+        for actor_id in list(self._unplaced):
+            spec, info = self.table.spec(actor_id), self.table.get(actor_id)
+            if spec.placement.strategy.placement_group_id == group_id and info is not None and not info.num_restarts:
+                text = (
+                    "Could not create the actor because its associated placement group was removed.\n"
+                    f"Required placement group {group_id.hex()} is removed."
+                )
+                now_ms = self._now_ms()
+                self._unplaced.pop(actor_id)
+                self._act(self.table.creation_failed(actor_id, info.incarnation, "unschedulable", text, b"", now_ms))
 
     def node_died(self, node_id: bytes, reason: str) -> None:
         self._act(self.table.node_died(node_id, reason, self._now_ms()))
@@ -160,6 +175,8 @@ class ActorService:
             match effect:
                 case Publish():
                     self._publisher.publish("actor", m.ActorChanged(effect.info), effect.info.actor_id)
+                    if effect.info.state == "DEAD":
+                        self.on_death(effect.info.actor_id)
                 case Place():
                     self._place(effect.actor_id)
                 case Destroy():

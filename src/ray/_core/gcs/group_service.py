@@ -11,6 +11,7 @@ from typing import Any
 
 from ray._core.common import messages as m
 from ray._core.gcs.groups import Commit, Effect, GroupTable, Prepare, Publish, Return
+from ray._core.gcs.journal import Journal
 from ray._core.gcs.nodes import NodeTable
 from ray._core.gcs.publisher import Publisher
 from ray._core.wire import aio
@@ -24,13 +25,19 @@ class GroupService:
         nodes: NodeTable,
         raylets: dict[bytes, aio.Connection],
         publisher: Publisher,
+        journal: Journal,
         now_ms: Callable[[], int],
     ) -> None:
         self.table = GroupTable()
         self._nodes = nodes
         self._raylets = raylets
         self._publisher = publisher
+        self._journal = journal
         self._now_ms = now_ms
+        self.on_removal: Callable[[bytes], None] = lambda group_id: None
+        """Called with the id of a group that was removed."""
+        self.holds_placing = False
+        """After a restart of the GCS, until it is known which nodes live and which bundles they have."""
         self._waiting: dict[bytes, list[tuple[aio.Connection, m.GetGroup]]] = {}
 
     def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
@@ -52,7 +59,8 @@ class GroupService:
             connection.fail(request, "name_taken", text)
             return
         connection.reply(request)
-        self._act(self.table.schedule(self._nodes.views(), info.group_id))
+        if not self.holds_placing:
+            self._act(self.table.schedule(self._nodes.views(), info.group_id))
 
     def _remove(self, connection: aio.Connection, request: m.RemoveGroup) -> None:
         self._act(self.table.remove(request.group_id))
@@ -72,7 +80,21 @@ class GroupService:
 
     def nodes_changed(self) -> None:
         """A node has joined, or has more than before."""
-        self._act(self.table.schedule(self._nodes.views()))
+        if not self.holds_placing and self.table.pending():
+            self._act(self.table.schedule(self._nodes.views()))
+
+    def restore(self) -> None:
+        """What an earlier GCS wrote; nothing is placed before `resume`."""
+        self.table.restore(self._journal.load("group"))
+        self.holds_placing = True
+
+    def resume(self) -> None:
+        self.holds_placing = False
+        self.nodes_changed()
+
+    def node_is_back(self, node_id: bytes, bundles: list[tuple[bytes, int]]) -> None:
+        """A raylet has registered, for the first time or again."""
+        self._act(self.table.reconcile(node_id, bundles))
 
     def node_died(self, node_id: bytes) -> None:
         self._act(self.table.node_died(node_id, self._now_ms()))
@@ -109,6 +131,16 @@ class GroupService:
                     raylet = self._raylets.get(effect.node_id)
                     if raylet is not None:
                         raylet.send(m.ReturnBundles(effect.group_id, effect.indexes, effect.removed))
+                        self._credit(effect)
+
+        for group_id, row in self.table.take_rows():
+            self._journal.put("group", group_id, row)
+
+    def _credit(self, effect: Return) -> None:
+        info = self.table.get(effect.group_id)
+        if info is not None:
+            for index in effect.indexes:
+                self._nodes.credit(effect.node_id, info.bundles[index].resources)
 
     def _prepare(self, effect: Prepare) -> None:
         for bundle in effect.bundles:
@@ -133,6 +165,8 @@ class GroupService:
             raylet.request(request).add_done_callback(done)
 
     def _publish(self, info: m.PlacementGroupInfo) -> None:
+        if info.state == "REMOVED":
+            self.on_removal(info.group_id)
         self._publisher.publish("group", m.GroupChanged(info), info.group_id)
         if info.state in ("CREATED", "REMOVED"):
             for connection, request in self._waiting.pop(info.group_id, ()):

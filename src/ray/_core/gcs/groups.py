@@ -15,7 +15,7 @@ Source: Ray docs, "Placement groups".
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -84,7 +84,6 @@ class _Attempt:
 class _Group:
     info: PlacementGroupInfo
     attempt: _Attempt | None = None
-    is_infeasible: bool = False
 
 
 class GroupTable:
@@ -97,6 +96,7 @@ class GroupTable:
         self._of_job: dict[bytes, set[bytes]] = {}
         self._of_actor: dict[bytes, set[bytes]] = {}
         self._removed: dict[bytes, None] = {}
+        self._touched: dict[bytes, None] = {}
 
     def __repr__(self) -> str:
         return f"<GroupTable groups={len(self._groups)} unplaced={len(self._unplaced)} removed={len(self._removed)}>"
@@ -118,11 +118,6 @@ class GroupTable:
     def pending(self) -> list[PlacementGroupInfo]:
         return [self._groups[group_id].info for group_id in self._unplaced]
 
-    def is_infeasible(self, group_id: bytes) -> bool:
-        """Whether no nodes of the last attempt's view could ever hold it."""
-        group = self._groups.get(group_id)
-        return group is not None and group.is_infeasible
-
     # ---------------------------------------------------------- requests
 
     def create(self, info: PlacementGroupInfo, now_ms: int) -> bool:
@@ -136,11 +131,9 @@ class GroupTable:
         nodes = [b""] * len(info.bundles)
         info = msgspec.structs.replace(info, state="PENDING", nodes=nodes, created_at_ms=now_ms)
         self._groups[info.group_id] = _Group(info)
+        self._touched[info.group_id] = None
         self._unplaced[info.group_id] = None
-        if not info.detached:
-            self._of_job.setdefault(info.job_id, set()).add(info.group_id)
-            if info.creator_actor:
-                self._of_actor.setdefault(info.creator_actor, set()).add(info.group_id)
+        self._index_creator(info)
         return True
 
     def remove(self, group_id: bytes) -> list[Effect]:
@@ -163,11 +156,12 @@ class GroupTable:
         self._forget_nodes(group)
         self._discard(self._of_job, info.job_id, group_id)
         self._discard(self._of_actor, info.creator_actor, group_id)
-        group.info = msgspec.structs.replace(info, state="REMOVED")
+        self._change(group, state="REMOVED")
         self._removed[group_id] = None
         if len(self._removed) > REMOVED_KEPT:
             oldest = next(iter(self._removed))
             del self._removed[oldest], self._groups[oldest]
+            self._touched[oldest] = None
         returns = [Return(group_id, node_id, sorted(indexes), True) for node_id, indexes in sorted(held.items())]
         return [*returns, Publish(group.info)]
 
@@ -192,7 +186,9 @@ class GroupTable:
             missing = [bundle for bundle in info.bundles if bundle.index not in placed]
             places = pack(missing, info.strategy, list(rows.values()), placed, info.soft_target_node_id)
             if places is None:
-                group.is_infeasible = not is_feasible(missing, info.strategy, list(rows.values()), placed)
+                infeasible = not is_feasible(missing, info.strategy, list(rows.values()), placed)
+                if infeasible != info.infeasible:
+                    self._change(group, infeasible=infeasible)
                 continue
             for bundle in missing:  # for the groups that come after this one
                 row = rows[places[bundle.index]]
@@ -206,8 +202,7 @@ class GroupTable:
     def _begin(self, group: _Group, missing: list[BundleSpec], places: dict[int, bytes]) -> list[Effect]:
         group_id, involved = group.info.group_id, sorted(set(places.values()))
         del self._unplaced[group_id]
-        group.is_infeasible = False
-        group.info = msgspec.structs.replace(group.info, attempts=group.info.attempts + 1)
+        self._change(group, attempts=group.info.attempts + 1, infeasible=False)
         number = group.info.attempts
         group.attempt = _Attempt(number, places, set(involved), committing=len(involved) == 1)
         by_index = {bundle.index: bundle for bundle in missing}
@@ -241,7 +236,7 @@ class GroupTable:
             return self._created(group, current, now_ms)
         current.committing, current.waiting = True, set(current.reserved)
         if group.info.state == "PENDING":
-            group.info = msgspec.structs.replace(group.info, state="PREPARED")
+            self._change(group, state="PREPARED")
         commits = [Commit(group_id, attempt, each, current.on(each)) for each in sorted(current.waiting)]
         return [Publish(group.info), *commits]
 
@@ -257,7 +252,7 @@ class GroupTable:
             Return(group_id, node_id, attempt.on(node_id), False) for node_id in sorted(attempt.reserved)
         ]
         if group.info.state == "PREPARED":
-            group.info = msgspec.structs.replace(group.info, state="PENDING")
+            self._change(group, state="PENDING")
             effects.append(Publish(group.info))
         return effects
 
@@ -267,7 +262,7 @@ class GroupTable:
             nodes[index] = node_id
             self._by_node.setdefault(node_id, set()).add(group.info.group_id)
         group.attempt = None
-        group.info = msgspec.structs.replace(group.info, state="CREATED", nodes=nodes, ready_at_ms=now_ms)
+        self._change(group, state="CREATED", nodes=nodes, ready_at_ms=now_ms)
         if not all(nodes):  # while this was placed, a node with other bundles died
             return self._reschedule(group)
         return [Publish(group.info)]
@@ -280,7 +275,7 @@ class GroupTable:
         for group_id in sorted(self._by_node.pop(node_id, ())):
             group = self._groups[group_id]
             nodes = [b"" if each == node_id else each for each in group.info.nodes]
-            group.info = msgspec.structs.replace(group.info, nodes=nodes)
+            self._change(group, nodes=nodes)
             if group.attempt is None:
                 effects += self._reschedule(group)
         for group in self._groups.values():
@@ -295,8 +290,59 @@ class GroupTable:
 
     def _reschedule(self, group: _Group) -> list[Effect]:
         self._unplaced[group.info.group_id] = None
-        group.info = msgspec.structs.replace(group.info, state="RESCHEDULING")
+        self._change(group, state="RESCHEDULING")
         return [Publish(group.info)]
+
+    # ---------------------------------------------------------- after a restart of the GCS
+
+    def take_rows(self) -> list[tuple[bytes, bytes | None]]:
+        """Rows for the storage that changed since the last call, by group id; None: forgotten."""
+        touched, self._touched = self._touched, {}
+        return [
+            (group_id, msgspec.msgpack.encode(self._groups[group_id].info) if group_id in self._groups else None)
+            for group_id in touched
+        ]
+
+    def restore(self, rows: Mapping[bytes, bytes]) -> None:
+        """Fill the empty table with what an earlier GCS wrote. Attempts under way then begin anew."""
+        for group_id, row in rows.items():
+            info = msgspec.msgpack.decode(row, type=PlacementGroupInfo)
+            if info.state == "PREPARED":
+                info = msgspec.structs.replace(info, state="PENDING")
+            self._groups[group_id] = _Group(info)
+            if info.state == "REMOVED":
+                self._removed[group_id] = None
+                continue
+            if info.state != "CREATED":
+                self._unplaced[group_id] = None
+            if info.name:
+                self._names[info.namespace, info.name] = group_id
+            for node_id in set(info.nodes) - {b""}:
+                self._by_node.setdefault(node_id, set()).add(group_id)
+            self._index_creator(info)
+
+    def reconcile(self, node_id: bytes, bundles: Sequence[tuple[bytes, int]]) -> list[Effect]:
+        """A raylet that was out of reach lists its bundles: the unknown go back, the missing are placed anew."""
+        effects: list[Effect] = []
+        there = set(bundles)
+        for group_id, index in sorted(there):
+            group = self._groups.get(group_id)
+            if group is None or group.info.state == "REMOVED" or group.info.nodes[index] != node_id:
+                removed = group is None or group.info.state == "REMOVED"
+                effects.append(Return(group_id, node_id, [index], removed))
+        for group_id in sorted(self._by_node.get(node_id, ())):
+            group = self._groups[group_id]
+            nodes = [
+                b"" if each == node_id and (group_id, index) not in there else each
+                for index, each in enumerate(group.info.nodes)
+            ]
+            if nodes != group.info.nodes:
+                self._change(group, nodes=nodes)
+                if node_id not in nodes:
+                    self._discard(self._by_node, node_id, group_id)
+                if group.attempt is None:
+                    effects += self._reschedule(group)
+        return effects
 
     # ---------------------------------------------------------- inside
 
@@ -305,6 +351,16 @@ class GroupTable:
         if group is None or group.attempt is None or group.attempt.number != attempt:
             return None
         return group
+
+    def _change(self, group: _Group, **fields: object) -> None:
+        group.info = msgspec.structs.replace(group.info, **fields)
+        self._touched[group.info.group_id] = None
+
+    def _index_creator(self, info: PlacementGroupInfo) -> None:
+        if not info.detached:
+            self._of_job.setdefault(info.job_id, set()).add(info.group_id)
+            if info.creator_actor:
+                self._of_actor.setdefault(info.creator_actor, set()).add(info.group_id)
 
     def _forget_nodes(self, group: _Group) -> None:
         for node_id in set(group.info.nodes):

@@ -28,6 +28,8 @@ class JobService:
         self._journal = journal
         self._now_ms = now_ms
         self._describe = describe
+        self.on_end: Callable[[bytes], None] = lambda job_id: None
+        """Called with the id of a job that has ended."""
 
     def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
         return {
@@ -91,6 +93,7 @@ class JobService:
         self._drivers.pop(job_id, None)
         if not info.is_dead:
             self._change(msgspec.structs.replace(info, is_dead=True, end_time_ms=self._now_ms()))
+            self.on_end(job_id)
 
     def _change(self, info: m.JobInfo) -> None:
         self.jobs[info.job_id] = info

@@ -84,7 +84,9 @@ class NodeManager:
         answer = m.NodeRegistered(session_name=self._server.session_name, config=config, nodes=self.table.infos())
         connection.reply(request, answer)
         self._server.actors.node_is_back(info.node_id, request.hosted)
+        self._server.groups.node_is_back(info.node_id, request.bundles)
         self._server.node_is_back(info.node_id)
+        self._server.groups.nodes_changed()
         self._server.actors.nodes_changed()
 
     def _changed(self, info: m.NodeInfo) -> None:
@@ -133,6 +135,7 @@ class NodeManager:
         if check is not None and check is not asyncio.current_task():
             check.cancel()
         self._server.actors.node_died(node_id, message)
+        self._server.groups.node_died(node_id)
         self._server.log_relay.node_died(node_id)
 
     async def _check(self, node_id: bytes, connection: aio.Connection) -> None:
@@ -159,6 +162,7 @@ class NodeManager:
 
     def _reported(self, _: aio.Connection, report: m.ReportResources) -> None:
         self.table.report(report)
+        self._server.groups.nodes_changed()
         self._server.actors.nodes_changed()
         self._publish_soon()
 
@@ -173,7 +177,9 @@ class NodeManager:
         def answer(_: object) -> None:
             timer.cancel()
             demands = self.table.demands() + self._server.actors.demands()
-            connection.reply(request, m.ClusterResources(views=self.table.views(), demands=demands, pending_groups=[]))
+            groups = self._server.groups.table.pending()
+            views = self.table.views()
+            connection.reply(request, m.ClusterResources(views=views, demands=demands, pending_groups=groups))
 
         waiting.add_done_callback(answer)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ray._core.common.messages import Demand, NodeInfo, NodeView, ReportResources
+from ray._core.common.resources import subtract
 
 
 class NodeTable:
@@ -72,6 +75,23 @@ class NodeTable:
         """Whether anything of a living node is in use, as its last report says."""
         view = self._views[node_id]
         return any(view.available.get(name, 0) < units for name, units in view.total.items())
+
+    def debit(self, node_id: bytes, demand: Mapping[str, int]) -> None:
+        """Something was sent there; the node's next report tells the truth again."""
+        view = self._views.get(node_id)
+        if view is not None:
+            available = dict(view.available)
+            subtract(available, demand)
+            self._views[node_id] = msgspec.structs.replace(view, available=available)
+
+    def credit(self, node_id: bytes, demand: Mapping[str, int]) -> None:
+        """Something was given back there; until the next report this counts as free, up to the node's total."""
+        view = self._views.get(node_id)
+        if view is not None:
+            available = dict(view.available)
+            for name, units in demand.items():
+                available[name] = min(available.get(name, 0) + units, view.total.get(name, 0))
+            self._views[node_id] = msgspec.structs.replace(view, available=available)
 
     def set_draining(self, node_id: bytes, draining: bool) -> bool:
         """Nothing new is placed on a draining node. False: there is no such living node."""

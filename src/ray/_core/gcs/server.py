@@ -23,6 +23,7 @@ from ray._core.common import messages as m
 from ray._core.common.packages import SCHEME
 from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
+from ray._core.gcs.group_service import GroupService
 from ray._core.gcs.job_service import JobService
 from ray._core.gcs.journal import Journal
 from ray._core.gcs.kv_service import KvService
@@ -67,6 +68,10 @@ class GcsServer:
         self.kv.on_put = self.packages.uploaded
         for channel in ("job", "actor"):
             self.publisher.subscribe(self.packages, channel)
+        self.groups = GroupService(self.nodes.table, self.nodes.raylets, self.publisher, self.journal, _now_ms)
+        self.jobs.on_end = self.groups.job_finished
+        self.actors.on_death = self.groups.actor_died
+        self.groups.on_removal = self.actors.group_removed
         self.log_relay = LogRelay(self.publisher, self.nodes.table)
         self.state = StateService(self.nodes.raylets, self.log_relay, config.task_events_max_num_task_in_gcs)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
@@ -86,6 +91,7 @@ class GcsServer:
             **self.kv.handlers(),
             **self.actors.handlers(),
             **self.packages.handlers(),
+            **self.groups.handlers(),
         }
 
     # ---------------------------------------------------------- aio.Handler
@@ -134,6 +140,8 @@ class GcsServer:
         self.log_relay.subscribed(connection, request.channel, request.key)
         if request.channel == "actor" and (info := self.actors.table.get(request.key)) is not None:
             connection.send(m.ActorChanged(info))
+        if request.channel == "group" and (group := self.groups.table.get(request.key)) is not None:
+            connection.send(m.GroupChanged(group))
         for message in self.nodes.snapshot(request.channel):
             connection.send(message)
 
@@ -147,17 +155,22 @@ class GcsServer:
         self.actors.restore()
         keys = self.kv.table.keys("", SCHEME.encode())
         self.packages.restore(keys, self.jobs.jobs.values(), self.actors.table.infos())
+        self.groups.restore()
         living = {info.node_id for info in self.nodes.table.infos() if info.state == "ALIVE"}
         self.recovery = Recovery(living, self.jobs.living(), self.actors.table.owners())
         if not living:
-            self.actors.resume()
+            self._resume()
         give_up_s = self.config.gcs_rpc_server_reconnect_timeout_s
         asyncio.get_running_loop().call_later(give_up_s, self._give_up_missing)
 
     def node_is_back(self, node_id: bytes) -> None:
         """A raylet has registered."""
         if self.recovery.node_back(node_id):
-            self.actors.resume()
+            self._resume()
+
+    def _resume(self) -> None:
+        self.groups.resume()
+        self.actors.resume()
 
     def _give_up_missing(self) -> None:
         """Who is not back by now is dead."""
@@ -173,7 +186,7 @@ class GcsServer:
         for worker_id in missing.owners:
             self.actors.owner_died(worker_id)
         if self.actors.holds_placing:
-            self.actors.resume()
+            self._resume()
 
 
 def _describe(session_dir: str, config: configuration.Config) -> bytes:

@@ -42,6 +42,8 @@ class Leases(Protocol):
 
     def schedule(self) -> None: ...
 
+    def enqueue_actor(self, hosted: Hosted) -> None: ...
+
     def forget(self, key: object) -> Waiting | None: ...
 
 
@@ -105,14 +107,22 @@ class ActorHost:
         elif not self._lives(hosted):  # destroyed meanwhile
             self._raylet.environments.drop(spec.placement.runtime_env)
         else:
-            waiting = Waiting(hosted, spec.job_id, dict(spec.held), runtime_env=spec.placement.runtime_env)
-            self._raylet.leases.scheduler.enqueue(waiting)
-            self._raylet.leases.schedule()
+            self._raylet.leases.enqueue_actor(hosted)
 
     def env_failed(self, hosted: Hosted, error: str) -> None:
         """There will be no worker for it: its environment cannot be built, or no worker starts in it."""
         if self._lives(hosted) and hosted.started is None:
             self._start_failed(hosted, "runtime_env", error)
+
+    def lost_bundle(self, hosted: Hosted, removed: bool) -> None:
+        """It waited for a bundle that this node does not have any more: another node may have it, or none ever."""
+        self._raylet.leases.forget(hosted)
+        group = hosted.spec.placement.strategy.placement_group_id.hex()
+        text = (
+            "Could not create the actor because its associated placement group was removed.\n"
+            f"Required placement group {group} is removed."
+        )
+        self._start_failed(hosted, "unschedulable" if removed else "spill", text)
 
     def granted(self, hosted: Hosted, worker: Worker) -> None:
         """Its resources and a worker are there: construct it."""

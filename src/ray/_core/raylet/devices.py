@@ -16,7 +16,7 @@ class DeviceTable:
 
     def __init__(self, names: Mapping[str, list[str]]) -> None:
         self._free = {kind: dict.fromkeys(each, UNIT) for kind, each in names.items()}
-        self._held: dict[int, list[tuple[str, str, int]]] = {}
+        self._held: dict[object, list[tuple[str, str, int]]] = {}
 
     def __repr__(self) -> str:
         return f"<DeviceTable kinds={sorted(self._free)} leases={len(self._held)}>"
@@ -35,7 +35,7 @@ class DeviceTable:
             chosen[kind] = [name for name in free if name in parts]
         return chosen
 
-    def give_back(self, lease_id: int) -> None:
+    def give_back(self, lease_id: object) -> None:
         """An unknown lease, or one without devices, changes nothing."""
         for kind, name, part in self._held.pop(lease_id, []):
             self._free[kind][name] += part

@@ -20,6 +20,7 @@ import msgspec
 
 from ray._core.common import messages as m
 from ray._core.common.accelerators import device_names
+from ray._core.common.groups import group_demand, users_names
 from ray._core.common.labels import matches
 from ray._core.common.policy import Choice, Knobs, Outcome, pick_node, utilization
 from ray._core.common.resources import UNIT, Resources, fits, to_float
@@ -57,6 +58,9 @@ class LeaseManager:
         self._infeasible: dict[object, Waiting] = {}
         self._joining: dict[object, float] = {}
         self._warned: set[object] = set()
+        self._warnings_due: set[object] = set()
+        self._watched: set[bytes] = set()
+        """Placement groups of which something is set aside here."""
         self._preparing: dict[object, Waiting] = {}
         """Whose environment is being built."""
         self._surplus_timer: asyncio.TimerHandle | None = None
@@ -71,6 +75,7 @@ class LeaseManager:
             m.ReturnLease: self._return,
             m.SetBlocked: self._set_blocked,
             m.ResourceViews: self._views_changed,
+            m.GroupChanged: self._group_changed,
         }
 
     @property
@@ -80,9 +85,7 @@ class LeaseManager:
     # ---------------------------------------------------------- where to
 
     def _request(self, connection: aio.Connection, request: m.RequestLease) -> None:
-        demand = {name: units for name, units in request.scheduling.resources.items() if units}
-        scheduling = request.scheduling
-        waiting = Waiting((connection, request.rid), scheduling.job_id, demand, request, scheduling.runtime_env)
+        waiting = waiting_of((connection, request.rid), request.scheduling, request.scheduling.resources, request)
         self._of_connection.setdefault(connection, set()).add(request.rid)
         self._place(waiting)
         self.schedule()
@@ -127,9 +130,20 @@ class LeaseManager:
                 self._raylet.environments.drop(waiting.runtime_env)
         elif error:
             self._answer(waiting, m.Failed(kind="runtime_env", message=error))
+        elif self.scheduler.missing(waiting.demand):  # the bundle that it was to go into has gone meanwhile
+            self._raylet.environments.drop(waiting.runtime_env)
+            self._place(waiting)
         else:
             self.scheduler.enqueue(waiting)
             self.schedule()
+
+    def enqueue_actor(self, hosted: Hosted) -> None:
+        """An actor that the GCS has placed here, and whose environment is there, waits for what it holds."""
+        waiting = waiting_of(hosted, hosted.spec.placement, hosted.spec.held)
+        self.scheduler.enqueue(waiting)
+        if hosted.spec.placement.strategy.kind == "PLACEMENT_GROUP" and self.scheduler.missing(waiting.demand):
+            self._raylet.actors.lost_bundle(hosted, removed=False)  # since the GCS placed it
+        self.schedule()
 
     def forget(self, key: object) -> Waiting | None:
         """A request is void: return it, if it was here, and let go of what it held."""
@@ -166,7 +180,7 @@ class LeaseManager:
         if request.hops and strategy.kind == "SPREAD":
             strategy = m.Strategy()
         choice = pick_node(
-            waiting.demand,
+            scheduling.resources,
             [own, *self.view.others(own.node_id)],
             strategy,
             labels,
@@ -216,11 +230,43 @@ class LeaseManager:
     def _set_aside(self, waiting: Waiting, why: str) -> None:
         """No node of today can hold it: it waits for one that can, and after a while the driver is told why."""
         self._infeasible[waiting.key] = waiting
-        delay_s = self._raylet.config.infeasible_warning_s
-        asyncio.get_running_loop().call_later(delay_s, self._warn, waiting.key)
+        self._watch_group(waiting)
+        if waiting.key not in self._warnings_due:
+            self._warnings_due.add(waiting.key)
+            delay_s = self._raylet.config.infeasible_warning_s
+            asyncio.get_running_loop().call_later(delay_s, self._warn, waiting.key)
+
+    def _watch_group(self, waiting: Waiting) -> None:
+        """It waits for a placement group: if that is removed, it fails."""
+        group_id = waiting.request.scheduling.strategy.placement_group_id
+        if group_id and group_id not in self._watched:
+            self._watched.add(group_id)
+            self._raylet.gcs.request(m.Subscribe(channel="group", key=group_id))
+
+    def _group_changed(self, _: aio.Connection, message: m.GroupChanged) -> None:
+        if message.info.state == "REMOVED":
+            self._watched.discard(message.info.group_id)
+            self._raylet.gcs.send(m.Unsubscribe("group", message.info.group_id))
+            self.group_removed(message.info.group_id)
+
+    def group_removed(self, group_id: bytes) -> None:
+        """What waits for the group, here or set aside, will never run."""
+        for waiting in [*self.scheduler.waiting(), *self._infeasible.values()]:
+            request = waiting.request
+            if request is not None and request.scheduling.strategy.placement_group_id == group_id:
+                self.forget(waiting.key)
+                self._answer(waiting, m.Failed(kind="group_removed", message="Its placement group was removed."))
+
+    def bundles_changed(self, is_more: bool) -> None:
+        """`is_more`: some became usable; else the node's own resources are what changed."""
+        if is_more and self._infeasible:
+            self.reconsider()
+        else:
+            self.schedule()
 
     def _warn(self, key: object) -> None:
         """Once for each shape of a job: ten thousand tasks of a loop are one problem."""
+        self._warnings_due.discard(key)
         waiting = self._infeasible.get(key)
         if waiting is None:
             return
@@ -251,7 +297,7 @@ class LeaseManager:
             if fits(waiting.demand, left):
                 for name, units in waiting.demand.items():
                     left[name] -= units
-            elif len(self.view.rows) > 1 and waiting.request is not None:
+            elif waiting.request is not None and (len(self.view.rows) > 1 or self.scheduler.missing(waiting.demand)):
                 self.forget(waiting.key)
                 self._place(waiting)
         self.schedule()
@@ -294,14 +340,25 @@ class LeaseManager:
             assert worker.address is not None
             owner = waiting.key[0] if isinstance(waiting.key, tuple) else None
             self.pool.lease(worker, lease_id, owner)
-            assign = m.AssignWorker(waiting.job_id, {}, waiting.demand, devices, runtime_env=waiting.runtime_env)
-            worker.connection.send(assign)
+            worker.connection.send(self._assignment(waiting, devices))
             if isinstance(waiting.key, Hosted):
                 self._raylet.actors.granted(waiting.key, worker)
                 return True
             self._answer(waiting, m.LeaseGranted(lease_id=lease_id, worker=worker.address, pid=worker.pid))
             return True
         return False
+
+    def _assignment(self, waiting: Waiting, devices: dict[str, list[str]]) -> m.AssignWorker:
+        scheduling = waiting.key.spec.placement if isinstance(waiting.key, Hosted) else waiting.request.scheduling
+        return m.AssignWorker(
+            waiting.job_id,
+            {},
+            users_names(waiting.demand),
+            devices,
+            placement_group_id=scheduling.strategy.placement_group_id,
+            runtime_env=waiting.runtime_env,
+            capture_child_tasks=scheduling.strategy.capture_child_tasks,
+        )
 
     def soft_limit(self) -> int:
         limit = self._raylet.config.num_workers_soft_limit
@@ -407,6 +464,16 @@ def end(worker: Worker, why: str) -> None:
     """SIGKILL by intent: no driver is warned."""
     worker.exit_note = worker.exit_note or why
     kill(worker.pid)
+
+
+def waiting_of(key: object, scheduling: m.SchedulingClass, resources: Resources, request: Any = None) -> Waiting:
+    """A demand in the user's names as it waits here: without zeros, and of its placement group if it has one."""
+    demand = {name: units for name, units in resources.items() if units}
+    strategy, any_of = scheduling.strategy, b""
+    if strategy.kind == "PLACEMENT_GROUP":
+        demand = group_demand(demand, strategy)
+        any_of = strategy.placement_group_id if strategy.bundle_index < 0 else b""
+    return Waiting(key, scheduling.job_id, demand, request, scheduling.runtime_env, any_of)
 
 
 def kill(pid: int) -> None:

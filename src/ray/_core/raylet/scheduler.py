@@ -13,25 +13,31 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ray._core.common.groups import MARK, in_bundle
 from ray._core.common.resources import Resources, add, fits, missing, subtract
 from ray._core.raylet.devices import DeviceTable
 
 Shape = tuple[tuple[tuple[str, int], ...], str]
 Kind = tuple[bytes, str]
 """Job and runtime environment of a worker; any job may have one that is in no environment: (b"", "")."""
+_MARKS = f"{MARK}_group_"
 PATIENCE = 32
 """A shape that was passed over this often while smaller ones were served has what it needs kept free for it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request that waits. `key` is the caller's name for it, `request` whatever the caller wants back with it."""
+    """A request that waits. `key` is the caller's name for it, `request` whatever the caller wants back with it.
+
+    `any_bundle_of`: it takes any bundle of this placement group; which one is chosen when it is granted.
+    """
 
     key: object
     job_id: bytes
     demand: Resources
     request: Any = None
     runtime_env: str = ""
+    any_bundle_of: bytes = b""
 
     @property
     def shape(self) -> Shape:
@@ -61,8 +67,12 @@ class Scheduler:
         self.available = dict(total)
         self.claimed: Resources = {}
         """Sum of what waits: what is available and claimed is as good as taken for whoever comes next."""
-        self._held: dict[int, Resources] = {}
-        self._blocked: set[int] = set()
+        self.bundles: dict[bytes, set[int]] = {}
+        """Indexes of the bundles here, by placement group."""
+        self._held: dict[object, Resources] = {}
+        self._blocked: set[object] = set()
+        self._in_bundle: dict[str, set[int]] = {}
+        """Leases by the mark of the bundle that they are in."""
         self._lines: OrderedDict[bytes, OrderedDict[Shape, _Line]] = OrderedDict()
         self._waiting: dict[object, Waiting] = {}
 
@@ -109,7 +119,19 @@ class Scheduler:
         }
         for line in self._all_lines():
             if fits(line.demand, self.available) and reserved.isdisjoint(line.demand):
-                yield next(iter(line.requests.values()))
+                request = next(iter(line.requests.values()))
+                if self._concrete(request) is not None:
+                    yield request
+
+    def _concrete(self, request: Waiting) -> Resources | None:
+        """What exactly a request takes: of any bundle, that of the first with room; None when none has."""
+        if not request.any_bundle_of:
+            return request.demand
+        for index in sorted(self.bundles.get(request.any_bundle_of, ())):
+            demand = in_bundle(request.demand, request.any_bundle_of, index)
+            if fits(demand, self.available):
+                return demand
+        return None
 
     def servable(self, limit: int) -> dict[Kind, int]:
         """How many of those who wait could be served now together, up to `limit` in all, by the kind of worker.
@@ -142,9 +164,14 @@ class Scheduler:
         lines.move_to_end(shape)
         self._lines.move_to_end(request.job_id)
         self._remove(request)
-        subtract(self.available, request.demand)
-        self._held[lease_id] = request.demand
-        return self.devices.take(lease_id, request.demand)
+        demand = self._concrete(request)
+        assert demand is not None
+        subtract(self.available, demand)
+        self._held[lease_id] = demand
+        for name in demand:
+            if name.startswith(_MARKS):
+                self._in_bundle.setdefault(name, set()).add(lease_id)
+        return self.devices.take(lease_id, demand)
 
     def next_grant(self, lease_id: int) -> Waiting | None:
         """Grant the first request that fits; None when none does."""
@@ -153,7 +180,7 @@ class Scheduler:
             self.grant(request, lease_id)
         return request
 
-    def try_take(self, lease_id: int, demand: Resources) -> bool:
+    def try_take(self, lease_id: object, demand: Resources) -> bool:
         """Take `demand` at once, past those who wait (an actor which the GCS has placed here); False: no room."""
         if not fits(demand, self.available):
             return False
@@ -161,25 +188,31 @@ class Scheduler:
         self._held[lease_id] = dict(demand)
         return True
 
-    def keep_only(self, lease_id: int, held: Resources) -> None:
+    def keep_only(self, lease_id: object, held: Resources) -> None:
         """A lease needs no more than `held` from now on (an actor once it is created)."""
         was = self._held[lease_id]
         add(self.available, was)
         subtract(self.available, held)
         self._held[lease_id] = dict(held)
 
-    def release(self, lease_id: int) -> None:
+    def release(self, lease_id: object) -> None:
         """The lease is over; an unknown one (returned twice) changes nothing."""
         held = self._held.pop(lease_id, None)
         if held is None:
             return
         self.devices.give_back(lease_id)
+        for name in held:
+            leases = self._in_bundle.get(name)
+            if leases is not None:
+                leases.discard(lease_id)
+                if not leases:
+                    del self._in_bundle[name]
         if lease_id in self._blocked:
             self._blocked.discard(lease_id)
             held = {name: units for name, units in held.items() if not _is_cpu(name)}
         add(self.available, held)
 
-    def held_by(self, lease_id: int) -> Resources:
+    def held_by(self, lease_id: object) -> Resources:
         return self._held.get(lease_id, {})
 
     def set_blocked(self, lease_id: int, blocked: bool) -> None:
@@ -194,18 +227,29 @@ class Scheduler:
             self._blocked.discard(lease_id)
             subtract(self.available, cpu)
 
-    def grow(self, more: Resources) -> None:
-        """The node has more from now on (a bundle was committed)."""
-        add(self.total, more)
-        add(self.available, more)
+    # ---------------------------------------------------------- bundles of placement groups
 
-    def shrink(self, less: Resources) -> None:
-        """The node has less from now on; what is held of it must have been released. Names at zero disappear."""
+    def add_bundle(self, group_id: bytes, index: int, gained: Resources) -> None:
+        """The node has a bundle from now on (see common.groups)."""
+        self.bundles.setdefault(group_id, set()).add(index)
+        add(self.total, gained)
+        add(self.available, gained)
+
+    def remove_bundle(self, group_id: bytes, index: int, lost: Resources) -> None:
+        """The bundle goes; what is held of it must have been released. Names at zero disappear."""
+        indexes = self.bundles[group_id]
+        indexes.discard(index)
+        if not indexes:
+            del self.bundles[group_id]
         for amounts in (self.total, self.available):
-            subtract(amounts, less)
-            for name in less:
+            subtract(amounts, lost)
+            for name in lost:
                 if not amounts.get(name):
                     amounts.pop(name, None)
+
+    def leases_holding(self, mark: str) -> list[int]:
+        """Leases in the bundle of this mark."""
+        return sorted(self._in_bundle.get(mark, ()))
 
     def validate(self) -> None:
         """Held and available add up to the total, but for the CPUs that blocked workers lent."""

@@ -30,6 +30,7 @@ from ray._core.common import messages as m
 from ray._core.common.resources import Resources, to_fixed
 from ray._core.raylet.actor_host import ActorHost
 from ray._core.raylet.agent_process import AgentProcess
+from ray._core.raylet.bundles import BundleManager
 from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
@@ -69,6 +70,7 @@ class Raylet:
         """Environments held for the life of a job."""
         self._start_failures: dict[str, int] = {}
         self.actors = ActorHost(self)
+        self.bundles = BundleManager(self)
         self.objects = ObjectManager(self, settings["object_store_memory"])
         self.stop = asyncio.Event()
         self.path: str = settings["raylet_path"]
@@ -90,6 +92,7 @@ class Raylet:
             **self.leases.handlers,
             **self.objects.handlers,
             **self.actors.handlers(),
+            **self.bundles.handlers,
         }
 
     # ---------------------------------------------------------- life
@@ -145,7 +148,7 @@ class Raylet:
         """Make this node known to a GCS that it has just connected to, for the first time or again."""
         gcs.peer = "gcs"
         gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
-        await gcs.request(m.RegisterNode(info=self.node, hosted=self.actors.hosted()))
+        await gcs.request(m.RegisterNode(info=self.node, hosted=self.actors.hosted(), bundles=self.bundles.held()))
         for channel in ("job", "node", "resources"):
             await gcs.request(m.Subscribe(channel=channel))
         if self._dashboard is not None:

@@ -355,7 +355,7 @@ class Actors:
             max_restarts=options.max_restarts,
             placement=m.SchedulingClass(
                 placing.resources,
-                placing.strategy or m.Strategy(),
+                placing.strategy or core.groups.captured or m.Strategy(),
                 placing.runtime_env,
                 placing.label_selector,
                 core.job_id,

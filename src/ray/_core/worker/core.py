@@ -42,6 +42,7 @@ from ray._core.worker.assignment import Assignment
 from ray._core.worker.cancellation import Cancellation
 from ray._core.worker.functions import Exports
 from ray._core.worker.gcs_client import GcsClient
+from ray._core.worker.groups import Groups
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.lineage import Lineage
 from ray._core.worker.object_ref import ObjectRef
@@ -89,6 +90,7 @@ class CoreWorker:
         self._drains = False
         self.lending = Lending(self)
         self.remote = RemoteObjects(self)
+        self.groups = Groups(self)
         self.submitter = Submitter(self)
         self.lineage = Lineage(self)
         self.actors = Actors(self)
@@ -327,6 +329,7 @@ class CoreWorker:
                 self.job_id = message.job_id
                 self.runtime_env = message.runtime_env
                 self.assignment.apply(message)
+                self.groups.assigned(message)
             case m.DumpState():
                 running = self.executor.invoker.running if self.executor is not None else {}
                 connection.reply(message, m.StateDump(blobs=self.task_log.dump(message.what, running)))
@@ -782,6 +785,8 @@ class CoreWorker:
         Raises what the pickler raises for arguments that cannot be pickled.
         """
         packed = self.submitter.pack(args, kwargs)
+        if self.groups.captured is not None:
+            template = template.captured_by(self.groups.captured)
         return self.submitter.submit(template, self._ids.task_id(NO_ACTOR_PREFIX + self.job_id), packed)
 
     def new_task_id(self, actor_id: bytes) -> bytes:

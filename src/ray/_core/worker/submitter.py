@@ -6,6 +6,7 @@ their results. Methods are locked unless they say so.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import time
@@ -20,6 +21,7 @@ from ray._core.common.errors import (
     NodeDiedError,
     RayTaskError,
     RuntimeEnvSetupError,
+    TaskPlacementGroupRemoved,
     TaskUnschedulableError,
     WorkerCrashedError,
 )
@@ -67,12 +69,13 @@ class Template:
         self.max_retries = options.max_retries
         self.average_us: float | None = None
         placing = options.placing
-        strategy, env = placing.strategy or m.Strategy(), placing.runtime_env
-        self.scheduling = m.SchedulingClass(placing.resources, strategy, env, placing.label_selector, job_id)
-        self.queue_key = (
-            tuple(sorted(placing.resources.items())),
-            msgspec.msgpack.encode((strategy, env, placing.label_selector)),
-            key if options.max_calls else "",
+        self._inherits = placing.strategy is None
+        self._captured: dict[bytes, Template] = {}
+        self._alone = key if options.max_calls else ""
+        self._place(
+            m.SchedulingClass(
+                placing.resources, placing.strategy or m.Strategy(), placing.runtime_env, placing.label_selector, job_id
+            )
         )
         self.message = m.TaskTemplate(
             namespace=namespace,
@@ -89,6 +92,21 @@ class Template:
             retry_exceptions=retried_errors(options.retry_exceptions),
             max_calls=options.max_calls,
         )
+
+    def _place(self, scheduling: m.SchedulingClass) -> None:
+        self.scheduling = scheduling
+        resources = tuple(sorted(scheduling.resources.items()))
+        self.queue_key = (resources, msgspec.msgpack.encode(scheduling), self._alone)
+
+    def captured_by(self, strategy: m.Strategy) -> Template:
+        """This template for a caller whose group captures what it submits; itself if it says where it goes."""
+        if not self._inherits:
+            return self
+        template = self._captured.get(strategy.placement_group_id)
+        if template is None:
+            template = self._captured[strategy.placement_group_id] = copy.copy(self)
+            template._place(msgspec.structs.replace(self.scheduling, strategy=strategy))
+        return template
 
     def observe(self, duration_us: int) -> None:
         """Learn from a finished call; weight 1/8, so that a few calls are enough and one outlier is not."""
@@ -302,7 +320,9 @@ class Submitter:
         """No raylet will ever give a lease to what waits in `queue`."""
         for task_id in queue.drain():
             record = self.tasks[task_id]
-            if reply.kind == "unschedulable":
+            if reply.kind == "group_removed":
+                self.fail(record, TaskPlacementGroupRemoved())
+            elif reply.kind == "unschedulable":
                 self.fail(record, TaskUnschedulableError(f"{record.template.name}: {reply.message}"))
             elif reply.kind == "runtime_env":
                 self.fail(record, RuntimeEnvSetupError(reply.message))

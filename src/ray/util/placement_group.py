@@ -1,0 +1,252 @@
+"""Placement groups: bundles of resources reserved together, all or none.
+
+Source: Ray docs, "Placement groups".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.common.ids import JobID, PlacementGroupID
+from ray._core.common.resources import to_fixed, to_float
+from ray._private.auto_init_hook import auto_init_core, connected_core
+from ray._private.options import check_label_selector
+
+if TYPE_CHECKING:
+    from ray._core.worker.object_ref import ObjectRef
+
+VALID_PLACEMENT_GROUP_STRATEGIES = {"PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"}
+
+
+class PlacementGroup:
+    """A handle on a placement group; it can be passed to tasks and actors.
+
+    Args:
+        id: of the group.
+        bundle_cache: its bundles as they were asked for; None: asked of the cluster when they are needed.
+    """
+
+    def __init__(self, id: PlacementGroupID, bundle_cache: list[dict[str, float]] | None = None) -> None:
+        self.id = id
+        self.bundle_cache = bundle_cache
+
+    @staticmethod
+    def empty() -> PlacementGroup:
+        """The group that stands for none."""
+        return PlacementGroup(PlacementGroupID.nil())
+
+    @property
+    def is_empty(self) -> bool:
+        return self.id.is_nil()
+
+    def ready(self) -> ObjectRef[PlacementGroup]:
+        """A ref whose value is this group once all its bundles are reserved; an error if it is removed before."""
+        return auto_init_core().groups.ready(self.id.binary(), self)
+
+    def wait(self, timeout_seconds: float = 30) -> bool:
+        """Whether all bundles are reserved within `timeout_seconds`.
+
+        Raises:
+            Exception: the group does not exist (any more).
+        """
+        if self.is_empty:
+            return False
+        core = auto_init_core()
+        info = core.groups.wait(self.id.binary(), timeout_seconds)
+        if info is not None and info.state == "CREATED":
+            return True
+        if info is not None or core.groups.get(self.id.binary()) is None:
+            raise Exception(f"Placement group {self.id} does not exist.")
+        return False
+
+    @property
+    def bundle_specs(self) -> list[dict[str, float]]:
+        """What each bundle reserves. Raises KeyError when there is no such group."""
+        if self.bundle_cache is None:
+            info = auto_init_core().groups.get(self.id.binary())
+            if info is None:
+                raise KeyError("bundles")
+            self.bundle_cache = [to_float(bundle.resources) for bundle in info.bundles]
+        return self.bundle_cache
+
+    @property
+    def bundle_count(self) -> int:
+        return len(self.bundle_specs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlacementGroup) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def placement_group(
+    bundles: list[dict[str, float]],
+    strategy: str | None = None,
+    name: str = "",
+    lifetime: str | None = None,
+    _soft_target_node_id: str | None = None,
+    bundle_label_selector: list[dict[str, str]] | None = None,
+    topology_strategy: dict[str, str] | None = None,
+) -> PlacementGroup:
+    """Reserve `bundles` together; returns at once, `ready()` and `wait()` tell when they are there.
+
+    Args:
+        bundles: resources by name, one dict for each bundle.
+        strategy: PACK (default; few nodes), SPREAD (many), STRICT_PACK (one), STRICT_SPREAD (one bundle per node).
+        name: for `get_placement_group`; unique in the namespace.
+        lifetime: "detached": it outlives its creator.
+        _soft_target_node_id: hex id of the node that STRICT_PACK should take if it can.
+        bundle_label_selector: labels that the node of each bundle must have.
+    Raises:
+        ValueError: bundles, strategy, lifetime or selectors that cannot be.
+        RaySystemError: the name is taken.
+        NotImplementedError: a topology strategy.
+    """
+    strategy = strategy or "PACK"
+    validate_placement_group(
+        bundles, strategy, lifetime, _soft_target_node_id, bundle_label_selector, topology_strategy
+    )
+    if not isinstance(name, str):
+        raise TypeError(f"The name of a placement group is a str, not {type(name).__name__}.")
+    core = auto_init_core()
+    selectors = bundle_label_selector or [{}] * len(bundles)
+    group_id = PlacementGroupID.of(JobID(core.job_id))
+    info = m.PlacementGroupInfo(
+        group_id=group_id.binary(),
+        job_id=core.job_id,
+        name=name,
+        namespace=core.namespace,
+        strategy=strategy,
+        bundles=[
+            m.BundleSpec(index, to_fixed(bundle), dict(selector or {}))
+            for index, (bundle, selector) in enumerate(zip(bundles, selectors, strict=True))
+        ],
+        detached=lifetime == "detached",
+        creator_actor=core.actor_id,
+        state="PENDING",
+        nodes=[],
+        soft_target_node_id=bytes.fromhex(_soft_target_node_id or ""),
+    )
+    core.groups.create(info)
+    return PlacementGroup(group_id, [to_float(bundle.resources) for bundle in info.bundles])
+
+
+def remove_placement_group(placement_group: PlacementGroup) -> None:
+    """Give the group's resources back; tasks and actors that run in it are killed. Again: nothing."""
+    auto_init_core().groups.remove(placement_group.id.binary())
+
+
+def get_placement_group(placement_group_name: str) -> PlacementGroup:
+    """The group of that name in this namespace. Raises ValueError when there is none."""
+    if not placement_group_name:
+        raise ValueError("Please supply a non-empty value to get_placement_group")
+    core = auto_init_core()
+    info = core.groups.get(name=placement_group_name, namespace=core.namespace)
+    if info is None:
+        raise ValueError(f"Failed to look up placement group with name: {placement_group_name}")
+    return PlacementGroup(PlacementGroupID(info.group_id), [to_float(bundle.resources) for bundle in info.bundles])
+
+
+def get_current_placement_group() -> PlacementGroup | None:
+    """The group that this task or actor runs in; None outside of any, and in drivers."""
+    current = auto_init_core().groups.current
+    return PlacementGroup(PlacementGroupID(current)) if current else None
+
+
+def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
+    """What the cluster knows of a group (empty when it knows none), or of all groups by their id in hex."""
+    core = connected_core()
+    if placement_group is None:
+        return {info.group_id.hex(): _row(info) for info in core.groups.all()}
+    info = core.groups.get(placement_group.id.binary())
+    return {} if info is None else _row(info)
+
+
+def _row(info: m.PlacementGroupInfo) -> dict[str, Any]:
+    latency_ms = float(max(info.ready_at_ms - info.created_at_ms, 0)) if info.ready_at_ms else 0.0
+    waits = "INFEASIBLE" if info.infeasible else "QUEUED"
+    return {
+        "placement_group_id": info.group_id.hex(),
+        "name": info.name,
+        "bundles": {bundle.index: to_float(bundle.resources) for bundle in info.bundles},
+        "bundles_to_node_id": {bundle.index: info.nodes[bundle.index].hex() for bundle in info.bundles},
+        "strategy": info.strategy,
+        "state": info.state,
+        "stats": {
+            "end_to_end_creation_latency_ms": latency_ms,
+            "scheduling_latency_ms": latency_ms,
+            "scheduling_attempt": info.attempts,
+            "highest_retry_delay_ms": 0.0,
+            "scheduling_state": {"CREATED": "FINISHED", "REMOVED": "REMOVED"}.get(info.state, waits),
+        },
+    }
+
+
+# ------------------------------------------------------------------ checks
+
+
+def check_placement_group_index(placement_group: PlacementGroup, bundle_index: int) -> None:
+    """Raises ValueError when the group has no bundle of that index (-1: any)."""
+    if placement_group.is_empty:
+        if bundle_index != -1:
+            raise ValueError("If placement group is not set, the value of bundle index must be -1.")
+    elif bundle_index >= placement_group.bundle_count or bundle_index < -1:
+        raise ValueError(
+            f"placement group bundle index {bundle_index} is invalid. "
+            f"Valid placement group indexes: 0-{placement_group.bundle_count}"
+        )
+
+
+def validate_placement_group(
+    bundles: list[dict[str, float]],
+    strategy: str | None = None,
+    lifetime: str | None = None,
+    _soft_target_node_id: str | None = None,
+    bundle_label_selector: list[dict[str, str]] | None = None,
+    topology_strategy: dict[str, str] | None = None,
+) -> bool:
+    """True, or ValueError for what `placement_group` would not take."""
+    strategy = strategy or "PACK"
+    if topology_strategy:
+        raise NotImplementedError("topology_strategy of placement groups is not available in this version of pure-ray.")
+    if _soft_target_node_id and strategy != "STRICT_PACK":
+        raise ValueError(f"_soft_target_node_id currently only works with STRICT_PACK but got {strategy}")
+    _validate_bundles(bundles)
+    if bundle_label_selector is not None:
+        if len(bundle_label_selector) != len(bundles):
+            raise ValueError(
+                f"Invalid bundle label selector {bundle_label_selector}. The length of `bundle_label_selector` should "
+                "equal the length of `bundles`."
+            )
+        for selector in bundle_label_selector:
+            check_label_selector("bundle_label_selector", selector)
+    if strategy not in VALID_PLACEMENT_GROUP_STRATEGIES:
+        raise ValueError(
+            f"Invalid placement group strategy {strategy}. Supported strategies are: "
+            f"{VALID_PLACEMENT_GROUP_STRATEGIES}."
+        )
+    if lifetime not in (None, "detached"):
+        raise ValueError(f"Placement group `lifetime` argument must be either `None` or 'detached'. Got {lifetime}.")
+    return True
+
+
+def _validate_bundles(bundles: Any) -> None:
+    example = 'Bundles must be a non-empty list of resource dictionaries. For example: `[{"CPU": 1.0}, {"GPU": 1.0}]`.'
+    if not isinstance(bundles, list):
+        raise ValueError(f"Placement group bundles must be a list, got {type(bundles)}.")
+    if not bundles:
+        raise ValueError(f"{example} Got empty list instead.")
+    for bundle in bundles:
+        if not isinstance(bundle, Mapping) or not all(
+            isinstance(name, str) and isinstance(amount, (int, float)) for name, amount in bundle.items()
+        ):
+            raise ValueError(example)
+        if all(amount == 0 for amount in bundle.values()):
+            raise ValueError(
+                f"Bundles cannot be an empty dictionary or resources with only 0 values. Bundles: {bundles}"
+            )
+        if any(amount < 0 for amount in bundle.values()):
+            raise ValueError(f"Resources of a bundle cannot be negative. Bundles: {bundles}")
