@@ -108,7 +108,7 @@ class Raylet:
         token = auth.load_token(self.config.enable_token_auth)
         settings = self.settings
         host, port = settings["node_ip"], settings["raylet_port"]
-        bind_to = host if ipaddress.ip_address(host).is_loopback else ""  # "": all of this machine's addresses
+        bind_to = _bind_to(host)
         self._tcp, port = await aio.serve_tcp(self, bind_to, port, token)
         self.node = m.NodeInfo(
             node_id=self.node_id,
@@ -403,6 +403,14 @@ def _last_lines(path: str, count: int = 20) -> str:
         return "\n".join(Path(path).read_text(errors="replace").splitlines()[-count:])
     except FileNotFoundError:
         return "(there is no such file)"
+
+
+def _bind_to(host: str) -> str:
+    """All of this machine's addresses of that family, or loopback alone. (Both families would get different ports.)"""
+    address = ipaddress.ip_address(host)
+    if address.is_loopback:
+        return host
+    return "0.0.0.0" if address.version == 4 else "::"
 
 
 def _describe_exit(status: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
@@ -17,6 +18,9 @@ from ray._core.worker.leases import LeaseQueue, ReturnLease
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
     from ray._core.worker.submitter import Submitter, Template
+
+RETRY_S = 0.1
+"""After a raylet could not be reached: until word of its death is here, it would be named again."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -87,7 +91,9 @@ class LeaseClient:
         elif isinstance(reply, m.LeaseSpilled):
             self._ask(self._remote(reply), queue, template, hops + 1, [])
         elif reply.kind == "connection_lost" and raylet is not self._core.raylet:
-            self._ask(self._core.raylet, queue, template, 0, [])  # that node died: our own raylet knows others
+            # That node has died, or cannot be reached from here. Our own raylet soon knows others.
+            again = partial(self._ask, self._core.raylet, queue, template, 0, [])
+            self._core.reactor.call_later(RETRY_S, again)
         else:
             queue.refused()
             submitter.refused(queue, reply)
