@@ -29,6 +29,7 @@ _RENAMED = {
     "_memory": "memory",
     "_temp_dir": "temp_dir",
     "gcs_server_port": "gcs_port",
+    "metrics_export_port": "metrics_port",
     "node_manager_port": "raylet_port",
     "ray_client_server_port": "client_server_port",
     "object_manager_port": "raylet_port",
@@ -36,7 +37,6 @@ _RENAMED = {
 }
 _WITHOUT_MEANING = {
     "dashboard_agent_listen_port",
-    "metrics_export_port",
     "enable_object_reconstruction",
     "_enable_object_reconstruction",
     "include_log_monitor",

@@ -12,6 +12,7 @@ from ray._private.not_yet import refuse
 HIDDEN = (
     "_enable_object_reconstruction",
     "_memory",
+    "_metrics_export_port",
     "_node_ip_address",
     "_node_name",
     "_plasma_directory",
@@ -28,7 +29,6 @@ Lineage reconstruction has no switch any more; the passwords are of a Redis that
 """
 HIDDEN_NOT_YET = (
     "_driver_object_store_memory",
-    "_metrics_export_port",
     "_tracing_startup_hook",
 )
 _OF_THE_NODE = (
@@ -88,6 +88,7 @@ def head_params(given: Mapping[str, Any]) -> NodeParams:
         object_store_memory=given["object_store_memory"],
         memory=given.get("_memory"),
         temp_dir=given.get("_temp_dir"),
+        metrics_port=given.get("_metrics_export_port") or 0,
         shm_dir=given.get("_plasma_directory") or "/dev/shm",
         spill_dir=given.get("object_spilling_directory"),
         system_config=given.get("_system_config") or {},

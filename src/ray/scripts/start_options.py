@@ -34,7 +34,6 @@ OF_NO_EFFECT = {
     "dashboard_agent_grpc_port": "--dashboard-agent-grpc-port",
     "dashboard_agent_listen_port": "--dashboard-agent-listen-port",
     "no_redirect_output": "--no-redirect-output",
-    "metrics_export_port": "--metrics-export-port",
     "runtime_env_agent_port": "--runtime-env-agent-port",
 }
 """Mostly where servers would listen that are not there yet: told, and otherwise ignored."""
@@ -72,7 +71,7 @@ _FLAGS = [
     _flag("--dashboard-agent-listen-port", type=int, help="No effect yet."),
     _flag("--dashboard-agent-grpc-port", "--dashboard-grpc-port", type=int, help="No effect yet."),
     _flag("--runtime-env-agent-port", type=int, help="No effect yet."),
-    _flag("--metrics-export-port", type=int, help="No effect yet."),
+    _flag("--metrics-export-port", type=int, help="Where the node tells its metrics, at /metrics; default: any."),
     _flag("--ray-client-server-port", type=int, help="Where the head's Ray Client server listens; default 10001."),
     _flag("--object-spilling-directory", help="Where objects go when the shared memory is full."),
     _flag("--autoscaling-config", help="Not available yet."),
@@ -147,6 +146,7 @@ def node_params(given: dict[str, Any], gcs_address: str | None) -> NodeParams:
         node_name=given["node_name"],
         gcs_port=DEFAULT_PORT if port is None else port,
         raylet_port=given["node_manager_port"] or given["object_manager_port"] or 0,
+        metrics_port=given["metrics_export_port"] or 0,
         client_server_port=_client_server_port(given),
         worker_ports=_worker_ports(given),
         num_cpus=given["num_cpus"],

@@ -1,6 +1,8 @@
 """Numbers that a program records about itself: `Counter`, `Gauge`, `Histogram`.
 
-Each process keeps what it records (`ray._private.metric_registry`); nothing collects it from there yet.
+Each process keeps what it records until somebody asks its node: `GET /metrics` on the node's metrics port
+(`MetricsExportPort` in `ray.nodes()`) gives the numbers of all processes there. A process that ends takes its own
+along.
 Source: Ray docs, "Adding Application-Level Metrics".
 """
 
@@ -11,7 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from ray._private.metric_registry import Series, registry
+from ray._core.common.metrics import Series, registry
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
@@ -85,7 +87,7 @@ class Metric:
         if missing:
             raise ValueError(f"Missing value for tag key(s): {','.join(missing)}.")
         if not self._discard_metric:
-            registry.record(self._series, merged, value)
+            registry.record(self._series, {key: merged[key] for key in self._tag_keys}, value)
 
     def __reduce__(self) -> Any:
         return type(self), (self._name, self._description, self._tag_keys)

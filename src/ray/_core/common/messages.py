@@ -820,14 +820,15 @@ class TaskEvents(Message, tag=90):
 class DumpState(Request, tag=91):
     """any > G > R > C: tell what you know now. Answer: StateDump.
 
-    `what`: tasks, objects, workers, stores, runtime_envs, or events (which G itself knows).
+    `what`: tasks, objects, workers, stores, runtime_envs, metrics, or events (which G itself knows).
     """
 
     what: str
 
 
 class StateDump(Reply, tag=92):
-    """`blobs`: encoded TaskBatch, StoreStats, or lists of ObjectInfo, WorkerInfo, RuntimeEnvInfo or EventInfo.
+    """`blobs`: encoded TaskBatch, StoreStats, or lists of ObjectInfo, WorkerInfo, RuntimeEnvInfo, EventInfo or
+    metrics.Family.
 
     `silent`: processes that did not answer in time. `forgotten`: how many ends of tasks the GCS no longer keeps.
     """

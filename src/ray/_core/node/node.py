@@ -243,6 +243,7 @@ class Node:
             "gcs_host": gcs_host,
             "gcs_port": gcs_port,
             "raylet_port": params.raylet_port,
+            "metrics_port": params.metrics_port,
             "raylet_path": self.raylet_socket_name,
             "session_dir": str(self.session_dir),
             "sockets_dir": str(self.session_dir / "sockets"),

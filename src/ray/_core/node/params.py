@@ -25,6 +25,7 @@ class NodeParams:
         node_ip: under which other nodes reach it; None: found out.
         gcs_port: where the GCS listens; heads only.
         raylet_port: where the raylet listens for other nodes, for leases and for objects.
+        metrics_port: where the node tells its metrics, by HTTP.
         client_server_port: where the head's Ray Client server listens; None: there is none.
         worker_ports: where its workers may listen: "10002-19999", "7001,7002"; "": anywhere.
         num_cpus, num_gpus: None: what the machine has.
@@ -51,6 +52,7 @@ class NodeParams:
     node_name: str | None = None
     gcs_port: int = 0
     raylet_port: int = 0
+    metrics_port: int = 0
     client_server_port: int | None = None
     worker_ports: str = ""
     num_cpus: float | None = None
@@ -83,7 +85,13 @@ class NodeParams:
                 ipaddress.ip_address(self.node_ip)
             except ValueError:
                 raise ValueError(f"node_ip_address={self.node_ip!r} is not an IP address.") from None
-        for port in (self.gcs_port, self.raylet_port, self.client_server_port or 0, *ports(self.worker_ports)):
+        for port in (
+            self.gcs_port,
+            self.raylet_port,
+            self.metrics_port,
+            self.client_server_port or 0,
+            *ports(self.worker_ports),
+        ):
             if not 0 <= port < 1 << 16:
                 raise ValueError(f"{port} is no port: they go from 0 (any) to 65535.")
         check_amounts(self.num_cpus, self.num_gpus, self.resources)

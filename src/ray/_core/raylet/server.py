@@ -35,6 +35,7 @@ from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
 from ray._core.raylet.leasing import LeaseManager, end, kill
+from ray._core.raylet.metrics_server import MetricsServer
 from ray._core.raylet.object_manager import ObjectManager
 from ray._core.raylet.on_demand import OnDemand
 from ray._core.raylet.state_dump import StateDumper
@@ -77,7 +78,8 @@ class Raylet:
         self.arena_path: str = settings["arena_path"]
         self.gcs: Link
         self._zygote: aio.Connection
-        self._state = StateDumper(self)
+        self.state = StateDumper(self)
+        self._metrics = MetricsServer(self)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.JobChanged: self._job_changed,
@@ -88,7 +90,7 @@ class Raylet:
             m.NodeChanged: self._node_changed,
             m.Ping: self._ping,
             m.SetDraining: self._set_draining,
-            m.DumpState: self._state.dump,
+            m.DumpState: self.state.dump,
             **self.leases.handlers,
             **self.objects.handlers,
             **self.actors.handlers(),
@@ -123,6 +125,7 @@ class Raylet:
             session_dir=settings["session_dir"],
             total=self.total,
             pid=os.getpid(),
+            metrics_port=await self._metrics.start(bind_to, settings["metrics_port"]),
             version=settings["version"],
             python=".".join(map(str, sys.version_info[:2])),
         )
@@ -180,6 +183,7 @@ class Raylet:
             kill(worker.pid)
         kill(self._agent.pid)
         self.environments.close()
+        self._metrics.close()
         if self._dashboard is not None:
             self._dashboard.close()
         with contextlib.suppress(ProcessLookupError):
@@ -210,7 +214,7 @@ class Raylet:
             return
         if connection.peer is self.environments:
             self.environments.agent_lost()
-        self._state.cores.pop(connection, None)
+        self.state.cores.pop(connection, None)
         self.leases.owner_gone(connection)
         if isinstance(connection.peer, Worker):
             if connection.peer.status is None:
@@ -243,7 +247,7 @@ class Raylet:
             overflow_size=self.objects.overflow_size,
         )
         connection.reply(request, reply)
-        self._state.cores[connection] = request
+        self.state.cores[connection] = request
         self.objects.processes.add(connection)
         worker = connection.peer
         if isinstance(worker, Worker) and request.ready:

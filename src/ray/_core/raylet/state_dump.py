@@ -41,13 +41,17 @@ class StateDumper:
             infos = self._raylet.environments.table.infos(self._raylet.node_id)
             connection.reply(request, m.StateDump(blobs=[msgspec.msgpack.encode(infos)]))
             return
-        asked = [core.request(m.DumpState(what=request.what)) for core in self.cores]
+        connection.reply(request, await self.collect(request.what))
+
+    async def collect(self, what: str) -> m.StateDump:
+        """What the drivers and workers of this node tell."""
+        asked = [core.request(m.DumpState(what=what)) for core in self.cores]
         done, late = await asyncio.wait(asked, timeout=ANSWER_TIMEOUT_S) if asked else (set(), set())
         answer = m.StateDump(blobs=[], silent=len(late))
         for future in done:
             if future.exception() is None:
                 answer.blobs += future.result().blobs
-        connection.reply(request, answer)
+        return answer
 
     def workers(self) -> list[m.WorkerInfo]:
         """The living processes; those that have ended are not kept."""

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ray._core.common import messages as m
+from ray._core.common import metrics
 from ray._core.common.errors import RayTaskError
+from ray._core.common.ids import WorkerID
 from ray._core.common.task_events import TaskBatch, TaskEvent, TaskKind
 from ray._core.store import serialization
 
@@ -130,6 +132,8 @@ class TaskLog:
             return [self._described().encode(), self._live(running).encode()]
         if what == "objects":
             return [msgspec.msgpack.encode(self._objects())]
+        if what == "metrics":
+            return [msgspec.msgpack.encode(self._metrics())]
         return []
 
     def _live(self, running: Mapping[Call, int]) -> TaskBatch:
@@ -148,6 +152,17 @@ class TaskLog:
             events.append(event)
         dropped = max(len(core.submitter.tasks) - MOST_LIVE, 0)
         return TaskBatch(core.job_id, kinds.kinds, events, dropped)
+
+    def _metrics(self) -> list[metrics.Family]:
+        core = self._core
+        tags = {
+            "Component": "core_worker",
+            "NodeAddress": core.node.host,
+            "SessionName": os.path.basename(core.node.session_dir),
+            "Version": core.node.version,
+            "WorkerId": (WorkerID.for_driver(core.job_id) if core.mode == "driver" else WorkerID(core.worker_id)).hex(),
+        }
+        return metrics.registry.families(tags)
 
     def _objects(self) -> list[m.ObjectInfo]:
         core = self._core
