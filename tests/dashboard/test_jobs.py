@@ -244,6 +244,19 @@ def test_the_other_commands(url, tmp_path):
     assert "Only one of --runtime-env" in command(url, "submit", *both, "--", "true", code=1)
 
 
+def test_a_dashboard_that_dies_harms_no_job(client, url, tmp_path):
+    gate = tmp_path / "gate"
+    job_id = client.submit_job(entrypoint=f"while ! [ -e {gate} ]; do sleep 0.05; done; exit 5")
+    wait_for(client, job_id, JobStatus.RUNNING)
+    children = psutil.Process().children(recursive=True)
+    dashboard = next(each for each in children if "ray.dashboard.dashboard" in each.cmdline())
+    dashboard.kill()
+    gate.touch()
+    # The next connection waits for the next dashboard, which starts a moment later.
+    info = wait_for(JobSubmissionClient(url), job_id, JobStatus.FAILED)
+    assert info.driver_exit_code == 5
+
+
 def test_no_program_of_a_job_is_left(url):
     """Runs last: whatever the tests before started has ended."""
     mine = psutil.Process()

@@ -1,6 +1,7 @@
 """Environments on a real cluster: from `ray.init` and `.options` to the worker's process and back."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -53,6 +54,11 @@ def look():
     import pkg
 
     return os.getcwd(), Path("data.txt").read_text(), main_module.ANSWER, pkg.NAME, os.path.exists("secret.txt")
+
+
+@ray.remote
+def pid():
+    return os.getpid()
 
 
 @ray.remote
@@ -161,6 +167,32 @@ def test_a_setup_that_takes_too_long_is_ended(init, tmp_path, monkeypatch):
     env = {"slow": 1000, "config": {"setup_timeout_seconds": 1}}
     with pytest.raises(RuntimeEnvSetupError, match="within the timeout of 1 seconds"):
         ray.get(variable.options(runtime_env=env).remote(), timeout=60)
+
+
+def test_an_agent_that_dies_while_it_builds_is_replaced(init, tmp_path, monkeypatch):
+    (tmp_path / "gated_plugin.py").write_text(
+        "import asyncio, os, pathlib\n"
+        "from ray._private.runtime_env.plugin import RuntimeEnvPlugin\n"
+        "class Gated(RuntimeEnvPlugin):\n"
+        "    name = 'gated'\n"
+        "    async def create(self, uri, runtime_env, context, logger):\n"
+        "        place = pathlib.Path(runtime_env['gated'])\n"
+        "        (place / f'agent-{os.getpid()}').touch()\n"
+        "        while not (place / 'gate').exists():\n"
+        "            await asyncio.sleep(0.02)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("RAY_RUNTIME_ENV_PLUGINS", '[{"class": "gated_plugin.Gated"}]')
+    init()
+    ref = pid.options(runtime_env={"gated": str(tmp_path)}).remote()
+    deadline_at_s = time.monotonic() + 30
+    while not (started := list(tmp_path.glob("agent-*"))):
+        assert time.monotonic() < deadline_at_s
+        time.sleep(0.02)
+    os.kill(int(started[0].name.removeprefix("agent-")), signal.SIGKILL)
+    (tmp_path / "gate").touch()
+    assert ray.get(ref, timeout=60) > 0
+    assert len(list(tmp_path.glob("agent-*"))) == 2
 
 
 def test_packages_go_when_nothing_uses_them(init, project, monkeypatch):

@@ -69,15 +69,14 @@ def _pretend_ray(packages: Path) -> None:
     (info / "RECORD").write_text("".join(f"{info.name}/{name},,\n" for name in ("METADATA", "INSTALLER", "RECORD")))
 
 
-async def check_ray(python: str, logger: logging.Logger, env: dict[str, str]) -> None:
-    """Raises RuntimeError when the environment would import another ray than the node runs."""
-    code = "import ray, sys; print('ray', ray.__version__, ray.__file__)"
-    said = (await run([python, "-c", code], logger, env=env, cwd="/")).splitlines()[-1].split(" ", 2)
-    ours = str(Path(__file__).parents[2] / "__init__.py")
-    if os.path.realpath(said[2]) != os.path.realpath(ours):
+def check_ray(virtualenv: Path) -> None:
+    """Raises RuntimeError when something has brought another ray into the environment."""
+    packages = site_packages_of(virtualenv)
+    if (packages / "ray").exists() or (packages / "ray.py").exists():
+        versions = [info.name.split("-")[1].removesuffix(".dist-info") for info in packages.glob("ray-*.dist-info")]
         raise RuntimeError(
-            f"Changing the ray version is not allowed: the environment has ray {said[1]} in {said[2]}, the cluster "
-            f"runs {VERSION} from {ours}. Take ray out of the packages to install."
+            f"Changing the ray version is not allowed: the environment would have ray {', '.join(versions) or '?'}, the "
+            f"cluster runs {VERSION}. Take ray out of the packages to install."
         )
 
 
@@ -125,7 +124,7 @@ class _VirtualenvPlugin(RuntimeEnvPlugin):
         env = dict(os.environ)
         env_vars.apply(context.env_vars, env)
         await self._install(interpreter_of(virtualenv), requirements, config, env, logger)
-        await check_ray(str(interpreter_of(virtualenv)), logger, env)
+        check_ray(virtualenv)
 
     async def _install(
         self, python: Path, requirements: Path, config: dict[str, Any], env: dict[str, str], logger: logging.Logger
