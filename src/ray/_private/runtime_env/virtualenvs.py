@@ -73,10 +73,11 @@ def check_ray(virtualenv: Path) -> None:
     """Raises RuntimeError when something has brought another ray into the environment."""
     packages = site_packages_of(virtualenv)
     if (packages / "ray").exists() or (packages / "ray.py").exists():
-        versions = [info.name.split("-")[1].removesuffix(".dist-info") for info in packages.glob("ray-*.dist-info")]
+        names = [info.name for info in packages.glob("ray-*.dist-info")]
+        versions = ", ".join(name.removeprefix("ray-").removesuffix(".dist-info") for name in names) or "?"
         raise RuntimeError(
-            f"Changing the ray version is not allowed: the environment would have ray {', '.join(versions) or '?'}, the "
-            f"cluster runs {VERSION}. Take ray out of the packages to install."
+            f"Changing the ray version is not allowed: the environment would have ray {versions}, the cluster "
+            f"runs {VERSION}. Take ray out of the packages to install."
         )
 
 
