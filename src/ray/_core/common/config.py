@@ -61,6 +61,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     runtime_env_skip_local_gc: bool = False
     """Runtime environments stay on their nodes when nothing uses them, however much room they take."""
 
+    # Memory
+    memory_monitor_refresh_ms: int = 250
+    """How often the machine's memory is looked at; 0: never."""
+    memory_usage_threshold: float = 0.95
+    """Share of the memory in use above which work is ended."""
+    task_oom_retries: int = -1
+    """How often a task that was ended so runs again besides its other retries; -1: always."""
+    task_oom_retry_delay_base_ms: int = 1000
+    """Before the first such retry; each further one waits twice as long, up to a minute."""
+
     # Scheduling
     scheduler_spread_threshold: float = 0.5
     scheduler_top_k_fraction: float = 0.2

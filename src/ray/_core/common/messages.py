@@ -907,6 +907,8 @@ class RequestLease(Request, tag=102):
     """Nodes with most argument bytes, best first."""
     name: str = ""
     priority: int = 0
+    retriable: bool = True
+    """The tasks may run again if their worker is killed."""
 
 
 class LeaseGranted(Reply, tag=103):

@@ -340,6 +340,11 @@ class LeaseManager:
             assert worker.address is not None
             owner = waiting.key[0] if isinstance(waiting.key, tuple) else None
             self.pool.lease(worker, lease_id, owner)
+            worker.working_since_s = time.monotonic()
+            if isinstance(waiting.key, Hosted):
+                worker.is_retriable = waiting.key.spec.max_restarts != 0
+            else:
+                worker.is_retriable = waiting.request.retriable
             worker.connection.send(self._assignment(waiting, devices))
             if isinstance(waiting.key, Hosted):
                 self._raylet.actors.granted(waiting.key, worker)

@@ -36,6 +36,7 @@ from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
 from ray._core.raylet.leasing import LeaseManager, end, kill
 from ray._core.raylet.metrics_server import MetricsServer
+from ray._core.raylet.memory_monitor import MemoryMonitor
 from ray._core.raylet.object_manager import ObjectManager
 from ray._core.raylet.on_demand import OnDemand
 from ray._core.raylet.state_dump import StateDumper
@@ -135,6 +136,7 @@ class Raylet:
         for _ in range(self.leases.soft_limit()):
             self.fork(b"")
         self._agent.start()
+        MemoryMonitor(self).start()
         if self._dashboard is not None:
             self._dashboard.start() if settings["dashboard"]["at_once"] else self._dashboard.wait()
 

@@ -23,6 +23,9 @@ class Worker:
     lease_id: int = 0
     owner: Any = None
     idle_since_s: float = 0.0
+    working_since_s: float = 0.0
+    is_retriable: bool = True
+    """What it does now may run again if the process is killed."""
     exit_kind: str = ""
     exit_note: str = ""
     """Why it ends, as far as it is known before it does."""

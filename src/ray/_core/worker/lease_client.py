@@ -60,6 +60,7 @@ class LeaseClient:
             hops=hops,
             prefer_nodes=prefer_nodes,
             name=template.name,
+            retriable=template.max_retries != 0,
         )
         number, requests = next(self._numbers), self._open.setdefault(queue, {})
 

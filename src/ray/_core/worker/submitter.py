@@ -19,6 +19,7 @@ from ray._core.common import messages as m
 from ray._core.common.errors import (
     LocalRayletDiedError,
     NodeDiedError,
+    OutOfMemoryError,
     RayTaskError,
     RuntimeEnvSetupError,
     TaskPlacementGroupRemoved,
@@ -45,6 +46,8 @@ _template_ids = itertools.count(1)
 UNKNOWN = m.Value()
 """In place of an argument's value that was lost after the task had become ready: the worker asks the owner."""
 _NO_ARGS = serialization.serialize(((), {})).to_blob()
+
+OOM_DELAY_MAX_MS = 60_000
 
 
 class CallTemplate(Protocol):
@@ -150,6 +153,8 @@ class Record:
     lease_id: int = 0
     """Whose worker it was pushed to; 0: it waits here."""
     attempt: int = 0
+    oom_retries: int = 0
+    """How often the memory monitor has ended it."""
     is_cancelled: bool = False
     created_us: int = 0
 
@@ -161,7 +166,7 @@ class Submitter:
         self._queues: dict[Any, LeaseQueue] = {}
         self.leases = LeaseClient(core, self)
         self._known: dict[Connection, set[int]] = {}
-        self._causes: dict[bytes, str] = {}
+        self._exits: dict[bytes, m.WorkerExited] = {}
 
     # ---------------------------------------------------------- arguments (not locked)
 
@@ -474,17 +479,21 @@ class Submitter:
     # ---------------------------------------------------------- failures
 
     def worker_exited(self, message: m.WorkerExited) -> None:
-        self._causes[message.worker_id] = message.cause
+        self._exits[message.worker_id] = message
 
     def connection_lost(self, connection: Connection) -> None:
         """A worker has gone: what was pushed to it runs again elsewhere, or fails when no retry is left."""
         self._known.pop(connection, None)
+        exited = self._exits.get(connection.peer.worker_id)
         for held, lost in self.leases.worker_lost(connection):
             for number, task_id in enumerate(lost):
                 record = self.tasks[task_id]
                 # Tasks start in order, so only the first can have run: the rest lose no retry.
                 if record.is_cancelled:
                     self.fail(record, cancelled(record))
+                    continue
+                if number == 0 and exited is not None and exited.kind == "OUT_OF_MEMORY":
+                    self._out_of_memory(record, exited.cause)
                     continue
                 if number == 0 and record.retries_left == 0:
                     self._crash_with_cause(record, held, connection.peer.worker_id)
@@ -495,6 +504,24 @@ class Submitter:
                 record.attempt += 1
                 self._enqueue(record)
 
+    def _out_of_memory(self, record: Record, cause: str) -> None:
+        """The memory monitor has ended the task: it runs again after a while, which costs none of its retries."""
+        config = self._core.config
+        if not record.template.max_retries or record.oom_retries == config.task_oom_retries:
+            self.fail(record, OutOfMemoryError(f"Task {record.template.name} was killed and is not retried. {cause}"))
+            return
+        self._core.task_log.failed(record, record.attempt, None)
+        delay_s = min(config.task_oom_retry_delay_base_ms * 2**record.oom_retries, OOM_DELAY_MAX_MS) / 1000
+        record.oom_retries += 1
+        record.attempt += 1
+        record.lease_id = 0
+
+        def again() -> None:
+            if record.task_id in self.tasks:
+                self._enqueue(record)
+
+        self._core.reactor.call_later(delay_s, again)
+
     def _crash_with_cause(self, record: Record, held: Held, worker_id: bytes) -> None:
         """Ask the raylet that granted the lease whether it lives: so is told a crash of the worker from a node's."""
 
@@ -503,7 +530,8 @@ class Submitter:
                 text = f"The node on which task {record.template.name} ran has died, and no retry is left."
                 self.fail(record, NodeDiedError(text))
             else:
-                self._crash(record, self._causes.pop(worker_id, "Its process ended."))
+                exited = self._exits.pop(worker_id, None)
+                self._crash(record, "Its process ended." if exited is None else exited.cause)
 
         held.raylet.request(m.Ping(), answered)
 
