@@ -292,3 +292,16 @@ def test_a_driver_leaves_no_worker_behind_a_blocked_generator():
     stream = forever.remote()
     assert psutil.pid_exists(ray.get(next(stream)))
     forever.stream = stream  # kept beyond this test: the session ends while it is open
+
+
+def test_a_yield_may_give_several_items():
+    @ray.remote(_num_objects_per_yield=2)
+    def pairs(items):
+        yield from items
+
+    assert [ray.get(ref) for ref in pairs.remote([(1, 2), [3, 4]])] == [1, 2, 3, 4]
+    for wrong in ((1, 2, 3), (1,), 5, "ab"):
+        good, also, error = list(pairs.remote([(1, 2), wrong]))
+        assert ray.get([good, also]) == [1, 2]
+        with pytest.raises(ValueError, match="_num_objects_per_yield=2"):
+            ray.get(error)

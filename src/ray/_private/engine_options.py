@@ -45,6 +45,7 @@ def task_options(
         retry_exceptions=_retry_exceptions(given.get("retry_exceptions", False)),
         max_calls=max_calls,
         backpressure=_backpressure(given),
+        items_per_yield=given.get("_num_objects_per_yield") or 1,
     )
 
 
@@ -105,6 +106,7 @@ def method_options(given: Mapping[str, Any], *, is_generator: bool, shape: CallS
         max_task_retries=given.get("max_task_retries"),
         retry_exceptions=_retry_exceptions(given.get("retry_exceptions")),
         backpressure=_backpressure(given),
+        items_per_yield=given.get("_num_objects_per_yield") or 1,
         shape=shape,
     )
 

@@ -83,8 +83,6 @@ def _check_backpressure(name: str, value: int) -> None:
 def _check_items_per_yield(name: str, value: int) -> None:
     if value < 1:
         raise ValueError(f"{name} must be a positive integer, not {value}.")
-    if value > 1:
-        raise NotImplementedError(f"{name}={value} is not available yet; only 1 is.")
 
 
 def _check_num_returns(name: str, value: int | str) -> None:

@@ -140,7 +140,7 @@ def wait(
     if not ray_waitables:
         return [], []
     if len(set(ray_waitables)) != len(ray_waitables):
-        raise ValueError("Wait requires a list of unique ObjectRefs.")
+        raise ValueError("Wait requires a list of unique ray_waitables.")
     if not 0 < num_returns <= len(ray_waitables):
         raise ValueError(f"num_returns is between 1 and {len(ray_waitables)} (the number of refs), not {num_returns}.")
     return core.wait(ray_waitables, num_returns, timeout, fetch_local)

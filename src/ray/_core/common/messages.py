@@ -1129,6 +1129,8 @@ class TaskTemplate(Message, tag=150):
     """Where the driver's own modules are: the directory of its script, and its working directory."""
     logging: str = ""
     """How the job's processes log (see worker.job_logging); "" for no wish."""
+    items_per_yield: int = 1
+    """Of a streaming task: each yield is a tuple or list of so many items."""
 
 
 class PushTask(Message, tag=151):

@@ -34,7 +34,7 @@ class TaskOptions:
     """Options of a remote function.
 
     `retry_exceptions`: False never, True on any Exception, or the classes. `max_retries` -1: for ever.
-    `max_calls` 0: no limit. `backpressure` -1: none.
+    `max_calls` 0: no limit. `backpressure` -1: none. `items_per_yield` above 1: each yield of a stream gives so many.
     """
 
     placing: Placing
@@ -45,6 +45,7 @@ class TaskOptions:
     retry_exceptions: bool | tuple[type[BaseException], ...] = False
     max_calls: int = 0
     backpressure: int = -1
+    items_per_yield: int = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class MethodOptions:
     max_task_retries: int | None = None
     retry_exceptions: bool | tuple[type[BaseException], ...] | None = None
     backpressure: int = -1
+    items_per_yield: int = 1
     shape: CallShape | None = None
 
 

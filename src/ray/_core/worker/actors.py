@@ -116,6 +116,7 @@ class ActorTemplate:
             job_id=core.job_id,
             concurrency_group=options.concurrency_group,
             backpressure=options.backpressure,
+            items_per_yield=options.items_per_yield,
             retry_exceptions=retried_errors(options.retry_exceptions),
             namespace=core.namespace,
         )

@@ -171,7 +171,7 @@ class Producer:
     def run(self, items: Iterator[Any]) -> None:
         """Make all items, each sent at once; blocks while the consumer is too far behind."""
         for item in items:
-            self._send(item)
+            self._yielded(item)
             self._block_while(self._is_ahead)
             if self.call.is_canceled and self.call.template.method:  # not interrupted, but it need not go on either
                 raise TaskCancelledError(self.call.task_id.hex())
@@ -181,15 +181,32 @@ class Producer:
         """The same in an event loop, which is never blocked."""
         if isinstance(items, AsyncIterator):
             async for item in items:
-                self._send(item)
+                self._yielded(item)
                 await self._pause_while(self._is_ahead)
         else:
             for item in items:
-                self._send(item)
+                self._yielded(item)
                 await self._pause_while(self._is_ahead)
         await self._pause_while(self._is_unconfirmed)
 
     # ---------------------------------------------------------- sending
+
+    def _yielded(self, item: Any) -> None:
+        wanted = self.call.template.items_per_yield
+        if wanted == 1:
+            self._send(item)
+            return
+        if not isinstance(item, (tuple, list)):
+            raise ValueError(
+                f"Streaming generator tasks with _num_objects_per_yield={wanted} must yield a tuple or list of "
+                f"length {wanted}."
+            )
+        if len(item) != wanted:
+            raise ValueError(
+                f"Streaming generator task yielded {len(item)} objects, but _num_objects_per_yield={wanted}."
+            )
+        for part in item:
+            self._send(part)
 
     def _send(self, item: Any) -> None:
         call, core = self.call, self._core

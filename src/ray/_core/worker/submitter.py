@@ -92,6 +92,7 @@ class Template:
             job_id=job_id,
             code_paths=code_paths,
             backpressure=options.backpressure,
+            items_per_yield=options.items_per_yield,
             retry_exceptions=retried_errors(options.retry_exceptions),
             max_calls=options.max_calls,
         )
