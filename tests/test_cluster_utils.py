@@ -146,3 +146,38 @@ def test_each_node_may_spill_to_a_directory_of_its_own(cluster, tmp_path):
     for number, ref in enumerate(refs):
         assert ray.get(ref) == bytes([number]) * 10_000_000
     del refs
+
+
+def test_nodes_answer_by_the_names_that_tests_know(cluster):
+    head = cluster.add_node()
+    other = cluster.add_node()
+    assert head.is_head() and not other.is_head()
+    assert set(head.all_processes) == {"gcs_server", "raylet"} and set(other.all_processes) == {"raylet"}
+    assert psutil.pid_exists(head.all_processes["gcs_server"][0].process.pid)
+    assert head.session_name == other.session_name == Path(head.get_session_dir_path()).name
+    assert head.address_info["address"] == head.gcs_address and head.raylet_ip_address == "127.0.0.1"
+    assert head.any_processes_alive() and head.remaining_processes_alive() and head.dead_processes() == []
+    other.kill_raylet()
+    assert not other.any_processes_alive() and [name for name, _ in other.dead_processes()] == ["raylet"]
+    with pytest.raises(RuntimeError, match="'raylet', but this process is already dead"):
+        other.kill_raylet()
+    other.kill_raylet(check_alive=False)
+    with pytest.raises(RuntimeError, match="'gcs_server'"):
+        other.kill_gcs_server()
+
+
+def test_a_connected_driver_and_its_workers_know_their_node(cluster):
+    head = cluster.add_node()
+    cluster.connect()
+
+    @ray.remote
+    def look():
+        node = ray._private.worker._global_node
+        return node.unique_id, node.get_session_dir_path(), node.gcs_address, node.all_processes
+
+    mine = ray._private.worker._global_node
+    expected = (head.unique_id, head.get_session_dir_path(), head.gcs_address, {})
+    assert (mine.unique_id, mine.get_session_dir_path(), mine.gcs_address, mine.all_processes) == expected
+    assert ray.get(look.remote()) == expected
+    ray.shutdown()
+    assert ray._private.worker._global_node is None

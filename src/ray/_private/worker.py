@@ -21,7 +21,7 @@ from ray.remote_function import RemoteFunction
 
 if TYPE_CHECKING:
     from ray._core.common.ids import ActorID, JobID, NodeID, TaskID
-    from ray._core.node.node import Node
+    from ray._core.node.node_names import NodeNames
     from ray._core.worker.core import CoreWorker
     from ray._private.gcs_client import GcsClient
 
@@ -261,9 +261,11 @@ class Worker:
         return connected_core()
 
     @property
-    def node(self) -> Node | None:
-        """The node that this process started; None when it started none."""
-        return session.node
+    def node(self) -> NodeNames | None:
+        """The node of this process, which it started or is connected to; None without a session."""
+        from ray._private.connected_node import global_node
+
+        return global_node()
 
     @property
     def current_job_id(self) -> JobID:
@@ -330,7 +332,9 @@ BaseContext = RayContext
 
 def __getattr__(name: str) -> Any:
     if name == "_global_node":  # changes with each session
-        return session.node
+        from ray._private.connected_node import global_node
+
+        return global_node()
     raise AttributeError(f"module 'ray._private.worker' has no attribute {name!r}")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from ray._core.common import config as configuration
 from ray._core.common.resources_dir import resources_dir
 from ray._core.node import dashboard_port, machine, membership, session_dir
+from ray._core.node.node_names import NodeNames
 from ray._core.node.params import NodeParams
 from ray._core.node.services import Service
 from ray._core.wire import auth
@@ -25,7 +26,7 @@ from ray._version import VERSION
 REAPER = Path(__file__).with_name("reaper.py")
 
 
-class Node:
+class Node(NodeNames):
     """A head (gcs_server and raylet) or a joining node (raylet), with a reaper.
 
     `start()` starts it and returns once it serves; `stop()` ends it. A node that is `fate_shared` also ends with the
@@ -36,13 +37,12 @@ class Node:
         """Raises ValueError for parameters that no node can have (see NodeParams, whose fields `given` may name)."""
         self.params = params or NodeParams(**given)
         self.unique_id = secrets.token_hex(28)
+        self.head = self.params.head
         self.node_ip_address = ""
         self.gcs_address = ""
         self.raylet_socket_name = ""
         self.plasma_store_socket_name = ""
-        """The shared-memory file: there is no store process, and no socket of one."""
         self.webui_url = ""
-        """host:port of the dashboard of a head that has one."""
         self.session_dir = Path()
         self.config = configuration.Config()
         self.gcs: Service | None = None
@@ -52,47 +52,12 @@ class Node:
         self._fate = -1
         self._reaper: subprocess.Popen[bytes] | None = None
 
-    def __repr__(self) -> str:
-        kind = "head" if self.params.head else "node"
-        return f"<Node {kind} {self.unique_id[:8]} at {self.node_ip_address} of {self.gcs_address}>"
-
-    # ---------------------------------------------------------- what others look at
-
-    @property
-    def node_id(self) -> str:
-        return self.unique_id
-
-    @property
-    def address(self) -> str:
-        return self.gcs_address
-
-    @property
-    def head(self) -> bool:
-        return self.params.head
-
-    def get_session_dir_path(self) -> str:
-        return str(self.session_dir)
-
     def get_runtime_env_dir_path(self) -> str:
         """Where this node's runtime environments lie."""
         return resources_dir(str(self.session_dir), self.head, self.unique_id)
 
-    def get_logs_dir_path(self) -> str:
-        return str(self.session_dir / "logs")
-
     def services(self) -> list[Service]:
-        """Those that run or ran, in the order in which they started."""
         return [service for service in (self.gcs, self.raylet, *self.extras) if service is not None]
-
-    def live_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
-        return [(service.name, service.process) for service in self.services() if service.is_alive]
-
-    def dead_processes(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
-        return [(service.name, service.process) for service in self.services() if not service.is_alive]
-
-    def remaining_processes_alive(self) -> bool:
-        """Whether none of the node's processes has ended by itself."""
-        return all(service.is_alive for service in self.services())
 
     # ---------------------------------------------------------- starting
 
@@ -347,15 +312,6 @@ class Node:
         for service in self.services():
             service.kill()
         self._dismiss_reaper()
-
-    def kill_raylet(self) -> None:
-        """SIGKILL; the reaper then frees the shared memory."""
-        if self.raylet is not None:
-            self.raylet.kill()
-
-    def kill_gcs_server(self) -> None:
-        if self.gcs is not None:
-            self.gcs.kill()
 
     def kill_all_processes(self, check_alive: bool = True, allow_graceful: bool = False, wait: bool = False) -> None:
         """Ray's name for `stop` and `kill`. Raises RuntimeError when `check_alive` finds one that has ended already."""
