@@ -48,3 +48,14 @@ def test_the_parameter_server_learns_the_spirals():
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.3
     assert float(re.findall(r"accuracy ([\d.]+)%", printed)[-1]) > 90
+
+
+def test_the_pipeline_counts_what_a_plain_loop_counts(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import word_pipeline
+
+    pages = [page for module in word_pipeline.MODULES for page in word_pipeline.pages_of(module)]
+    words = sum(word.isalpha() for page in pages for word in page.split())
+    for producers, consumers in (("1", "1"), ("2", "3")):
+        printed = run("word_pipeline.py", "--producers", producers, "--consumers", consumers)
+        assert f"{words:,} words on {len(pages)} pages" in printed

@@ -173,9 +173,26 @@ def put_object(obj: Any, use_ray_put: bool) -> Any:
 
 def is_placement_group_removed(pg: Any) -> bool:
     """Whether the cluster has a record of the group, as removed."""
-    util: Any = ray.util
-    row = util.placement_group_table(pg)
+    row = ray.util.placement_group_table(pg)
     return bool(row) and row["state"] == "REMOVED"
+
+
+def placement_group_assert_no_leak(pgs_created: Iterable[Any]) -> None:
+    """Remove the groups, and wait until they are gone with all resources reserved for them.
+
+    Raises:
+        AssertionError: something of them is left.
+    """
+    groups = list(pgs_created)
+    for group in groups:
+        ray.util.remove_placement_group(group)
+    wait_for_condition(lambda: all(is_placement_group_removed(group) for group in groups))
+
+    def nothing_is_left() -> None:
+        left = [name for name in ray.cluster_resources() if "_group_" in name]
+        assert not left, f"Resources of removed placement groups: {left}"
+
+    wait_for_assertion(nothing_is_left)
 
 
 def init_error_pubsub() -> GcsErrorSubscriber:

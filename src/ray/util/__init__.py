@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from ray.util import accelerators
     from ray.util.actor_pool import ActorPool
     from ray.util.check_serialize import inspect_serializability
+    from ray.util.client_connect import connect, disconnect
     from ray.util.debug import disable_log_once_globally, enable_periodic_logging, log_once
     from ray.util.helpers import as_completed, map_unordered
+    from ray.util.placement_group import (
+        get_current_placement_group,
+        get_placement_group,
+        placement_group,
+        placement_group_table,
+        remove_placement_group,
+    )
     from ray.util.serialization import deregister_serializer, register_serializer
 
 _HOMES = {
@@ -76,14 +84,21 @@ __all__ = [
     "ActorPool",
     "accelerators",
     "as_completed",
+    "connect",
     "deregister_serializer",
     "disable_log_once_globally",
+    "disconnect",
     "enable_periodic_logging",
+    "get_current_placement_group",
     "get_node_instance_id",
     "get_node_ip_address",
+    "get_placement_group",
     "inspect_serializability",
     "list_named_actors",
     "log_once",
     "map_unordered",
+    "placement_group",
+    "placement_group_table",
     "register_serializer",
+    "remove_placement_group",
 ]

@@ -35,8 +35,8 @@ from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
 from ray._core.raylet.leasing import LeaseManager, end, kill
-from ray._core.raylet.metrics_server import MetricsServer
 from ray._core.raylet.memory_monitor import MemoryMonitor
+from ray._core.raylet.metrics_server import MetricsServer
 from ray._core.raylet.object_manager import ObjectManager
 from ray._core.raylet.on_demand import OnDemand
 from ray._core.raylet.state_dump import StateDumper
