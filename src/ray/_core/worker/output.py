@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from io import TextIOWrapper
 
 from ray._core.common import log_markers
 
@@ -23,11 +23,8 @@ class WorkerOutput:
     def __init__(self) -> None:
         self.name = ""
         self._job_id = b""
-        streams: list[Any] = [sys.stdout, sys.stderr]
-        # Line by line, so that what a task printed is with the system when the process dies. By default a file is
-        # written in blocks, and `os._exit` or a signal loses the last one.
-        for stream in streams:
-            stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+        streams = _lines_to(1), _lines_to(2)
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = streams
         self._flushes = [stream.flush for stream in streams]
 
     def announce(self, job_id: bytes, kind: str, name: str) -> None:
@@ -50,3 +47,12 @@ class WorkerOutput:
                 flush()
             except (ValueError, OSError):  # closed by user code, or the disk is full
                 continue
+
+
+def _lines_to(descriptor: int) -> TextIOWrapper:
+    """A text stream that hands each line to the system when it is whole, whatever PYTHONUNBUFFERED says.
+
+    So what a task printed outlives its process (in blocks, as a file is written by default, the last one is lost), at
+    one system call a line; unbuffered, `print` makes one for each argument: 14 µs for three, against 4.
+    """
+    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
