@@ -24,7 +24,8 @@ class WorkerOutput:
         self.name = ""
         self._job_id = b""
         streams = _lines_to(1), _lines_to(2)
-        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = streams
+        sys.stdout, sys.stderr = streams
+        sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc] # so that who restores them gets these
         self._flushes = [stream.flush for stream in streams]
 
     def announce(self, job_id: bytes, kind: str, name: str) -> None:
