@@ -104,3 +104,31 @@ ray.get([f.remote(0), f.remote(1)])
     assert any("x across cluster]" in line for line in out), out
     out, _ = drive(body, RAY_DEDUP_LOGS="0")
     assert sorted(out) == ["(f pid=N) epoch 0"] * 2 + ["(f pid=N) epoch 1"] * 2
+
+
+def test_a_crash_in_c_code_says_where_it_was():
+    body = """
+import ctypes
+@ray.remote(max_retries=0)
+def crash():
+    ctypes.string_at(0)
+try:
+    ray.get(crash.remote())
+except ray.exceptions.WorkerCrashedError:
+    time.sleep(0.5)
+"""
+    _, err = drive(body)
+    assert "(crash pid=N) Fatal Python error: Segmentation fault" in err
+    assert any(line.endswith("in crash") for line in err)
+
+
+def test_partial_lines_are_whole_when_their_task_has_ended_and_come_once():
+    body = """
+@ray.remote
+def dots():
+    for _ in range(3):
+        print(".", end="")
+ray.get([dots.remote() for _ in range(2)])
+"""
+    out, _ = drive(body, PYTHONUNBUFFERED="1", RAY_DEDUP_LOGS="0")
+    assert "".join(line.removeprefix("(dots pid=N) ") for line in out) == "......"

@@ -50,7 +50,8 @@ def job_logging(config: LoggingConfig | None, environ: Mapping[str, str] = os.en
         if not encoding:
             return ""
         config = LoggingConfig(encoding=encoding)
-    level = config.log_level.upper()
+    given: object = config.log_level  # a number works too, as everywhere in `logging`
+    level = logging.getLevelName(given) if isinstance(given, int) else str(given).upper()
     if level not in logging.getLevelNamesMapping():
         known = ", ".join(logging.getLevelNamesMapping())
         raise ValueError(f"log_level={config.log_level!r} of LoggingConfig is no level. Known levels: {known}.")

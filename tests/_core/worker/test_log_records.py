@@ -58,6 +58,10 @@ def test_the_variable_asks_for_an_encoding_and_the_argument_wins():
         job_logging(None, {"RAY_LOGGING_CONFIG_ENCODING": "XML"})
 
 
+def test_a_level_may_be_a_number():
+    assert '"DEBUG"' in job_logging(LoggingConfig(log_level=logging.DEBUG))
+
+
 def test_an_unknown_level_is_refused():
     with pytest.raises(ValueError, match="LOUD"):
         job_logging(LoggingConfig(log_level="LOUD"))

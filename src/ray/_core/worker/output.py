@@ -6,6 +6,7 @@ output of C libraries and child processes is marked as exactly as Python's.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from io import TextIOWrapper
@@ -26,6 +27,7 @@ class WorkerOutput:
         streams = _lines_to(1), _lines_to(2)
         sys.stdout, sys.stderr = streams
         sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc] # so that who restores them gets these
+        faulthandler.enable()  # a crash in C code says where, on the driver too
         self._flushes = [stream.flush for stream in streams]
 
     def announce(self, job_id: bytes, kind: str, name: str) -> None:
