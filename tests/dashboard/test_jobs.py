@@ -189,6 +189,22 @@ def test_version_health_and_lists(url):
     assert answer["data"]["result"]["result"] == []
     refused = requests.get(f"{url}/api/v0/nodes?limit=10001", headers=headers, timeout=DEADLINE_S)
     assert refused.status_code == 400 and "exceeds the supported limit" in refused.json()["msg"]
+    actors = requests.get(f"{url}/api/v0/actors", headers=headers, timeout=DEADLINE_S).json()["data"]["result"]
+    assert actors["total"] >= 1, "supervisors of jobs before"
+    jobs = requests.get(f"{url}/api/v0/jobs?detail=1", headers=headers, timeout=DEADLINE_S).json()["data"]["result"]
+    assert {job["type"] for job in jobs["result"]} == {"SUBMISSION", "DRIVER"}
+    for path in ("tasks/summarize", "actors/summarize", "cluster_metadata", "runtime_envs"):
+        answer = requests.get(f"{url}/api/v0/{path}", headers=headers, timeout=DEADLINE_S)
+        assert answer.status_code == 200 and answer.json()["result"] is True, answer.text
+    assert requests.get(f"{url}/api/v0/nonsense", headers=headers, timeout=DEADLINE_S).status_code == 400
+    activities = requests.get(f"{url}/api/component_activities", headers=headers, timeout=DEADLINE_S).json()
+    assert activities["driver"]["is_active"] == "ACTIVE"
+    assert isinstance(requests.get(f"{url}/api/v0/tasks/timeline", headers=headers, timeout=DEADLINE_S).json(), list)
+    where = f"node_id={node['node_id']}"
+    names = requests.get(f"{url}/api/v0/logs?{where}&glob=raylet*", headers=headers, timeout=DEADLINE_S).json()
+    assert "raylet.err" in names["data"]["result"]["raylet"]
+    log = requests.get(f"{url}/api/v0/logs/file?submission_id=fails&{where}", headers=headers, timeout=DEADLINE_S)
+    assert log.text.endswith("out\nerr\n")
     summary = requests.get(f"{url}/nodes?view=summary", headers=headers, timeout=DEADLINE_S).json()
     assert summary["data"]["summary"][0]["raylet"]["nodeId"] == node["node_id"]
 

@@ -108,27 +108,6 @@ def object_row(info: m.ObjectInfo) -> Row:
     }
 
 
-def job(info: m.JobInfo) -> Row:
-    job_id = info.job_id.hex()
-    return {
-        "type": "DRIVER",
-        "job_id": job_id,
-        "submission_id": None,
-        "driver_info": {"id": job_id, "node_ip_address": info.driver_host, "pid": str(info.driver_pid)},
-        "status": "SUCCEEDED" if info.is_dead else "RUNNING",
-        "entrypoint": info.entrypoint,
-        "message": None,
-        "error_type": None,
-        "start_time": info.start_time_ms,
-        "end_time": info.end_time_ms,
-        "metadata": info.metadata,
-        "runtime_env": {},
-        "driver_agent_http_address": None,
-        "driver_node_id": info.driver.node_id.hex() if info.driver is not None else None,
-        "driver_exit_code": None,
-    }
-
-
 def placement_group(info: m.PlacementGroupInfo) -> Row:
     bundles = [
         {

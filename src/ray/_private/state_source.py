@@ -105,7 +105,9 @@ class Source:
         return [state_rows.node(info) for info in self.ask(m.ListNodes()).nodes]
 
     def _jobs(self) -> list[Row]:
-        return [state_rows.job(info) for info in self.ask(m.ListJobs()).jobs]
+        from ray.dashboard.modules.job.details import all_jobs
+
+        return [job.dict() for job in all_jobs(self.ask)]
 
     def _groups(self) -> list[Row]:
         return [state_rows.placement_group(info) for info in self.ask(m.ListGroups()).groups]

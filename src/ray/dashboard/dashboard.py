@@ -39,7 +39,7 @@ def make_app(session_dir: Path, gcs_address: str) -> Starlette:
     head = next(node.node_id.hex() for node in nodes if node.is_head and node.state == "ALIVE")
     manager = JobManager(gcs_address, head)
     jobs = JobHead(manager, session_dir / "logs", session_dir.name)
-    state = StateHead(jobs)
+    state = StateHead()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

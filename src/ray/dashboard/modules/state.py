@@ -5,8 +5,10 @@ Source: Ray docs, "State API"; bodies as those of Ray 2.60.
 
 from __future__ import annotations
 
+import platform
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,13 +19,20 @@ from ray._core.common import messages as m
 from ray._core.common.resources import to_float
 from ray._private import state_rows
 from ray._private.auto_init_hook import connected_core
+from ray._private.timeline import timeline
 from ray._version import VERSION
+from ray.dashboard.modules import logs
+from ray.dashboard.modules.job.details import all_jobs
 from ray.util.state.api import StateApiClient
-from ray.util.state.common import DEFAULT_LIMIT, DEFAULT_RPC_TIMEOUT, ListApiOptions, StateResource
+from ray.util.state.common import (
+    DEFAULT_LIMIT,
+    DEFAULT_RPC_TIMEOUT,
+    ListApiOptions,
+    StateResource,
+    SummaryApiOptions,
+    SummaryResource,
+)
 from ray.util.state.exception import RayStateApiException
-
-if TYPE_CHECKING:
-    from ray.dashboard.modules.job.job_head import JobHead
 
 MAX_LIMIT = 10_000
 """Rows that are counted for the total of a list."""
@@ -31,15 +40,19 @@ Row = dict[str, Any]
 
 
 class StateHead:
-    def __init__(self, jobs: JobHead) -> None:
-        self._jobs = jobs
-
     def routes(self) -> list[Any]:
         return [
             Route("/", self._page),
             Route("/nodes", self._nodes),
             Route("/nodes/{node_id}", self._node),
+            *logs.routes(),
+            Route("/api/v0/cluster_metadata", self._metadata),
+            Route("/api/v0/tasks/timeline", self._timeline),
             Route("/api/v0/{resource}", self._list),
+            Route("/api/v0/{resource}/summarize", self._summarize),
+            Route("/logical/actors", self._actors),
+            Route("/logical/actors/{actor_id}", self._actors),
+            Route("/api/component_activities", self._activities),
             Route("/api/gcs_healthz", self._health),
             Route("/api/healthz", self._health),
             Route("/api/cluster_status", self._cluster_status),
@@ -57,22 +70,59 @@ class StateHead:
     # ---------------------------------------------------------- lists
 
     async def _list(self, request: Request) -> Response:
-        name = request.path_params["resource"]
-        try:
-            if name == "jobs":
-                return await self._list_jobs(request)
-            return _envelope({"result": await run_in_threadpool(listed, StateResource(name), options_of(request))})
-        except (ValueError, RayStateApiException, NotImplementedError) as error:
-            return _envelope(None, str(error), status=400)
+        return await _answered(
+            lambda: {"result": listed(StateResource(request.path_params["resource"]), options_of(request))}
+        )
 
-    async def _list_jobs(self, request: Request) -> Response:
-        """Submitted jobs too, of which only this process's key-value table knows."""
-        rows, options = [job.dict() for job in await run_in_threadpool(self._jobs.all)], options_of(request)
-        for key, predicate, value in options.filters or []:
-            rows = [row for row in rows if (str(row[key]).lower() == str(value).lower()) == (predicate == "=")]
-        result = {"total": len(rows), "num_after_truncation": len(rows), "num_filtered": len(rows)}
-        more = {"result": rows[: options.limit], "partial_failure_warning": "", "warnings": None}
-        return _envelope({"result": {**result, **more}})
+    async def _summarize(self, request: Request) -> Response:
+        def summary() -> Row:
+            resource = SummaryResource(request.path_params["resource"])
+            told = StateApiClient(None).summary(resource, options=SummaryApiOptions(), raise_on_missing_output=False)
+            rows = told["cluster"]["summary"]
+            return {"result": {"total": len(rows), "result": {"node_id_to_summary": told}, "warnings": None}}
+
+        return await _answered(summary)
+
+    async def _timeline(self, request: Request) -> Response:
+        """Chrome's trace format. `download`: as a file."""
+        events = await run_in_threadpool(timeline)
+        name = f"timeline-{int(time.time())}.json"
+        headers = {"content-disposition": f"attachment; filename={name}"} if "download" in request.query_params else {}
+        return JSONResponse(events, headers=headers)
+
+    async def _metadata(self, request: Request) -> Response:
+        core = connected_core()
+        session = core.node.session_dir.rsplit("/", 1)[-1]
+        return _envelope({"rayVersion": VERSION, "pythonVersion": platform.python_version(), "sessionName": session})
+
+    async def _actors(self, request: Request) -> Response:
+        def ask() -> Row:
+            infos: list[m.ActorInfo] = connected_core().ask_gcs(m.ListActors()).actors
+            return {info.actor_id.hex(): state_rows.actor(info) for info in infos}
+
+        rows = await run_in_threadpool(ask)
+        wanted = request.path_params.get("actor_id")
+        if wanted is None:
+            return _envelope({"actors": rows}, "All actors fetched.")
+        if wanted not in rows:
+            return _envelope(None, f"Actor {wanted} does not exist.", status=404)
+        return _envelope({"detail": rows[wanted]}, "Actor details fetched.")
+
+    async def _activities(self, request: Request) -> Response:
+        """Whether the cluster may be shut down: it may not while drivers run."""
+
+        def ask() -> Row:
+            active = [job for job in all_jobs(connected_core().ask_gcs) if not job.status.is_terminal()]
+            return {
+                "driver": {
+                    "is_active": "ACTIVE" if active else "INACTIVE",
+                    "reason": f"Number of active drivers: {len(active)}" if active else None,
+                    "timestamp": time.time(),
+                    "last_activity_at": None,
+                }
+            }
+
+        return JSONResponse(await run_in_threadpool(ask))
 
     # ---------------------------------------------------------- nodes, health
 
@@ -116,6 +166,14 @@ class StateHead:
 
     async def _timezone(self, request: Request) -> Response:
         return JSONResponse({"offset": time.strftime("%z"), "value": time.strftime("%Z")})
+
+
+async def _answered(ask: Callable[[], Row]) -> Response:
+    """What `ask` gives, or why it gives nothing."""
+    try:
+        return _envelope(await run_in_threadpool(ask))
+    except (ValueError, RayStateApiException, NotImplementedError) as error:
+        return _envelope(None, str(error), status=400)
 
 
 def _envelope(data: Any, message: str = "", status: int = 200) -> Response:

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -25,18 +24,13 @@ from ray._private.auto_init_hook import connected_core
 from ray._version import COMMIT, VERSION
 from ray.dashboard.modules.job.common import (
     CURRENT_VERSION,
-    JOB_ID_METADATA_KEY,
     JOB_LOGS_PATH_TEMPLATE,
-    RAY_INTERNAL_NAMESPACE_PREFIX,
-    DriverInfo,
     JobDetails,
-    JobStatus,
     JobSubmitRequest,
     JobType,
-    details_of,
 )
+from ray.dashboard.modules.job.details import AskedKeyValues, all_jobs
 from ray.dashboard.modules.job.job_manager import JobManager
-from ray.dashboard.modules.job.kv import WorkerKeyValues
 
 logger = logging.getLogger(__name__)
 CHUNK = 1 << 20
@@ -58,7 +52,7 @@ class JobHead:
         self._manager = manager
         self._logs_dir = logs_dir
         self._session_name = session_name
-        self._packages = WorkerKeyValues("")
+        self._packages = AskedKeyValues(connected_core().ask_gcs, "")
 
     def routes(self) -> list[Any]:
         return [
@@ -131,21 +125,7 @@ class JobHead:
 
     def all(self) -> list[JobDetails]:
         """Submitted jobs, and drivers that nobody submitted."""
-        hosts = {node.hostname: node.host for node in connected_core().ask_gcs(m.ListNodes()).nodes}
-        drivers: dict[str, DriverInfo] = {}
-        others: list[JobDetails] = []
-        for job in connected_core().ask_gcs(m.ListJobs()).jobs:
-            if job.namespace.startswith(RAY_INTERNAL_NAMESPACE_PREFIX):
-                continue
-            host = hosts.get(job.driver_host, job.driver_host)
-            driver = DriverInfo(job.job_id.hex(), host, str(job.driver_pid))
-            submission_id = job.metadata.get(JOB_ID_METADATA_KEY)
-            if submission_id:
-                drivers[submission_id] = driver
-            else:
-                others.append(_driver_details(job, driver))
-        submitted = self._manager.storage.all()
-        return [details_of(key, info, drivers.get(key)) for key, info in submitted.items()] + others
+        return all_jobs(connected_core().ask_gcs)
 
     async def _list(self, request: Request) -> Response:
         return JSONResponse([job.dict() for job in await run_in_threadpool(self.all)])
@@ -261,17 +241,3 @@ def _package_uri(request: Request) -> str | None:
 
 def _missing(request: Request) -> Response:
     return PlainTextResponse(f"Job {request.path_params['job_id']} does not exist", 404)
-
-
-def _driver_details(job: m.JobInfo, driver: DriverInfo) -> JobDetails:
-    return JobDetails(
-        type=JobType.DRIVER,
-        job_id=driver.id,
-        driver_info=driver,
-        status=JobStatus.SUCCEEDED if job.is_dead else JobStatus.RUNNING,
-        entrypoint=job.entrypoint,
-        start_time=job.start_time_ms,
-        end_time=job.end_time_ms or None,
-        metadata=job.metadata,
-        runtime_env=msgspec.json.decode(job.runtime_env) if job.runtime_env else {},
-    )

@@ -15,22 +15,21 @@ from typing import Any
 
 import ray
 from ray import exceptions
+from ray._private.auto_init_hook import connected_core
 from ray.dashboard.modules.job.common import (
     JOB_ACTOR_NAME_TEMPLATE,
     JOB_ID_METADATA_KEY,
     JOB_NAME_METADATA_KEY,
-    KV_NAMESPACE,
     SUPERVISOR_ACTOR_RAY_NAMESPACE,
     JobErrorType,
     JobInfo,
-    JobInfoStorage,
     JobStatus,
     JobSubmitRequest,
     new_submission_id,
     now_ms,
 )
+from ray.dashboard.modules.job.details import storage
 from ray.dashboard.modules.job.job_supervisor import JobSupervisor
-from ray.dashboard.modules.job.kv import WorkerKeyValues
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 logger = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ class JobManager:
     def __init__(self, gcs_address: str, head_node_id: str) -> None:
         self._gcs_address = gcs_address
         self._head_node_id = head_node_id
-        self.storage = JobInfoStorage(WorkerKeyValues(KV_NAMESPACE))
+        self.storage = storage(connected_core().ask_gcs)
         self._watched: dict[str, asyncio.Task[None]] = {}
 
     # ---------------------------------------------------------- submitting

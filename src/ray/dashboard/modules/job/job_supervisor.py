@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.auto_init_hook import connected_core
 from ray.dashboard.modules.job.common import (
     JOB_LOGS_PATH_TEMPLATE,
-    KV_NAMESPACE,
     JobErrorType,
-    JobInfoStorage,
     JobStatus,
 )
-from ray.dashboard.modules.job.kv import WorkerKeyValues
+from ray.dashboard.modules.job.details import storage
 
 TAIL_LINES = 10
 TAIL_BYTES = 20_000
@@ -45,7 +44,7 @@ class JobSupervisor:
         self._metadata = metadata
         self._gcs_address = gcs_address
         self._runtime_env = runtime_env
-        self._storage = JobInfoStorage(WorkerKeyValues(KV_NAMESPACE))
+        self._storage = storage(connected_core().ask_gcs)
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         logs = Path(ray.get_runtime_context().get_temp_dir()) / ray.get_runtime_context().get_session_name() / "logs"
