@@ -28,7 +28,7 @@ _thread = _Thread()
 
 def client_mode_should_convert() -> bool:
     """Whether a public call of this thread goes through its client."""
-    return active and _thread.is_hook_enabled and _client().is_connected()
+    return active and _thread.is_hook_enabled and _client().has_connection()
 
 
 def client_mode_hook(function: F) -> F:

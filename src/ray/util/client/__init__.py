@@ -65,6 +65,7 @@ class _ClientContext:
             raise RuntimeError(
                 'Ray Client is already connected. Maybe you called ray.init("ray://<address>") twice by accident?'
             )
+        self.disconnect()  # from one that is broken
         job_config = job_config or JobConfig()
         if namespace is not None:
             job_config.set_ray_namespace(namespace)
@@ -174,6 +175,10 @@ class RayAPIStub:
 
     def is_connected(self) -> bool:
         return self.get_context().is_connected()
+
+    def has_connection(self) -> bool:
+        """Also when it is broken: then public calls must fail, and not mean a session of this process."""
+        return self.get_context().client_worker is not None
 
     def is_initialized(self) -> bool:
         return self.is_connected() and self.get_context().api.is_initialized()

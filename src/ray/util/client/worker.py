@@ -6,6 +6,7 @@ and downloads are unary calls of their own, tried again while the connection is 
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -33,6 +34,7 @@ from ray.util.client.references import ClientRefs
 from ray.util.client.transport import FINAL_CODES, open_channel, token_metadata
 
 log = logging.getLogger(__name__)
+_RETRY_PAUSE_S = 0.2
 
 
 def backoff(timeout_s: float) -> float:
@@ -145,10 +147,24 @@ class Worker:
         """Wait for a channel newer than `generation`. False: there will be none."""
         with self._state:
             self._state.wait_for(
-                lambda: self.generation > generation or self._is_closing or self._end_reason is not None,
+                lambda: self.generation > generation or self._is_over(),
                 timeout=settings.RECONNECT_GRACE_PERIOD,
             )
-            return self.generation > generation and not self._is_closing and self._end_reason is None
+            return self.generation > generation and not self._is_over()
+
+    def wait_for_channel(self, generation: int, timeout_s: float) -> int:
+        """Wait a moment for a channel newer than `generation`; the number of the present one."""
+        with self._state:
+            self._state.wait_for(lambda: self.generation > generation or self._is_over(), timeout=timeout_s)
+            return self.generation
+
+    def _is_over(self) -> bool:
+        return self._is_closing or self._end_reason is not None
+
+    def check_alive(self) -> None:
+        """Raises ConnectionError when the connection has ended for good."""
+        if self._is_over():
+            raise ConnectionError(f"The Ray Client connection has ended: {self._end_reason or 'it was closed.'}")
 
     def data_stream_ended(self, reason: BaseException) -> None:
         with self._state:
@@ -192,28 +208,12 @@ class Worker:
         metadata = self._metadata
         if changes_state:
             metadata = [*metadata, ("thread_id", str(threading.get_ident())), ("req_id", str(self._next_call_id()))]
+        retry = _Retry(self)
         while True:
-            if self._is_closing or self._end_reason is not None:
-                raise ConnectionError(f"The Ray Client connection has ended: {self._end_reason}")
-            generation = self.generation
             try:
                 return getattr(self.server, name)(request, timeout=timeout_s, metadata=metadata)
-            except (grpc.RpcError, ValueError) as error:  # ValueError: the channel was closed meanwhile
-                if isinstance(error, grpc.RpcError) and error.code() in FINAL_CODES:
-                    raise self.connection_error(error) from None
-                self._after_failure(generation, error)
-
-    def _after_failure(self, generation: int, error: Exception) -> None:
-        """Wait for the channel to be made again, if it is that; otherwise for a moment."""
-        if self._is_closing or self._end_reason is not None:
-            raise ConnectionError(f"The Ray Client connection has ended: {self._end_reason or error}") from error
-        if not isinstance(error, grpc.RpcError) or error.code() != grpc.StatusCode.UNAVAILABLE:
-            if isinstance(error, ValueError):
-                self.wait_reconnected(generation)
-                return
-            raise self.connection_error(error) from None
-        with self._state:
-            self._state.wait_for(lambda: self.generation > generation or self._is_closing, timeout=0.5)
+            except (grpc.RpcError, ValueError) as error:
+                retry.after(error)
 
     def _next_call_id(self) -> int:
         number: int = getattr(self._call_ids, "last", 0) + 1
@@ -299,33 +299,30 @@ class Worker:
             if deadline_at_s is not None:
                 left_s = max(min(left_s, deadline_at_s - time.monotonic()), 0)
             try:
-                values = self._get_slice(ids, left_s)
+                values = loads_from_server(self._get_slice(ids, left_s), self)
                 return values[0] if is_one else values
-            except _NotReady as not_ready:
-                if deadline_at_s is not None and time.monotonic() >= deadline_at_s:
-                    raise not_ready.error from None
+            except _Raised as raised:
+                is_late = deadline_at_s is not None and time.monotonic() >= deadline_at_s
+                if is_late or not isinstance(raised.error, GetTimeoutError):
+                    raise raised.error from None
 
-    def _get_slice(self, ids: list[bytes], timeout_s: float) -> Any:
-        assembly = Assembly()
+    def _get_slice(self, ids: list[bytes], timeout_s: float) -> bytes:
+        """The pickled list of the values."""
+        assembly, retry = Assembly(), _Retry(self)
         while True:
             request = pb.GetRequest(ids=ids, timeout=timeout_s, start_chunk_id=assembly.expected)
-            generation = self.generation
-            if self._is_closing or self._end_reason is not None:
-                raise ConnectionError(f"The Ray Client connection has ended: {self._end_reason}")
             try:
-                for response in self.server.GetObject(request, metadata=self._metadata):
+                responses = self.server.GetObject(request, metadata=self._metadata)
+                for response in responses:
                     if not response.valid:
                         error = cloudpickle.loads(response.error)
-                        raise _NotReady(error) if isinstance(error, GetTimeoutError) else error
+                        raise _Raised(error)
                     whole = assembly.add(response.chunk_id, response.total_chunks, response.data)
                     if whole is not None:
-                        return loads_from_server(whole, self)
+                        return whole
                 raise ConnectionError("The Ray Client server ended its answer before it was complete.")
             except (grpc.RpcError, ValueError) as error:
-                is_final = isinstance(error, grpc.RpcError) and error.code() in FINAL_CODES
-                if is_final or (not isinstance(error, grpc.RpcError) and generation == self.generation):
-                    raise self.connection_error(error) from None
-                self._after_failure(generation, error)
+                retry.after(error)
 
     def get_async(
         self, ref: ClientObjectRef[Any], deliver: Callable[[Any], None], *, raise_errors: bool = False
@@ -551,9 +548,44 @@ class Worker:
         return self._call(name, request, changes_state=changes_state)
 
 
-class _NotReady(Exception):
-    def __init__(self, error: GetTimeoutError) -> None:
+class _Raised(Exception):
+    """What the server raised; kept apart from errors of the call itself."""
+
+    def __init__(self, error: Exception) -> None:
         self.error = error
+
+
+class _Retry:
+    """Decides whether a unary call that failed is made again: within the grace period, while the channel may come."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._generation = worker.generation
+        self._deadline_at_s: float | None = None
+        worker.check_alive()
+
+    def after(self, error: Exception) -> None:
+        """Return when the call is to be made again.
+
+        Args:
+            error: of gRPC; or a ValueError, which gRPC raises for a channel that was closed meanwhile.
+        Raises:
+            ConnectionError: the connection has ended, or does not come back.
+            Exception: what the server raised.
+        """
+        worker = self._worker
+        worker.check_alive()
+        if not isinstance(error, grpc.RpcError) and "closed" not in str(error):
+            raise error
+        code = error.code() if isinstance(error, grpc.RpcError) else None
+        if code in FINAL_CODES:
+            raise worker.connection_error(error) from None
+        now_s = time.monotonic()
+        if self._deadline_at_s is None:
+            self._deadline_at_s = now_s + settings.RECONNECT_GRACE_PERIOD
+        if now_s >= self._deadline_at_s:
+            raise worker.connection_error(error) from None
+        self._generation = worker.wait_for_channel(self._generation, timeout_s=_RETRY_PAUSE_S)
 
 
 def _look_at_handle(handle: Any) -> Any:
@@ -569,7 +601,7 @@ def count_of(num_returns: Any) -> int:
 def _exception_in(details: str) -> Exception | None:
     """The exception that the server put in the details of an ABORTED call; None when there is none."""
     try:
-        raised = cloudpickle.loads(details.encode("latin-1"))
+        raised = cloudpickle.loads(base64.b64decode(details))
     except Exception:
         return None
     return raised if isinstance(raised, Exception) else None

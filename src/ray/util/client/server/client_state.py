@@ -18,13 +18,6 @@ from ray.util.client.response_cache import StreamCache, ThreadCache
 from ray.util.client.server import original_pickles
 
 
-class UnknownReference(KeyError):
-    """The client named something that this server does not hold for it."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
 class ClientState:
     """One client's objects, actors and functions. `lock` guards the tables: its calls come on several threads.
 
@@ -63,22 +56,22 @@ class ClientState:
         return key
 
     def ref(self, key: bytes) -> ObjectRef[Any]:
-        """Raises UnknownReference."""
+        """Raises ValueError when this server does not hold it for the client."""
         with self.lock:
             ref = self.objects.get(self.aliases.get(key, key))
         if ref is None:
-            raise UnknownReference(
+            raise ValueError(
                 f"The Ray Client server holds no object {key.hex()} for this client: it was released, or it belongs to "
                 "another session."
             )
         return ref  # type: ignore[no-any-return]
 
     def actor(self, key: bytes) -> ActorHandle[Any]:
-        """Raises UnknownReference."""
+        """Raises ValueError when this server does not hold it for the client."""
         with self.lock:
             handle = self.actors.get(key)
         if handle is None:
-            raise UnknownReference(
+            raise ValueError(
                 f"The Ray Client server holds no actor {key.hex()} for this client: it was released, or it belongs to "
                 "another session."
             )

@@ -127,7 +127,7 @@ class DataServicer(pb_grpc.RayletDataStreamerServicer):  # type: ignore[misc]
         waiting = _Countdown(len(request.get.ids), lambda: self._getters.submit(stream.send_values, request))
         try:
             refs = [stream.client.ref(key) for key in request.get.ids]
-        except KeyError as error:
+        except ValueError as error:
             stream.send(request, get=pb.GetResponse(valid=False, error=stream.client.dump_error(error)))
             return
         for ref in refs:

@@ -19,6 +19,7 @@ from typing import Any
 
 import ray
 from ray._core.wire import auth
+from ray._private import auto_init_hook
 from ray._private.client_mode_hook import disable_client_hook
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
 from ray.util.client.server.dataservicer import DataServicer
@@ -139,6 +140,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _serve_session(arguments: argparse.Namespace, stopped: threading.Event) -> None:
     """Be the driver of one session, until `stopped`."""
+    auto_init_hook.enable_auto_connect = False  # a call that comes after the session's end must not begin another one
     hub = LogHub()
     hub.install()
     connect = connector(arguments.address)

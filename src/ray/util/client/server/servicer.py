@@ -6,6 +6,7 @@ are made through the public API, with the client hook off, so that they mean thi
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import threading
@@ -33,6 +34,11 @@ T = TypeVar("T", bound=Any)
 
 def metadata_of(context: Any) -> dict[str, str]:
     return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+
+
+def abort_with(context: Any, pickled_error: bytes) -> None:
+    """End a call with an exception that the client raises: it travels in the details of an ABORTED."""
+    context.abort(grpc.StatusCode.ABORTED, base64.b64encode(pickled_error).decode())
 
 
 class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
@@ -267,8 +273,7 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
         except Exception as error:
             if context is None:
                 raise
-            # ABORTED carries the exception itself, which the client raises.
-            context.abort(grpc.StatusCode.ABORTED, client.dump_error(error).decode("latin-1"))
+            abort_with(context, client.dump_error(error))
         return pb.TerminateResponse(ok=True)
 
 
