@@ -41,7 +41,7 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(60)  # this machine may be busy
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -50,14 +50,16 @@ class LogstreamClient:
 
     def _run(self) -> None:
         while not self._is_closed.is_set():
+            generation, outgoing = self._worker.generation, self._queue
             stub = pb_grpc.RayletLogStreamerStub(self._worker.channel)
-            generation = self._worker.generation
             try:
-                for record in stub.Logstream(iter(self._queue.get, None), metadata=self._metadata, wait_for_ready=True):
+                for record in stub.Logstream(iter(outgoing.get, None), metadata=self._metadata, wait_for_ready=True):
                     self._show(record)
             except grpc.RpcError as error:
                 if error.code() in FINAL_CODES:
                     return
+            finally:
+                outgoing.put(None)  # ends gRPC's thread that reads it
             if self._is_closed.is_set() or not self._worker.wait_reconnected(generation):
                 return
             self._queue = queue.SimpleQueue()

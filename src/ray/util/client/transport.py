@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -61,9 +62,18 @@ def open_channel(address: str, *, secure: bool = False, credentials: Any = None)
         )
     elif credentials is None and secure:
         credentials = grpc.ssl_channel_credentials()
+    # Connections of its own: gRPC would else share them with a channel to the same address, dead ones too.
+    options = [*GRPC_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
     if credentials is None:
-        return grpc.insecure_channel(address, options=GRPC_OPTIONS)
-    return grpc.secure_channel(address, credentials, options=GRPC_OPTIONS)
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, credentials, options=options)
+
+
+def close_channel(channel: Any) -> threading.Thread:
+    """Close a channel in a thread. gRPC waits for all calls of it to end, which those of a dead connection may not."""
+    thread = threading.Thread(target=channel.close, name="ray-client-close", daemon=True)
+    thread.start()
+    return thread
 
 
 def open_server(address: str, *, token: bytes, threads: int = CLIENT_SERVER_MAX_THREADS) -> tuple[Any, int]:

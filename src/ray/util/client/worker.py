@@ -31,10 +31,11 @@ from ray.util.client.common import ClientActorHandle, ClientActorRef, ClientObje
 from ray.util.client.dataclient import DataClient, resolve
 from ray.util.client.logsclient import LogstreamClient
 from ray.util.client.references import ClientRefs
-from ray.util.client.transport import FINAL_CODES, open_channel, token_metadata
+from ray.util.client.transport import FINAL_CODES, close_channel, open_channel, token_metadata
 
 log = logging.getLogger(__name__)
 _RETRY_PAUSE_S = 0.2
+_CLOSE_S = 2.0
 
 
 def backoff(timeout_s: float) -> float:
@@ -86,7 +87,7 @@ class Worker:
 
     def _open(self) -> None:
         if self.channel is not None:
-            self.channel.close()
+            close_channel(self.channel)
         self.channel = open_channel(self.conn_str, secure=self._secure, credentials=self._credentials)
         self.server = pb_grpc.RayletDriverStub(self.channel)
 
@@ -94,13 +95,17 @@ class Worker:
         timeout_s = settings.INITIAL_TIMEOUT_SEC
         problem: Any = None
         for _ in range(max(retries, 0) + 1):
-            try:
-                if self.ping_server(timeout=timeout_s):
-                    return
-            except grpc.RpcError as error:
-                problem = error
-                if error.code() in FINAL_CODES:
-                    raise self.connection_error(error) from error
+            deadline_at_s = time.monotonic() + timeout_s
+            while (left_s := deadline_at_s - time.monotonic()) > 0:
+                try:
+                    if self.ping_server(timeout=left_s):
+                        return
+                except grpc.RpcError as error:
+                    problem = error
+                    if error.code() in FINAL_CODES:
+                        raise self.connection_error(error) from error
+                with self._state:  # a server that is about to start refuses at once
+                    self._state.wait(min(_RETRY_PAUSE_S, max(deadline_at_s - time.monotonic(), 0)))
             log.debug("Ray Client: no answer from %s within %s s.", self.conn_str, timeout_s)
             timeout_s = backoff(timeout_s)
         warnings.warn(
@@ -196,7 +201,7 @@ class Worker:
             self._state.notify_all()
         self.data_client.close()
         self.log_client.close()
-        self.channel.close()
+        close_channel(self.channel).join(_CLOSE_S)
 
     def _call(self, name: str, request: Any, *, changes_state: bool = False, timeout_s: float | None = None) -> Any:
         """A unary call, tried again while the connection comes back; one that changes state is executed once.
