@@ -414,6 +414,7 @@ def test_the_command_of_a_worker():
     context.override_worker_entrypoint = "/other.py"
     assert context.command(["w.py"], "PYTHON") == "cd '/a b' && exec /venv/bin/python /other.py"
     assert RuntimeEnvContext().command(["prog", "x"], "CPP") == "exec prog x"
+    assert RuntimeEnvContext(["cd /a"], {}, "py", resources_dir="/r").command(["w"], "PYTHON") == "cd /a && exec py w"
     restored = RuntimeEnvContext.deserialize(context.serialize())
     assert restored.__dict__ == context.__dict__
 

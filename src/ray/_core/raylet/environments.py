@@ -19,7 +19,10 @@ from ray._core.common.messages import RuntimeEnvInfo
 FAILURES_KEPT = 100
 """For the state API."""
 _NEEDS_NO_AGENT = {"env_vars", "config", "worker_process_setup_hook", "_ray_commit", "_ray_release"}
-_CONTEXT_OF_ANY_PYTHON = {"command_prefix", "env_vars", "py_executable", "override_worker_entrypoint", "java_jars"}
+_CONTEXT_OF_ANY_PYTHON = {
+    *("command_prefix", "env_vars", "py_executable", "override_worker_entrypoint", "java_jars"),
+    *("resources_dir", "container"),
+}
 
 
 @dataclasses.dataclass(slots=True)
@@ -161,7 +164,9 @@ def _directory_of(prefix: list[str]) -> str | None:
     cwd = ""
     for command in prefix:
         words = shlex.split(command)
-        if len(words) != 3 or words[0] != "cd" or words[2] != "&&":
+        if words[-1:] == ["&&"]:
+            words.pop()
+        if len(words) != 2 or words[0] != "cd":
             return None
         cwd = words[1]
     return cwd

@@ -24,11 +24,12 @@ class RuntimeEnvContext:
     """How a worker's process starts.
 
     Args:
-        command_prefix: shell commands that run before it, each with the "&&" that joins it to the next.
+        command_prefix: shell commands that run before it.
         env_vars: variables that are set first; `${NAME}` in a value stands for what NAME has so far.
         py_executable: the interpreter, as a shell command.
         override_worker_entrypoint: script to run instead of the worker's own.
         java_jars: class path of Java workers.
+        resources_dir, container: what contexts of Ray 2.0 also say; kept for plug-ins of that time.
     """
 
     def __init__(
@@ -38,12 +39,16 @@ class RuntimeEnvContext:
         py_executable: str | None = None,
         override_worker_entrypoint: str | None = None,
         java_jars: list[str] | None = None,
+        resources_dir: str | None = None,
+        container: dict[str, Any] | None = None,
     ) -> None:
         self.command_prefix = command_prefix or []
         self.env_vars = env_vars or {}
         self.py_executable = py_executable or sys.executable
         self.override_worker_entrypoint = override_worker_entrypoint
         self.java_jars = java_jars or []
+        self.resources_dir = resources_dir
+        self.container = container or {}
 
     def serialize(self) -> str:
         """JSON of the attributes."""
@@ -76,4 +81,9 @@ class RuntimeEnvContext:
             executable = ["java"] if not arguments or arguments[0] != "java" else []
         else:
             executable = []
-        return " ".join([*self.command_prefix, "exec", *executable, *map(shlex.quote, arguments)])
+        return " ".join([*map(_joined, self.command_prefix), "exec", *executable, *map(shlex.quote, arguments)])
+
+
+def _joined(prefix: str) -> str:
+    """A prefix with the "&&" that joins it to what follows; plug-ins of Ray 2.0 leave it out."""
+    return prefix if prefix.rstrip().endswith("&&") else f"{prefix} &&"

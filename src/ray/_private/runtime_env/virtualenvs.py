@@ -70,12 +70,12 @@ def _pretend_ray(packages: Path) -> None:
 
 
 def check_ray(virtualenv: Path) -> None:
-    """Raises RuntimeError when something has brought another ray into the environment."""
+    """Raises ValueError when something has brought another ray into the environment."""
     packages = site_packages_of(virtualenv)
     if (packages / "ray").exists() or (packages / "ray.py").exists():
         names = [info.name for info in packages.glob("ray-*.dist-info")]
         versions = ", ".join(name.removeprefix("ray-").removesuffix(".dist-info") for name in names) or "?"
-        raise RuntimeError(
+        raise ValueError(
             f"Changing the ray version is not allowed: the environment would have ray {versions}, the cluster "
             f"runs {VERSION}. Take ray out of the packages to install."
         )
