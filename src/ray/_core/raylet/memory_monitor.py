@@ -71,7 +71,7 @@ class MemoryMonitor:
         worker.exit_kind, worker.exit_note = "OUT_OF_MEMORY", cause
         if worker.owner is not None:
             worker.owner.send(m.WorkerExited(worker.worker_id, "OUT_OF_MEMORY", cause))
-        self._raylet.kill(worker, cause)
+        asyncio.get_running_loop().call_soon(self._raylet.kill, worker, cause)  # behind what is sent in this turn
 
 
 def read_usage() -> Usage:

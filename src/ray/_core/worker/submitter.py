@@ -485,25 +485,24 @@ class Submitter:
     def connection_lost(self, connection: Connection) -> None:
         """A worker has gone: what was pushed to it runs again elsewhere, or fails when no retry is left."""
         self._known.pop(connection, None)
-        exited = self._exits.get(connection.peer.worker_id)
         for held, lost in self.leases.worker_lost(connection):
             for number, task_id in enumerate(lost):
                 record = self.tasks[task_id]
+                record.lease_id = 0
                 # Tasks start in order, so only the first can have run: the rest lose no retry.
-                if record.is_cancelled:
-                    self.fail(record, cancelled(record))
-                    continue
-                if number == 0 and exited is not None and exited.kind == "OUT_OF_MEMORY":
-                    self._out_of_memory(record, exited.cause)
-                    continue
-                if number == 0 and record.retries_left == 0:
-                    self._crash_with_cause(record, held, connection.peer.worker_id)
-                    continue
-                if number == 0:
-                    record.retries_left -= 1
-                self._core.task_log.failed(record, record.attempt, None)
-                record.attempt += 1
-                self._enqueue(record)
+                if number == 0 and not record.is_cancelled:
+                    self._ask_cause(record, held, connection.peer.worker_id)
+                else:
+                    self._again(record)
+
+    def _again(self, record: Record) -> None:
+        """What a lost worker had not begun, or may run once more, goes to another one."""
+        if record.task_id not in self.tasks:
+            return
+        if not record.is_cancelled:
+            self._core.task_log.failed(record, record.attempt, None)
+            record.attempt += 1
+        self._enqueue(record)
 
     def _out_of_memory(self, record: Record, cause: str) -> None:
         """The memory monitor has ended the task: it runs again after a while, which costs none of its retries."""
@@ -511,27 +510,27 @@ class Submitter:
         if not record.template.max_retries or record.oom_retries == config.task_oom_retries:
             self.fail(record, OutOfMemoryError(f"Task {record.template.name} was killed and is not retried. {cause}"))
             return
-        self._core.task_log.failed(record, record.attempt, None)
         delay_s = min(config.task_oom_retry_delay_base_ms * 2**record.oom_retries, OOM_DELAY_MAX_MS) / 1000
         record.oom_retries += 1
-        record.attempt += 1
-        record.lease_id = 0
+        self._core.reactor.call_later(delay_s, lambda: self._again(record))
 
-        def again() -> None:
-            if record.task_id in self.tasks:
-                self._enqueue(record)
-
-        self._core.reactor.call_later(delay_s, again)
-
-    def _crash_with_cause(self, record: Record, held: Held, worker_id: bytes) -> None:
-        """Ask the raylet that granted the lease whether it lives: so is told a crash of the worker from a node's."""
+    def _ask_cause(self, record: Record, held: Held, worker_id: bytes) -> None:
+        """A worker is lost with this task under way. Ask the raylet that granted the lease whether it lives: so is told
+        a crash of the worker from a node's; and what it said of the worker's end has come by then."""
 
         def answered(reply: Any) -> None:
-            if isinstance(reply, m.Failed):
+            exited = self._exits.pop(worker_id, None)
+            if record.task_id not in self.tasks:
+                return
+            if exited is not None and exited.kind == "OUT_OF_MEMORY":
+                self._out_of_memory(record, exited.cause)
+            elif record.retries_left or record.is_cancelled:
+                record.retries_left -= record.retries_left > 0
+                self._again(record)
+            elif isinstance(reply, m.Failed):
                 text = f"The node on which task {record.template.name} ran has died, and no retry is left."
                 self.fail(record, NodeDiedError(text))
             else:
-                exited = self._exits.pop(worker_id, None)
                 self._crash(record, "Its process ended." if exited is None else exited.cause)
 
         held.raylet.request(m.Ping(), answered)
