@@ -28,7 +28,7 @@ def _alive(process: psutil.Process) -> bool:
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
     """A local cluster of 4 CPUs, shared by the tests of a module; none of its processes outlives the module."""
-    ray.init(num_cpus=4, object_store_memory=256 << 20, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=4, object_store_memory=256 << 20, include_dashboard=False, log_to_driver=False)
     started = psutil.Process().children(recursive=True)
     yield
     ray.shutdown()

@@ -29,7 +29,13 @@ def _alive(process: psutil.Process) -> bool:
 @pytest.fixture(scope="module")
 def cluster(request):
     """A local cluster of 4 CPUs, shared by the tests of a module; none of its processes outlives the module."""
-    ray.init(num_cpus=4, object_store_memory=256 << 20, include_dashboard=False, **getattr(request.module, "INIT", {}))
+    ray.init(
+        "local",
+        num_cpus=4,
+        object_store_memory=256 << 20,
+        include_dashboard=False,
+        **getattr(request.module, "INIT", {}),
+    )
     started = psutil.Process().children(recursive=True)
     yield
     ray.shutdown()

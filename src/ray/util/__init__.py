@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ray._private.named_actors import list_named_actors
     from ray._private.services import get_node_instance_id, get_node_ip_address
-    from ray.util import accelerators
+    from ray.util import accelerators, iter
     from ray.util.actor_pool import ActorPool
     from ray.util.check_serialize import inspect_serializability
     from ray.util.client_connect import connect, disconnect
@@ -94,6 +94,7 @@ __all__ = [
     "get_node_ip_address",
     "get_placement_group",
     "inspect_serializability",
+    "iter",
     "list_named_actors",
     "log_once",
     "map_unordered",
