@@ -111,3 +111,11 @@ def test_no_warning_without_use():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert accelerators.NVIDIA_L4 == "L4"
+
+
+def test_functions_that_name_the_package_can_be_pickled() -> None:
+    import cloudpickle
+
+    import ray.util
+
+    assert cloudpickle.loads(cloudpickle.dumps(ray.util)) is ray.util

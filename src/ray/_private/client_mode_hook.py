@@ -43,6 +43,23 @@ def client_mode_hook(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+def client_mode_wrap(function: F) -> F:
+    """Run calls of a function in the cluster, as a task without resources, in threads that are clients."""
+    remotes: list[Any] = []
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not (active and client_mode_should_convert()):
+            return function(*args, **kwargs)
+        import ray
+
+        if not remotes:
+            remotes.append(ray.remote(num_cpus=0)(wrapper))  # the wrapper, since that is what its name means there
+        return ray.get(remotes[0].remote(*args, **kwargs))
+
+    return wrapper  # type: ignore[return-value]
+
+
 def client_here() -> Any:
     """The client of this thread, None if it has none; worth asking only while `active`."""
     return _client() if client_mode_should_convert() else None

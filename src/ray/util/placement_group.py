@@ -12,6 +12,7 @@ from ray._core.common import messages as m
 from ray._core.common.ids import JobID, PlacementGroupID
 from ray._core.common.resources import to_fixed, to_float
 from ray._private.auto_init_hook import auto_init_core, connected_core
+from ray._private.client_mode_hook import client_here, client_mode_wrap
 from ray._private.options import check_label_selector
 
 if TYPE_CHECKING:
@@ -43,8 +44,14 @@ class PlacementGroup:
 
     def ready(self) -> ObjectRef[PlacementGroup]:
         """A ref whose value is this group once all its bundles are reserved; an error if it is removed before."""
+        if client_here() is not None:
+            import ray
+
+            there: ObjectRef[PlacementGroup] = ray.remote(num_cpus=0)(_once_ready).remote(self)
+            return there
         return auto_init_core().groups.ready(self.id.binary(), self)
 
+    @client_mode_wrap
     def wait(self, timeout_seconds: float = 30) -> bool:
         """Whether all bundles are reserved within `timeout_seconds`.
 
@@ -65,10 +72,7 @@ class PlacementGroup:
     def bundle_specs(self) -> list[dict[str, float]]:
         """What each bundle reserves. Raises KeyError when there is no such group."""
         if self.bundle_cache is None:
-            info = auto_init_core().groups.get(self.id.binary())
-            if info is None:
-                raise KeyError("bundles")
-            self.bundle_cache = [to_float(bundle.resources) for bundle in info.bundles]
+            self.bundle_cache = _bundles_of(self)
         return self.bundle_cache
 
     @property
@@ -82,6 +86,7 @@ class PlacementGroup:
         return hash(self.id)
 
 
+@client_mode_wrap
 def placement_group(
     bundles: list[dict[str, float]],
     strategy: str | None = None,
@@ -134,11 +139,13 @@ def placement_group(
     return PlacementGroup(group_id, [to_float(bundle.resources) for bundle in info.bundles])
 
 
+@client_mode_wrap
 def remove_placement_group(placement_group: PlacementGroup) -> None:
     """Give the group's resources back; tasks and actors that run in it are killed. Again: nothing."""
     auto_init_core().groups.remove(placement_group.id.binary())
 
 
+@client_mode_wrap
 def get_placement_group(placement_group_name: str) -> PlacementGroup:
     """The group of that name in this namespace. Raises ValueError when there is none."""
     if not placement_group_name:
@@ -152,10 +159,13 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
 
 def get_current_placement_group() -> PlacementGroup | None:
     """The group that this task or actor runs in; None outside of any, and in drivers."""
+    if client_here() is not None:
+        return None
     current = auto_init_core().groups.current
     return PlacementGroup(PlacementGroupID(current)) if current else None
 
 
+@client_mode_wrap
 def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
     """What the cluster knows of a group (empty when it knows none), or of all groups by their id in hex."""
     core = connected_core()
@@ -163,6 +173,22 @@ def placement_group_table(placement_group: PlacementGroup | None = None) -> dict
         return {info.group_id.hex(): _row(info) for info in core.groups.all()}
     info = core.groups.get(placement_group.id.binary())
     return {} if info is None else _row(info)
+
+
+def _once_ready(group: PlacementGroup) -> PlacementGroup:
+    """Runs in the cluster, for clients."""
+    import ray
+
+    return ray.get(group.ready())
+
+
+@client_mode_wrap
+def _bundles_of(group: PlacementGroup) -> list[dict[str, float]]:
+    """Raises KeyError when there is no such group."""
+    info = auto_init_core().groups.get(group.id.binary())
+    if info is None:
+        raise KeyError("bundles")
+    return [to_float(bundle.resources) for bundle in info.bundles]
 
 
 def _row(info: m.PlacementGroupInfo) -> dict[str, Any]:
