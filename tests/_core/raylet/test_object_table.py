@@ -34,13 +34,16 @@ def test_a_free_that_overtakes_the_word_of_the_object_is_not_lost():
     assert list(table.objects) == [b"y"]
 
 
-def test_a_second_attempts_copy_replaces_the_first():
+def test_a_second_attempts_copy_leaves_the_first_to_its_readers_until_both_are_freed():
     table = ObjectTable()
     table.add_slab(0, "p")
     table.add_slab(4096, "q")
     table.sealed(b"x", 0, 64)
-    assert table.sealed(b"x", 4096, 64) == [TellHolder("p", 0)]
-    assert table.objects[b"x"].offset == 4096
+    assert table.sealed(b"x", 4096, 64) == []
+    assert table.objects[b"x"].offset == 4096 and table.used_bytes == 128
+    table.validate()
+    assert table.free(b"x") == [TellHolder("q", 4096), TellHolder("p", 0)]
+    assert table.used_bytes == 0
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(["slab", "seal", "free", "gone", "release"]), st.integers(0, 30)))

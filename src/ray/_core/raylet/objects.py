@@ -53,6 +53,8 @@ Order = TellHolder | ReleaseExtent
 class ObjectTable:
     def __init__(self) -> None:
         self.objects: dict[bytes, Placed] = {}
+        self._older: dict[bytes, list[Placed]] = {}
+        """Further copies of objects whose task ran again: somebody may still read them where they lie."""
         self.used_bytes = 0
         """By objects; slabs are larger."""
         self._slabs: dict[int, Slab] = {}
@@ -77,18 +79,20 @@ class ObjectTable:
     def sealed(self, object_id: bytes, offset: int, size: int) -> list[Order]:
         """An object can be read at `offset`.
 
-        It replaces an earlier copy: that was of an attempt of the task whose end its owner never saw. If the owner
-        was quicker to free it than this word to come, it is freed at once.
+        An earlier copy (its task has run before) stays until both are freed, since somebody may have a view of it. If
+        the owner was quicker to free it than this word to come, it is freed at once.
         """
         slab = self._slabs[self._starts[bisect_right(self._starts, offset) - 1]]
         slab.live += 1
         if object_id in self._freed_early:
             del self._freed_early[object_id]
             return self._freed(slab, offset)
-        orders = self.free(object_id) if object_id in self.objects else []
+        before = self.objects.get(object_id)
+        if before is not None:
+            self._older.setdefault(object_id, []).append(before)
         self.objects[object_id] = Placed(offset, size, slab.offset)
         self.used_bytes += size
-        return orders
+        return []
 
     def free(self, object_id: bytes) -> list[Order]:
         placed = self.objects.pop(object_id, None)
@@ -97,8 +101,11 @@ class ObjectTable:
             if len(self._freed_early) > EARLY_KEPT:
                 self._freed_early.popitem(last=False)
             return []
-        self.used_bytes -= placed.size
-        return self._freed(self._slabs[placed.slab], placed.offset)
+        orders: list[Order] = []
+        for each in (placed, *self._older.pop(object_id, ())):
+            self.used_bytes -= each.size
+            orders += self._freed(self._slabs[each.slab], each.offset)
+        return orders
 
     def expected(self, object_id: bytes) -> None:
         """The object is to come here anew (pulled, or made again): an earlier free is not meant for it."""
@@ -116,9 +123,10 @@ class ObjectTable:
 
     def validate(self) -> None:
         live = dict.fromkeys(self._slabs, 0)
-        for placed in self.objects.values():
+        copies = [*self.objects.values(), *(each for older in self._older.values() for each in older)]
+        for placed in copies:
             live[placed.slab] += 1
-        assert self.used_bytes == sum(placed.size for placed in self.objects.values()), self
+        assert self.used_bytes == sum(placed.size for placed in copies), self
         assert live == {offset: slab.live for offset, slab in self._slabs.items()}, self
         assert self._starts == sorted(self._slabs)
         assert all(slab.live for slab in self._slabs.values() if slab.holder is None), self

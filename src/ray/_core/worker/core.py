@@ -501,6 +501,14 @@ class CoreWorker:
             self.contain(entry, [part.object_id for part in value.contained])
         self.resolve(key, value)
 
+    def decline(self, value: m.Value) -> None:
+        """A result that is not needed: give back the refs inside, which this process was said to borrow."""
+        for part in value.contained:
+            if part.object_id not in self.objects and part.owner.worker_id != self.worker_id:
+                inner = self.lending.borrow(part.object_id, part.owner)
+                self.lending.registered(part.object_id, inner)
+                self.maybe_free(part.object_id, inner)
+
     def _fail(self, key: bytes, error: BaseException) -> None:
         self.resolve(key, error_value(error))
 

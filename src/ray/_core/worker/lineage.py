@@ -150,12 +150,15 @@ class Lineage:
         error = ObjectReconstructionFailedError(key.hex(), reason=reason, reason_message=f"{loss} {why}")
         self._core.resolve(key, error_value(error))
 
-    def replaced(self, key: bytes, value: m.Value) -> None:
-        """A result has come that was there already, since another one of its task was lost: the new copy counts."""
+    def came_again(self, key: bytes, value: m.Value) -> bool:
+        """A result came of a task that ran again. True: it was there still, and has one more copy now.
+
+        Nothing is freed: whoever reads the value where it lay may go on.
+        """
         entry = self._core.objects.get(key)
-        if entry is None or entry.value is None or entry.value.location is None:
-            return
-        keeps = value.location.node_id if value.location is not None else b""
-        old = {place.node_id for place in (entry.value.location, *entry.copies)} - {keeps}
-        self._core.remote.free_at(old, key)
-        self._unknown(entry)
+        if entry is None or entry.value is None:
+            return False
+        if value.location is not None:
+            self._core.remote.received(m.AddLocation(key, value.location))
+        self._core.decline(value)
+        return True

@@ -85,8 +85,7 @@ class Streams:
         key = object_id(message.task_id, message.index + 1)
         entry = core.objects.get(key)
         if entry is not None:  # made again, since this item or another one was lost
-            core.lineage.replaced(key, message.value)
-            if entry.value is None:
+            if not core.lineage.came_again(key, message.value):
                 core.accept(key, message.value)
             return
         if stream is not None and stream.positions.arrive(message.index):

@@ -409,9 +409,8 @@ class Submitter:
         runs_again = core.lineage.knows(task_id)
         for index in range(len(done.results), 0, -1):
             key, value = object_id(task_id, index), done.results[index - 1]
-            if runs_again:
-                core.lineage.replaced(key, value)
-            core.accept(key, value)
+            if not runs_again or not core.lineage.came_again(key, value):
+                core.accept(key, value)
 
     def _remember(self, record: Record, done: m.TaskDone) -> None:
         """Keep the task while results of it lie in shared memory, where they can be lost."""
