@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from gone import wait_gone
 
 os.environ.setdefault("RAY_AUTH_TOKEN", "token-of-the-tests")
 
@@ -24,6 +25,6 @@ def cluster():
     processes = psutil.Process().children(recursive=True)
     yield
     ray.shutdown()
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    alive = wait_gone(processes, timeout=10)
     assert [p for p in alive if _alive(p)] == []
     assert not arena.exists()

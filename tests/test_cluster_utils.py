@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from gone import wait_gone
 
 import ray
 from ray._core.node import membership
@@ -22,7 +23,7 @@ def cluster(tmp_path_factory):
     processes += [child for process in processes for child in process.children(recursive=True)]
     ray.shutdown()
     mine.shutdown()
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    alive = wait_gone(processes, timeout=10)
     assert alive == []
     arenas = {Path(node.plasma_store_socket_name) for node in nodes}
     assert not arenas & (set(Path("/dev/shm").glob("ray-*.arena")) - before)
@@ -82,7 +83,7 @@ def test_a_node_removed_without_grace_counts_as_crashed(cluster):
     dead = states(cluster.address)[other.node_id]
     assert (dead.state, dead.death_reason) == ("DEAD", "UNEXPECTED_TERMINATION")
     assert not os.path.exists(other.plasma_store_socket_name)
-    _, alive = psutil.wait_procs(children, timeout=10)
+    alive = wait_gone(children, timeout=10)
     assert alive == []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from gone import wait_gone
 
 os.environ.setdefault("RAY_AUTH_TOKEN", "token-of-the-tests")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -32,5 +33,5 @@ def cluster():
     started = psutil.Process().children(recursive=True)
     yield
     ray.shutdown()
-    _, left = psutil.wait_procs(started, timeout=20)
+    left = wait_gone(started, timeout=20)
     assert [process for process in left if _alive(process)] == []

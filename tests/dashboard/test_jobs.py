@@ -12,6 +12,7 @@ import psutil
 import pytest
 import requests
 from click.testing import CliRunner
+from gone import wait_gone
 
 import ray
 from ray._core.wire import auth
@@ -29,7 +30,7 @@ def url():
     yield f"http://{context.dashboard_url}"
     processes = psutil.Process().children(recursive=True)
     ray.shutdown()
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    alive = wait_gone(processes, timeout=10)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 

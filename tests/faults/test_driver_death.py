@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import psutil
+from gone import wait_gone
 
 DRIVER = """
 import sys, time
@@ -38,9 +39,8 @@ def test_a_killed_driver_leaves_nothing():
     driver.kill()
     driver.wait()
     driver.stdout.close()
-    _, alive = psutil.wait_procs(children, timeout=15)
-    assert alive == []
+    assert wait_gone(children, timeout=15) == []
     deadline_at_s = time.monotonic() + 15
     while arena.exists() and time.monotonic() < deadline_at_s:
-        psutil.wait_procs(children, timeout=0.05)
+        time.sleep(0.05)
     assert not arena.exists()

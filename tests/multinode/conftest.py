@@ -4,6 +4,7 @@ import time
 
 import psutil
 import pytest
+from gone import wait_gone
 
 import ray
 from ray.cluster_utils import Cluster
@@ -47,5 +48,5 @@ def start_cluster():
     processes = psutil.Process().children(recursive=True)
     for nodes in started:
         nodes.cluster.shutdown()
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    alive = wait_gone(processes, timeout=10)
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []

@@ -5,6 +5,7 @@ import sys
 
 import psutil
 import pytest
+from gone import wait_gone
 
 import ray
 from ray.exceptions import RuntimeEnvSetupError
@@ -19,7 +20,7 @@ def init():
     yield start
     processes = psutil.Process().children(recursive=True)
     ray.shutdown()
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    alive = wait_gone(processes, timeout=10)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 

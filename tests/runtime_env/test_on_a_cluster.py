@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from gone import wait_gone
 from wheels import make_wheel
 
 import ray
@@ -33,7 +34,7 @@ def init(tmp_path, monkeypatch):
     yield start
     processes = psutil.Process().children(recursive=True)
     ray.shutdown()
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    alive = wait_gone(processes, timeout=10)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 

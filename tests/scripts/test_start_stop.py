@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import arenas_of, wait_until
+from gone import wait_gone
 
 JOB = """
 import ray
@@ -84,7 +85,7 @@ def test_a_worker_node_killed_is_a_recent_failure(shell):
     children = psutil.Process(raylets[-1].pid).children(recursive=True)
     os.kill(raylets[-1].pid, signal.SIGKILL)
     wait_until(lambda: not arena.exists(), "the reaper unlinks the arena of a killed raylet")
-    _, alive = psutil.wait_procs(children, timeout=10)
+    alive = wait_gone(children, timeout=10)
     assert alive == []
     wait_until(lambda: "(no failures)" not in shell.ray("status")[0], "the GCS notices")
 
