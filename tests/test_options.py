@@ -69,7 +69,7 @@ REFUSED = [
     (BOTH, "placement_group_bundle_index", TypeError, [None, "x"]),
     (BOTH, "placement_group_capture_child_tasks", TypeError, ["x"]),
     (BOTH, "runtime_env", TypeError, [5, "x", {"env_vars": {"a": 1}}, {"env_vars": [1]}]),
-    (BOTH, "runtime_env", NotImplementedError, [{"pip": ["x"]}, {"working_dir": "."}]),
+    (BOTH, "runtime_env", ValueError, [{"working_dir": "."}]),
     (BOTH, "name", TypeError, [5]),
     (BOTH, "enable_task_events", TypeError, [None, 1]),
     (BOTH, "foo", ValueError, [1]),

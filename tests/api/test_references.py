@@ -259,7 +259,6 @@ def test_an_object_of_a_dead_owner_is_lost():
     wait_until(lost)
 
 
-@pytest.mark.xfail(strict=True, reason="get_object_locations is not built yet")
 def test_locations_of_objects_are_told():
     ref = ray.put(np.zeros(MIB, np.uint8))
     found = ray.experimental.get_object_locations([ref])[ref]

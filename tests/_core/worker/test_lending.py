@@ -118,7 +118,7 @@ WHAT = st.sampled_from(["pass", "drop", "drop", "deliver", "deliver"])
 STEPS = st.lists(st.tuples(WHAT, st.integers(0, 5), st.integers(0, 5)), min_size=8, max_size=40)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(STEPS)
 def test_an_object_lives_while_anybody_holds_it_and_no_longer(steps):
     net = Net()
