@@ -1,6 +1,7 @@
 """`ray.cluster_utils.Cluster` on real processes. Source: core.md 14; Ray docs, "Testing"."""
 
 import os
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -182,3 +183,20 @@ def test_a_connected_driver_and_its_workers_know_their_node(cluster):
     assert ray.get(look.remote()) == expected
     ray.shutdown()
     assert ray._private.worker._global_node is None
+
+
+def test_a_head_may_have_a_dashboard_and_workers_their_ports(cluster):
+    head = cluster.add_node(include_dashboard=True, dashboard_port=0, min_worker_port=23100, max_worker_port=23999)
+    cluster.add_node(include_dashboard=True)  # of no meaning to a node that only joins
+    host, port = head.webui_url.split(":")
+    with urllib.request.urlopen(f"http://{host}:{port}/api/authentication_mode", timeout=30) as answer:
+        assert answer.status == 200
+    cluster.connect()
+
+    @ray.remote
+    def ports():
+        connections = psutil.Process().net_connections(kind="tcp")
+        return [each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN]
+
+    found = ray.get(ports.remote())
+    assert found and all(23100 <= port <= 23999 for port in found)

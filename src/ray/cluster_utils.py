@@ -19,7 +19,10 @@ from ray._private.not_yet import refuse
 from ray._private.session import RayContext, session
 
 DEFAULT_STORE = 150 * 1024 * 1024
-_PLAIN = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "memory", "temp_dir", "node_name")
+_PLAIN = (
+    *("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "memory", "temp_dir", "node_name"),
+    *("include_dashboard", "dashboard_host", "dashboard_port", "redis_address", "redis_username", "redis_password"),
+)
 _RENAMED = {
     "_system_config": "system_config",
     "env_vars": "env",
@@ -33,19 +36,17 @@ _RENAMED = {
     "node_manager_port": "raylet_port",
     "ray_client_server_port": "client_server_port",
     "object_manager_port": "raylet_port",
-    **{name: name for name in ("include_dashboard", "dashboard_host", "dashboard_port")},
+    "_metrics_export_port": "metrics_port",
 }
+_OF_THE_HEAD = ("include_dashboard", "dashboard_host", "dashboard_port", "client_server_port")
 _WITHOUT_MEANING = {
     "dashboard_agent_listen_port",
     "enable_object_reconstruction",
     "_enable_object_reconstruction",
     "include_log_monitor",
-    "redis_password",
-    "redis_port",
     "no_monitor",
     "ray_debugger_external",
-    "min_worker_port",
-    "max_worker_port",
+    "redis_port",
     "runtime_env_agent_port",
 }
 """Taken, since tests pass them, and nothing here depends on them."""
@@ -126,15 +127,19 @@ class Cluster:
     def _params(self, node_args: Mapping[str, Any]) -> NodeParams:
         given: dict[str, Any] = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": DEFAULT_STORE}
         for name, value in node_args.items():
-            if name in _WITHOUT_MEANING:
+            if name in _WITHOUT_MEANING or name in ("min_worker_port", "max_worker_port"):
                 continue
             if name not in _PLAIN and name not in _RENAMED:
                 refuse(f"Cluster.add_node with {name}={value!r}")
             if value is not None or name in given:
                 given[_RENAMED.get(name, name)] = value
         given.setdefault("node_ip", "127.0.0.1")
+        least, greatest = node_args.get("min_worker_port"), node_args.get("max_worker_port")
+        if least and greatest:
+            given["worker_ports"] = f"{least}-{greatest}"
         if self.head_node is not None:
             given.setdefault("temp_dir", str(self.head_node.session_dir.parent))
+            given = {name: value for name, value in given.items() if name not in _OF_THE_HEAD}
             return NodeParams(head=False, gcs_address=self.head_node.gcs_address, **given)
         return NodeParams(head=True, **given)
 
