@@ -66,7 +66,7 @@ def test_a_lease_of_single_use_goes_back_after_its_task_and_the_next_asks_anew()
     assert leases.granted(2, b"v") == [Push(b"b", 2)]
 
 
-ACTIONS = ["submit", "grant", "finish", "back", "revoke", "lose"]
+ACTIONS = ["submit", "grant", "finish", "back", "revoke", "lose", "cancel", "exit"]
 STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 99)))
 
 
@@ -102,6 +102,13 @@ def test_each_task_is_pushed_to_one_worker_at_a_time_and_all_run_in_the_end(step
             apply(leases.submit(b"%d" % count, None if pick % 3 == 0 else pick * 10))
         elif action == "grant" and requests:
             grant()
+        elif action == "cancel":
+            waiting = sorted(task_id for task_id, _ in leases.waiting)
+            if waiting:
+                done.add(waiting[pick % len(waiting)])
+                assert leases.remove(waiting[pick % len(waiting)])
+            assert not any(leases.remove(task_id) for task_id in pushed), "what was pushed does not wait"
+            leases.validate()
         elif pushed:
             task_id = sorted(pushed)[pick % len(pushed)]
             lease_id = pushed[task_id]
@@ -110,6 +117,9 @@ def test_each_task_is_pushed_to_one_worker_at_a_time_and_all_run_in_the_end(step
             elif action == "back":
                 del pushed[task_id]
                 apply(leases.handed_back(lease_id, [(task_id, 50)], 0.0))
+            elif action == "exit":
+                leases.worker_exits(lease_id)
+                finish(task_id)
             elif action == "revoke":
                 apply(leases.revoke(lease_id, 0.0))
             elif action == "lose":

@@ -346,7 +346,7 @@ class CoreWorker:
         elif isinstance(connection.peer, tuple):
             self.submitter.leases.raylet_lost(connection.peer[1], connection)
         if self.executor is not None:
-            self.executor.invoker.producers.connection_lost(connection)
+            self.executor.connection_lost(connection)
         if isinstance(connection.peer, m.Address):
             if self._peers.get(connection.peer.worker_id) is connection:
                 del self._peers[connection.peer.worker_id]

@@ -32,6 +32,7 @@ SLOW_S = 0.01
 """A task that runs longer hands back what waits behind it."""
 RETIRE_S = 0.02
 """How often a worker that is to end looks whether it may."""
+_Job = tuple[Connection, m.PushTask | m.ConstructActor, m.TaskTemplate | None]
 
 
 class Executor:
@@ -42,9 +43,9 @@ class Executor:
         self._idle_title = IDLE
         self.invoker = Invoker(core, self._output)
         self.actor: ActorRuntime | None = None
-        self._templates: dict[tuple[Connection, int], m.TaskTemplate] = {}
+        self._templates: dict[Connection, dict[int, m.TaskTemplate]] = {}
         self._functions: dict[str, Callable[..., Any]] = {}
-        self._queue: deque[tuple[Connection, m.PushTask | m.ConstructActor]] = deque()
+        self._queue: deque[_Job] = deque()
         self._exit: SystemExit | None = None
         self._runs: dict[str, int] = {}
         self._retires = False
@@ -56,7 +57,7 @@ class Executor:
     def received(self, connection: Connection, message: Any) -> None:
         """Locked."""
         if isinstance(message, m.TaskTemplate):
-            self._templates[connection, message.template_id] = message
+            self._templates.setdefault(connection, {})[message.template_id] = message
             return
         if isinstance(message, m.GeneratorConsumed):
             self.invoker.producers.consumed(message)
@@ -65,10 +66,19 @@ class Executor:
         elif self._retires:
             connection.send(m.TasksReturned([message.task_id], blocked=True))
         elif self.actor is not None and self.actor.is_concurrent:
-            self.actor.dispatch(self._call(connection, message), message)
+            self.actor.dispatch(Call(self._template(connection, message), message.task_id, connection), message)
         else:
-            self._queue.append((connection, message))
+            template = self._template(connection, message) if isinstance(message, m.PushTask) else None
+            self._queue.append((connection, message, template))
             self._waiter.finish()
+
+    def _template(self, connection: Connection, push: m.PushTask) -> m.TaskTemplate:
+        return self._templates[connection][push.template_id]
+
+    def connection_lost(self, connection: Connection) -> None:
+        """An owner has gone: what it has pushed still runs, in an actor. Locked."""
+        self._templates.pop(connection, None)
+        self.invoker.producers.connection_lost(connection)
 
     def is_running_here(self) -> bool:
         """Whether this thread runs a normal task: only those lend their CPU while they wait."""
@@ -101,9 +111,12 @@ class Executor:
             except SystemExit as error:
                 self._leave(error)
 
-    def _serve(self, connection: Connection, message: m.PushTask | m.ConstructActor) -> None:
+    def _serve(
+        self, connection: Connection, message: m.PushTask | m.ConstructActor, template: m.TaskTemplate | None
+    ) -> None:
         if isinstance(message, m.PushTask):
-            self._execute(connection, message)
+            assert template is not None
+            self._execute(Call(template, message.task_id, connection), message)
             return
         self._idle_title = message.spec.class_name
         self._title.show(self._idle_title)
@@ -117,7 +130,7 @@ class Executor:
     def hand_back(self) -> None:
         """Return what is not started to its owners: this worker waits or is slow. Locked."""
         owners: dict[Connection, list[bytes]] = {}
-        for connection, message in self._queue:
+        for connection, message, _ in self._queue:
             assert isinstance(message, m.PushTask)
             owners.setdefault(connection, []).append(message.task_id)
         self._queue.clear()
@@ -162,10 +175,11 @@ class Executor:
                 self._end_at_once(running)
             self.interrupts.interrupt(running)
             return
-        for number, (connection, message) in enumerate(self._queue):
+        for number, (connection, message, template) in enumerate(self._queue):
             if isinstance(message, m.PushTask) and message.task_id == request.task_id:
+                assert template is not None
                 del self._queue[number]
-                self.invoker.refuse(self._call(connection, message))
+                self.invoker.refuse(Call(template, message.task_id, connection))
                 return
         if self.actor is not None:
             self.actor.cancel(request.task_id)
@@ -181,11 +195,7 @@ class Executor:
 
     # ---------------------------------------------------------- running
 
-    def _call(self, connection: Connection, push: m.PushTask) -> Call:
-        return Call(self._templates[connection, push.template_id], push.task_id, connection)
-
-    def _execute(self, connection: Connection, push: m.PushTask) -> None:
-        call = self._call(connection, push)
+    def _execute(self, call: Call, push: m.PushTask) -> None:
         self._core.namespace = call.template.namespace or self._core.namespace
         self._title.show(call.template.name)
         self.interrupts.running = call
