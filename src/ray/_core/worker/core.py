@@ -85,6 +85,8 @@ class CoreWorker:
         self.reactor = Reactor()
         self.lock = self.reactor.lock
         self.objects: dict[bytes, Entry] = {}
+        self._told: deque[tuple[Callable[[m.Value], None], m.Value]] = deque()
+        self._is_telling = False
         self.views = Views()
         self.released: deque[bytes] = deque()
         self._drains = False
@@ -480,8 +482,20 @@ class CoreWorker:
                 waiter.finish()
             else:
                 waiter.arrived()
-        for callback in callbacks:
-            callback(value)
+        self._told.extend((callback, value) for callback in callbacks)
+        if not self._is_telling:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Call who waits for values. What a callback resolves is told after it has returned, not inside of it: an
+        error goes down a chain of dependent tasks of any length."""
+        self._is_telling = True
+        try:
+            while self._told:
+                callback, value = self._told.popleft()
+                callback(value)
+        finally:
+            self._is_telling = False
 
     def accept(self, key: bytes, value: m.Value) -> None:
         """A result has come from its executor: as `resolve`, and the refs inside it live as long as it does.

@@ -542,6 +542,10 @@ class Submitter:
         self.fail(record, WorkerCrashedError(text))
 
 
+LONGEST_TOLD = 20_000
+"""Characters of an argument's error in the text of the task that needed it: along a chain of tasks they add up."""
+
+
 def _dependency_error(template: CallTemplate, value: m.Value, ip: str) -> m.Value:
     """The error of a task that could not start since an argument of it failed; keeps the argument's error as cause."""
     assert value.blob is not None
@@ -550,6 +554,9 @@ def _dependency_error(template: CallTemplate, value: m.Value, ip: str) -> m.Valu
     name = (
         "ray.exceptions.RayTaskError" if isinstance(error, RayTaskError) else f"{kind.__module__}.{kind.__qualname__}"
     )
-    text = f"  At least one of the input arguments for this task could not be computed:\n{name}: {error}"
+    told = str(error)
+    if len(told) > LONGEST_TOLD:
+        told = f"{told[: LONGEST_TOLD // 2]}\n  [...]\n{told[-LONGEST_TOLD // 2 :]}"
+    text = f"  At least one of the input arguments for this task could not be computed:\n{name}: {told}"
     wrapped = RayTaskError(template.name, text, error, ip=ip)
     return m.Value(blob=serialization.serialize_error(wrapped).to_blob(), is_error=True)
