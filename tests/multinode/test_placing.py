@@ -172,3 +172,27 @@ def test_label_selectors_choose_nodes(start_cluster):
     assert labels[east.node_id] == {"ray.io/node-id": east.node_id, "region": "east", "disk": "ssd"}
     strategy = NodeLabelSchedulingStrategy({"region": In("west")}, soft={"disk": Exists()})
     assert ray.get(where.options(scheduling_strategy=strategy).remote(), timeout=20) == west.node_id
+
+
+@ray.remote
+class Tenant:
+    def where(self):
+        return ray.get_runtime_context().get_node_id()
+
+
+def test_a_burst_of_actors_fills_all_nodes(start_cluster):
+    cluster = start_cluster(num_cpus=2)
+    nodes = [cluster.head_id, cluster.add(num_cpus=2).node_id, cluster.add(num_cpus=2).node_id]
+    actors = [Tenant.options(num_cpus=1).remote() for _ in range(6)]
+    assert Counter(ray.get([a.where.remote() for a in actors], timeout=40)) == dict.fromkeys(nodes, 2)
+
+
+def test_an_actor_that_waits_for_a_busy_node_goes_where_room_comes_up_first(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    keeps = Tenant.options(num_cpus=1).remote()
+    assert ray.get(keeps.where.remote()) == cluster.head_id
+    waits = Tenant.options(num_cpus=1).remote()
+    place = waits.where.remote()
+    assert ray.wait([place], timeout=0.5)[0] == []
+    other = cluster.add(num_cpus=1)
+    assert ray.get(place, timeout=20) == other.node_id

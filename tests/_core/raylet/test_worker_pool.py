@@ -65,3 +65,14 @@ def test_lookups_agree_with_the_workers_themselves(steps):
         for owner in ("owner 0", "owner 1", "owner 2"):
             assert {id(w) for w in pool.of_owner(owner)} == {id(w) for w in living if w.owner == owner}
         assert pool.starting == {}
+
+
+def test_leases_are_asked_back_once_and_not_for_their_own_owner():
+    pool = WorkerPool()
+    mine, yours = ready(pool, b"1"), ready(pool, b"2")
+    pool.lease(pool.take_idle(b"j"), 1, "you")
+    pool.lease(pool.take_idle(b"j"), 2, "me")
+    assert pool.take_kept({"me"}) == [yours]
+    assert pool.take_kept({"me"}) == [] and pool.take_kept(set()) == []
+    pool.end_lease(mine)
+    assert pool.take_kept({"you"}) == []

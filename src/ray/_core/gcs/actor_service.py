@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from ray._core.common import messages as m
+from ray._core.common.groups import group_demand
 from ray._core.common.policy import Knobs, Outcome, pick_node
 from ray._core.gcs.actors import ActorTable, Destroy, Effect, NameTaken, Place, Publish
 from ray._core.gcs.journal import Journal
@@ -216,4 +217,7 @@ class ActorService:
         if spec.placement.strategy.kind == "SPREAD":
             self._spread_after = choice.node_id
         self.table.placed(actor_id, choice.node_id)
+        is_grouped = spec.placement.strategy.kind == "PLACEMENT_GROUP"
+        held = group_demand(spec.held, spec.placement.strategy) if is_grouped else spec.held
+        self._nodes.debit(choice.node_id, held)  # or all of a burst would go where the last report showed room for one
         raylet.send(m.CreateActor(spec, info.incarnation, info.num_restarts))

@@ -124,6 +124,11 @@ class ActorHost:
         )
         self._start_failed(hosted, "unschedulable" if removed else "spill", text)
 
+    def give_up(self, hosted: Hosted) -> None:
+        """It waits here, and another node has room: the GCS places it anew."""
+        self._raylet.leases.forget(hosted)
+        self._start_failed(hosted, "spill", "Another node has room.")
+
     def granted(self, hosted: Hosted, worker: Worker) -> None:
         """Its resources and a worker are there: construct it."""
         hosted.worker, worker.hosted = worker, hosted

@@ -45,6 +45,7 @@ class BundleManager:
                 for other in taken:
                     scheduler.release((MARK, *other))
                 connection.fail(request, "busy", "The resources are not free any more.")
+                self._raylet.leases.bundles_changed(False)
                 return
             taken.append(key)
         for bundle in request.bundles:

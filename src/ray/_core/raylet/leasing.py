@@ -68,6 +68,8 @@ class LeaseManager:
         self._lease_ids = itertools.count(int.from_bytes(os.urandom(5), "little") << 20)  # unlike other raylets' ids
         self._version = 0
         self._reported: Any = None
+        self._was_sent_work = False
+        """Others have taken something off their view of this node: they must hear how it is, even if as before."""
         self._report_timer: asyncio.TimerHandle | None = None
         self.handlers: dict[type, Any] = {
             m.RequestLease: self._request,
@@ -87,6 +89,7 @@ class LeaseManager:
     def _request(self, connection: aio.Connection, request: m.RequestLease) -> None:
         waiting = waiting_of((connection, request.rid), request.scheduling, request.scheduling.resources, request)
         self._of_connection.setdefault(connection, set()).add(request.rid)
+        self._was_sent_work |= request.hops > 0
         self._place(waiting)
         self.schedule()
 
@@ -139,6 +142,7 @@ class LeaseManager:
 
     def enqueue_actor(self, hosted: Hosted) -> None:
         """An actor that the GCS has placed here, and whose environment is there, waits for what it holds."""
+        self._was_sent_work = True
         waiting = waiting_of(hosted, hosted.spec.placement, hosted.spec.held)
         self.scheduler.enqueue(waiting)
         if hosted.spec.placement.strategy.kind == "PLACEMENT_GROUP" and self.scheduler.missing(waiting.demand):
@@ -258,7 +262,8 @@ class LeaseManager:
                 self._answer(waiting, m.Failed(kind="group_removed", message="Its placement group was removed."))
 
     def bundles_changed(self, is_more: bool) -> None:
-        """`is_more`: some became usable; else the node's own resources are what changed."""
+        """`is_more`: some became usable; else the node's own resources are what changed, or were asked for in vain."""
+        self._was_sent_work = True
         if is_more and self._infeasible:
             self.reconsider()
         else:
@@ -300,7 +305,18 @@ class LeaseManager:
             elif waiting.request is not None and (len(self.view.rows) > 1 or self.scheduler.missing(waiting.demand)):
                 self.forget(waiting.key)
                 self._place(waiting)
+            elif isinstance(waiting.key, Hosted) and self._has_room_elsewhere(waiting.key.spec.placement):
+                self._raylet.actors.give_up(waiting.key)
         self.schedule()
+
+    def _has_room_elsewhere(self, placement: m.SchedulingClass) -> bool:
+        """Whether an actor that waits here could be created at once on another node that suits it as well."""
+        strategy = placement.strategy
+        if strategy.kind == "NODE_AFFINITY" and not strategy.spill_on_unavailable:
+            return False
+        others = self.view.others(self._raylet.node_id)
+        choice = pick_node(placement.resources, others, strategy, placement.label_selector, rng=self._rng)
+        return choice.outcome is Outcome.PLACED
 
     # ---------------------------------------------------------- granting
 
@@ -371,12 +387,8 @@ class LeaseManager:
 
     def _revoke_for(self, who_waits: set[aio.Connection | None]) -> None:
         """Ask leases back from owners that keep others waiting; an owner's own requests revoke nothing of its own."""
-        if not who_waits:
-            return
-        for worker in self.pool.leased():
-            if worker.owner is not None and not worker.is_revoked and who_waits - {worker.owner}:
-                worker.is_revoked = True
-                worker.owner.send(m.RevokeLease(worker.lease_id))
+        for worker in self.pool.take_kept(who_waits):
+            worker.owner.send(m.RevokeLease(worker.lease_id))
 
     def _cancel(self, connection: aio.Connection, message: m.CancelLease) -> None:
         key = (connection, message.request_rid)
@@ -436,9 +448,9 @@ class LeaseManager:
         if STORE in available:
             available[STORE] -= self._raylet.objects.table.used_bytes * UNIT
         state = (available, self._demands())
-        if state == self._reported:
+        if state == self._reported and not self._was_sent_work:
             return
-        self._reported = state
+        self._reported, self._was_sent_work = state, False
         self._version += 1
         self._raylet.gcs.send(
             m.ReportResources(

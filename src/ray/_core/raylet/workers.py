@@ -35,8 +35,6 @@ class Worker:
     """The actor in it (actor_host.Hosted)."""
     broken_lease_id: int = 0
     """The lease in which its owner lost the connection to it."""
-    is_revoked: bool = False
-    """Its lease has been asked back already: once is enough."""
 
 
 class WorkerPool:
@@ -51,6 +49,8 @@ class WorkerPool:
         self._by_pid: dict[int, Worker] = {}
         self._by_lease: dict[int, Worker] = {}
         self._by_owner: dict[Any, dict[int, Worker]] = {}
+        self._kept: dict[Any, dict[int, Worker]] = {}
+        """Leases that nobody has asked back yet: once is enough."""
 
     def __repr__(self) -> str:
         return f"<WorkerPool workers={len(self.workers)} idle={len(self._idle)} starting={sum(self.starting.values())}>"
@@ -98,10 +98,17 @@ class WorkerPool:
         worker.lease_id, worker.owner = lease_id, owner
         self._by_lease[lease_id] = worker
         self._by_owner.setdefault(owner, {})[lease_id] = worker
+        if owner is not None:
+            self._kept.setdefault(owner, {})[lease_id] = worker
+
+    def take_kept(self, by_others_than: set[Any]) -> list[Worker]:
+        """Leases not asked back yet, of owners that somebody else in the set waits for; each is named once."""
+        owners = [owner for owner in self._kept if by_others_than - {owner}]
+        return [worker for owner in owners for worker in self._kept.pop(owner).values()]
 
     def end_lease(self, worker: Worker) -> None:
         self._unindex(worker)
-        worker.lease_id, worker.owner, worker.is_revoked = 0, None, False
+        worker.lease_id, worker.owner = 0, None
 
     def put_idle(self, worker: Worker, now_s: float = 0.0) -> None:
         self.end_lease(worker)
@@ -143,9 +150,10 @@ class WorkerPool:
             self.starting[kind] = count
 
     def _unindex(self, worker: Worker) -> None:
-        leases = self._by_owner.get(worker.owner)
-        if leases is not None:
-            leases.pop(worker.lease_id, None)
-            if not leases:
-                del self._by_owner[worker.owner]
+        for index in (self._by_owner, self._kept):
+            leases = index.get(worker.owner)
+            if leases is not None:
+                leases.pop(worker.lease_id, None)
+                if not leases:
+                    del index[worker.owner]
         self._by_lease.pop(worker.lease_id, None)
