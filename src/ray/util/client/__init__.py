@@ -148,6 +148,7 @@ class RayAPIStub:
     def __init__(self) -> None:
         self._default = _ClientContext()
         self._threads = threading.local()
+        self._inside_client_test = False
 
     def get_context(self) -> _ClientContext:
         context: _ClientContext = getattr(self._threads, "context", None) or self._default
@@ -175,6 +176,9 @@ class RayAPIStub:
 
     def is_connected(self) -> bool:
         return self.get_context().is_connected()
+
+    def shutdown(self, *args: Any, **kwargs: Any) -> None:
+        self.disconnect()
 
     def has_connection(self) -> bool:
         """Also when it is broken: then public calls must fail, and not mean a session of this process."""

@@ -111,6 +111,11 @@ class ClientAPI:
 
         return remote(*args, **kwargs)
 
+    def method(self, *args: Any, **kwargs: Any) -> Any:
+        from ray.actor import method
+
+        return method(*args, **kwargs)
+
     def get_actor(self, name: str, namespace: str | None = None) -> ClientActorHandle:
         return self.worker.get_actor(name, namespace)
 

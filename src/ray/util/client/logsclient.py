@@ -67,8 +67,16 @@ class LogstreamClient:
 
     def _show(self, record: pb.LogData) -> None:
         if record.level >= 0:
-            _WORKER_LOGGER.log(record.level, record.msg)
-            return
-        stream = sys.stdout if record.level == -1 else sys.stderr
-        stream.write(record.msg)
+            self.log(level=record.level, msg=record.msg)
+        else:
+            self.stdstream(level=record.level, msg=record.msg)
+
+    def log(self, level: int, msg: str) -> None:
+        """Show what the server logged."""
+        _WORKER_LOGGER.log(level, msg)
+
+    def stdstream(self, level: int, msg: str) -> None:
+        """Show what was printed there. `level`: -1: to stdout, -2: to stderr."""
+        stream = sys.stdout if level == -1 else sys.stderr
+        stream.write(msg)
         stream.flush()

@@ -48,7 +48,7 @@ class ClientServer:
 def serve(
     host: str,
     port: int,
-    connect: Callable[..., Any] | None = None,
+    ray_connect_handler: Callable[..., Any] | None = None,
     *,
     hub: LogHub | None = None,
     last_client_gone: Callable[[], None] = lambda: None,
@@ -56,18 +56,32 @@ def serve(
     """Serve clients on host:port (0: any free port).
 
     Args:
-        connect: makes the session, with the job config and keyword arguments of the first client's Init.
+        ray_connect_handler: makes the session, with the job config and keyword arguments of the first client's Init.
     Raises:
         RuntimeError: the port is taken.
     """
-    grpc_server, bound = open_server(f"{host}:{port}", token=auth.load_token())
-    basic = RayletServicer(connect)
+    grpc_server, bound = open_server(f"{host}:{port}", token=auth.load_token(create=True))
+    basic = RayletServicer(ray_connect_handler)
     data = DataServicer(basic, last_client_gone)
     pb_grpc.add_RayletDriverServicer_to_server(basic, grpc_server)
     pb_grpc.add_RayletDataStreamerServicer_to_server(data, grpc_server)
     pb_grpc.add_RayletLogStreamerServicer_to_server(LogstreamServicer(hub or LogHub()), grpc_server)
     grpc_server.start()
     return ClientServer(grpc_server, bound, basic, data)
+
+
+@disable_client_hook()
+def init_and_serve(host: str, port: int, *args: Any, **kwargs: Any) -> tuple[ClientServer, Any]:
+    """`ray.init(*args, **kwargs)`, and serve that session: the server, and what `ray.init` returned."""
+    info = ray.init(*args, **kwargs)
+    return serve(host, port, lambda job_config=None, **init_kwargs: info), info
+
+
+@disable_client_hook()
+def shutdown_with_server(server: ClientServer, _exiting_interpreter: bool = False) -> None:
+    """Undo `init_and_serve`."""
+    server.stop(1)
+    ray.shutdown(_exiting_interpreter=_exiting_interpreter)
 
 
 def connector(address: str | None) -> Callable[..., Any]:
