@@ -45,3 +45,12 @@ def test_ten_thousand_ids_differ():
 def test_a_thousand_tenths_of_a_cpu_are_a_hundred():
     assert resources.total([resources.to_fixed({"CPU": 0.1})] * 1000) == resources.to_fixed({"CPU": 100})
     assert resources.missing({"CPU": 3}, {"CPU": 1}) == {"CPU": 2}
+
+
+def test_settings_of_ray_that_mean_nothing_here_are_taken_with_a_warning(caplog):
+    loaded = config.load({"raylet_heartbeat_period_milliseconds": 10, "lease_linger_ms": 3}, {})
+    assert loaded.lease_linger_ms == 3
+    assert "no effect in pure-ray: raylet_heartbeat_period_milliseconds" in caplog.text
+    assert "raylet_heartbeat" not in loaded.encode()
+    with pytest.raises(RuntimeError, match="RAY_AUTH_MODE"):
+        config.load({"AUTH_MODE": "token"}, {})

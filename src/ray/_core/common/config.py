@@ -7,12 +7,16 @@ of the cluster then receives (`Config.overrides`).
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from ray._core.common.ray_settings import ONLY_ENVIRONMENT, WITHOUT_EFFECT
+
+logger = logging.getLogger(__name__)
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
@@ -123,12 +127,18 @@ def load(overrides: Mapping[str, Any] | str = "", environ: Mapping[str, str] = o
     Raises:
         ValueError: an unknown name in `overrides`, or a value that is not of the setting's type; the text names
             setting, value and source.
+        RuntimeError: what only the environment may set.
     """
     if isinstance(overrides, str):
         overrides = msgspec.json.decode(overrides or "{}")
         assert isinstance(overrides, dict)
     types = Config.__annotations__
-    unknown = sorted(set(overrides) - set(types))
+    for name in sorted(ONLY_ENVIRONMENT & set(overrides)):
+        raise RuntimeError(f"{name} can only be set by the variable RAY_{name.upper()}, not in _system_config.")
+    ignored = sorted((set(overrides) & WITHOUT_EFFECT) - set(types))
+    if ignored:
+        logger.warning("These settings of Ray have no effect in pure-ray: %s.", ", ".join(ignored))
+    unknown = sorted(set(overrides) - set(types) - WITHOUT_EFFECT)
     if unknown:
         raise ValueError(
             f"_system_config has no setting {', '.join(unknown)}. Known settings: {', '.join(sorted(types))}."
