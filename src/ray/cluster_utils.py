@@ -228,3 +228,17 @@ class Cluster:
         self.head_node = None
         if self._shutdown_at_exit:
             atexit.unregister(self.shutdown)
+
+
+cluster_not_supported = False
+"""Whether this platform cannot run several nodes; tests skip by it."""
+
+
+class AutoscalingCluster:
+    """Raises NotImplementedError: there is no autoscaler."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError(
+            "AutoscalingCluster is not available in this version of pure-ray, which has no autoscaler. "
+            "Cluster.add_node and Cluster.remove_node change the nodes."
+        )

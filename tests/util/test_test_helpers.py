@@ -16,6 +16,7 @@ from ray._common.test_utils import (
     wait_for_condition,
 )
 from ray._private import test_utils
+from ray.util.queue import Empty
 
 INIT = {"log_to_driver": False}
 
@@ -206,3 +207,14 @@ def test_small_things(tmp_path):
         assert os.getcwd() == str(tmp_path)
     assert test_utils.same_elements([1, {}], [{}, 1]) and not test_utils.same_elements([1], [2])
     assert test_utils.generate_system_config_map(a=1) == {"_system_config": {"a": 1}}
+
+
+def test_a_batch_queue_gives_several_items(cluster):
+    shared = test_utils.BatchQueue(maxsize=4)
+    for item in range(3):
+        shared.put(item)
+    assert shared.get_batch(2) == [0, 1]
+    assert shared.get_batch(batch_size=5, total_timeout=0.01) == [2]
+    with pytest.raises(Empty):
+        shared.get_batch(1, first_timeout=0.01)
+    shared.shutdown(force=True)

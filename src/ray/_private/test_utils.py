@@ -30,6 +30,7 @@ from ray._private.process_tests import (
     wait_for_children_of_pid_to_exit,
     wait_for_pid_to_exit,
 )
+from ray.util.queue import Empty, Queue, _QueueActor
 
 _ANY_NUMBER = 10**6
 _ACTOR_STATES = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING", "DEAD")
@@ -161,6 +162,43 @@ def get_other_nodes(cluster: Any, exclude_head: bool = False) -> list[Any]:
 
 def get_non_head_nodes(cluster: Any) -> list[Any]:
     return [node for node in cluster.list_all_nodes() if not node.head]
+
+
+class _BatchQueueActor(_QueueActor):
+    async def get_batch(self, batch_size: int, total_timeout: float | None, first_timeout: float | None) -> list[Any]:
+        """Items until there are `batch_size`, or the time is over; the first one has a time of its own."""
+        batch = [await self.get(first_timeout)]
+        end_at_s = None if total_timeout is None else time.monotonic() + total_timeout
+        while len(batch) < batch_size:
+            left_s = None if end_at_s is None else max(end_at_s - time.monotonic(), 0)
+            try:
+                batch.append(await self.get(left_s))
+            except Empty:
+                break
+        return batch
+
+
+class BatchQueue(Queue):
+    """A queue that gives several items at once."""
+
+    def __init__(self, maxsize: int = 0, actor_options: dict[str, Any] | None = None) -> None:
+        self.maxsize = maxsize
+        self.actor = ray.remote(_BatchQueueActor).options(**(actor_options or {})).remote(maxsize)
+
+    def get_batch(
+        self, batch_size: int | None = None, total_timeout: float | None = None, first_timeout: float | None = None
+    ) -> list[Any]:
+        """At least one item.
+
+        Args:
+            batch_size: at most; default: 1.
+            total_timeout: seconds to wait for the rest; None: no limit.
+            first_timeout: seconds to wait for the first.
+        Raises:
+            Empty: the first did not come in time.
+        """
+        batch: list[Any] = ray.get(self.actor.get_batch.remote(batch_size or 1, total_timeout, first_timeout))
+        return batch
 
 
 def put_object(obj: Any, use_ray_put: bool) -> Any:
