@@ -168,3 +168,27 @@ def test_wait_mixes_refs_and_generators(tmp_path):
     assert ready == [slow, ref] and rest == []
     list(slow)
     assert ray.wait([slow], timeout=0)[0] == [slow], "at its end it is ready"
+
+
+@pytest.mark.parametrize("kind", [Plain, Async])
+def test_an_actor_may_limit_all_its_streams_together(kind, tmp_path):
+    """Also items of streams that have ended count, until they are taken or dropped."""
+    options = {"max_concurrency": 4} if kind is Plain else {}
+    actor = kind.options(_actor_generator_backpressure_num_objects=3, **options).remote()
+
+    def arrived(stream, count):
+        eventually(lambda: stream._stream.positions.arrived == count)
+        time.sleep(0.05)
+        return stream._stream.positions.arrived == count
+
+    first = actor.numbers.remote(2)
+    ray.get(first.completed())
+    second = actor.numbers.remote(5)
+    assert arrived(second, 1), "three are ahead"
+    next(second)
+    assert arrived(second, 2)
+    next(first)
+    assert arrived(second, 3)
+    del first
+    assert arrived(second, 4)
+    assert [ray.get(ref) for ref in second] == [1, 2, 3, 4]

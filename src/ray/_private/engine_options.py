@@ -88,6 +88,7 @@ def actor_options(
         lifetime_detached=detached_by_default if lifetime is None else lifetime == "detached",
         get_if_exists=given.get("get_if_exists", False),
         max_restarts=given.get("max_restarts") or 0,
+        generator_limit=_limit(given.get("_actor_generator_backpressure_num_objects")),
         max_task_retries=given.get("max_task_retries") or 0,
         max_concurrency=concurrency,
         max_pending_calls=given.get("max_pending_calls") or -1,
@@ -197,5 +198,8 @@ def _retry_exceptions(value: Any) -> Any:
 
 
 def _backpressure(given: Mapping[str, Any]) -> int:
-    value: int | None = given.get("_generator_backpressure_num_objects")
+    return _limit(given.get("_generator_backpressure_num_objects"))
+
+
+def _limit(value: int | None) -> int:
     return -1 if value is None or value < 0 else value

@@ -142,8 +142,6 @@ def _not_yet(name: str, value: Any) -> None:
 def _check_actor_backpressure(name: str, value: int) -> None:
     if value == 0:
         raise ValueError(f"{name} must be above 0, or -1 for no limit.")
-    if value > 0:
-        raise NotImplementedError(f"{name} is not available yet; _generator_backpressure_num_objects of methods is.")
 
 
 _COMMON = {

@@ -1131,6 +1131,8 @@ class TaskTemplate(Message, tag=150):
     """How the job's processes log (see worker.job_logging); "" for no wish."""
     items_per_yield: int = 1
     """Of a streaming task: each yield is a tuple or list of so many items."""
+    actor_backpressure: int = -1
+    """Of an actor's method: how many items of all its streams together may be ahead of their consumers."""
 
 
 class PushTask(Message, tag=151):

@@ -69,6 +69,7 @@ class MethodOptions:
 class ActorOptions:
     """Options of an actor. `placing` is what it takes to place it, `held` what it keeps while it lives.
 
+    `generator_limit`: items of all its streams together that may be ahead of their consumers; -1: no limit.
     `is_async`: some method is a coroutine function. `lifetime_detached`: outlives its creator.
     """
 
@@ -86,3 +87,4 @@ class ActorOptions:
     concurrency_groups: dict[str, int] = dataclasses.field(default_factory=dict)
     is_async: bool = False
     allow_out_of_order: bool = False
+    generator_limit: int = -1

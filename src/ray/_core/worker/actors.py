@@ -62,6 +62,7 @@ class Definition:
     namespace: str
     is_detached: bool
     module: str
+    generator_limit: int = -1
 
 
 @functools.lru_cache(maxsize=1024)
@@ -117,6 +118,7 @@ class ActorTemplate:
             concurrency_group=options.concurrency_group,
             backpressure=options.backpressure,
             items_per_yield=options.items_per_yield,
+            actor_backpressure=definition.generator_limit,
             retry_exceptions=retried_errors(options.retry_exceptions),
             namespace=core.namespace,
         )
@@ -303,6 +305,7 @@ class Actors:
             namespace=options.namespace,
             is_detached=options.lifetime_detached,
             module=cls.__module__,
+            generator_limit=options.generator_limit,
         )
         blob = serialization.dump_code(definition)
         spec = self._spec(actor_id, cls, options, packed)

@@ -114,6 +114,8 @@ class Producers:
 
     def __init__(self) -> None:
         self._running: dict[bytes, Producer] = {}
+        self._ended: dict[bytes, Producer] = {}
+        """With a limit of the whole actor: those that have ended, and whose consumers are behind."""
 
     def __repr__(self) -> str:
         return f"<Producers {list(self._running.values())}>"
@@ -123,12 +125,29 @@ class Producers:
 
     def remove(self, producer: Producer) -> None:
         self._running.pop(producer.call.task_id, None)
+        if producer.call.template.actor_backpressure > 0 and producer.ahead > 0:
+            self._ended[producer.call.task_id] = producer
+
+    @property
+    def ahead(self) -> int:
+        """How many items of all streams have been made and not taken."""
+        return sum(producer.ahead for producer in (*self._running.values(), *self._ended.values()))
 
     def consumed(self, message: m.GeneratorConsumed) -> None:
         """A consumer has taken items: a producer that waits for it may go on."""
-        producer = self._running.get(message.task_id)
-        if producer is not None:
-            producer.consumed(message.count)
+        producer = self._running.get(message.task_id) or self._ended.get(message.task_id)
+        if producer is None:
+            return
+        producer.consumed(message.count)
+        if producer.call.template.actor_backpressure > 0:
+            self._shared_room(producer)
+
+    def _shared_room(self, producer: Producer) -> None:
+        """Items of `producer` were taken: another stream of the actor may go on."""
+        if producer.ahead <= 0:
+            self._ended.pop(producer.call.task_id, None)
+        for each in self._running.values():
+            each.look_again()
 
     def cancelled(self, task_id: bytes) -> None:
         """A method that is not interrupted was cancelled: it need not wait for its consumer."""
@@ -138,9 +157,10 @@ class Producers:
 
     def connection_lost(self, connection: Connection) -> None:
         """The owner has gone: nobody will take anything, so nobody is waited for."""
-        for producer in self._running.values():
+        for producer in (*self._running.values(), *self._ended.values()):
             if producer.call.connection is connection:
                 producer.consumed(_EVERYTHING)
+                self._shared_room(producer)
 
 
 class Producer:
@@ -166,7 +186,12 @@ class Producer:
     def consumed(self, count: int) -> None:
         """Locked."""
         self._taken = max(self._taken, count)
-        self._woken()
+        self.look_again()
+
+    @property
+    def ahead(self) -> int:
+        """How many items have been made and not taken."""
+        return max(self.call.num_items - self._taken, 0)
 
     def run(self, items: Iterator[Any]) -> None:
         """Make all items, each sent at once; blocks while the consumer is too far behind."""
@@ -240,19 +265,26 @@ class Producer:
         def confirmed() -> None:
             self._unconfirmed -= 1
             self._connection.send(message)
-            self._woken()
+            self.look_again()
 
         self._invoker.after(outside, confirmed)
 
     # ---------------------------------------------------------- waiting
 
     def _is_ahead(self) -> bool:
-        return self._limit > 0 and self.call.num_items - self._taken >= self._limit
+        shared_limit = self.call.template.actor_backpressure
+        if self._limit > 0 and self.ahead >= self._limit:
+            return True
+        if shared_limit <= 0:
+            return False
+        with self._core.lock:
+            return self._invoker.producers.ahead >= shared_limit
 
     def _is_unconfirmed(self) -> bool:
         return self._unconfirmed > 0
 
-    def _woken(self) -> None:
+    def look_again(self) -> None:
+        """What this producer waits for may be there. Locked."""
         wake, self._wake = self._wake, []
         for each in wake:
             each()

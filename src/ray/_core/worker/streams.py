@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 class OpenStream:
     """One streaming task: its positions, who waits, and where its consumer's progress is told (back-pressure)."""
 
-    __slots__ = ("has_ended", "limited", "moved", "positions", "producer", "task_id", "waiters")
+    __slots__ = ("has_ended", "is_shared", "limited", "moved", "positions", "producer", "task_id", "waiters")
 
-    def __init__(self, task_id: bytes, limited: bool) -> None:
+    def __init__(self, task_id: bytes, limit: int, shared_limit: int) -> None:
         self.task_id = task_id
         self.positions = Stream()
-        self.limited = limited
+        self.limited = limit > 0 or shared_limit > 0
         """The producer waits for the consumer: it must be told what was taken."""
+        self.is_shared = shared_limit > 0
+        """So do other streams of the same actor, also when this one has ended."""
         self.producer: Connection | None = None
         self.has_ended = False
         self.waiters: list[Waiter] = []
@@ -61,9 +63,9 @@ class Streams:
 
     # ---------------------------------------------------------- the task
 
-    def open(self, task_id: bytes, limited: bool) -> ObjectRefGenerator[Any]:
-        """A streaming task begins; its object 1 is in the table already."""
-        stream = self._open[task_id] = OpenStream(task_id, limited)
+    def open(self, task_id: bytes, limit: int, shared_limit: int) -> ObjectRefGenerator[Any]:
+        """A streaming task begins; its object 1 is in the table already. The limits are of back-pressure."""
+        stream = self._open[task_id] = OpenStream(task_id, limit, shared_limit)
         return ObjectRefGenerator(self, stream, self._core.new_ref(object_id(task_id, 1)))
 
     def progress(self, task_id: bytes, producer: Connection) -> tuple[int, int]:
@@ -138,7 +140,8 @@ class Streams:
 
     def _over(self, stream: OpenStream) -> None:
         stream.has_ended = True
-        stream.producer = None
+        if not stream.is_shared:
+            stream.producer = None
         if stream.positions.is_dropped:
             del self._open[stream.task_id]
         self._move(stream)
@@ -212,10 +215,10 @@ class Streams:
             return
         for index in stream.positions.drop():
             self._core.hold(object_id(task_id, index + 1), -1)
+        if stream.limited:
+            self._tell(stream, _UNLIMITED)
         if stream.has_ended:
             del self._open[task_id]
-        elif stream.limited:
-            self._tell(stream, _UNLIMITED)
 
 
 def _inconsistent(problem: str) -> m.Value:

@@ -215,7 +215,7 @@ class Submitter:
                 refs.append(core.new_ref(key))
             self.tasks[task_id] = record
             if template.num_returns == STREAMING:
-                refs = core.streams.open(task_id, template.message.backpressure > 0)
+                refs = core.streams.open(task_id, template.message.backpressure, template.message.actor_backpressure)
             self._start(record)
         return refs
 
