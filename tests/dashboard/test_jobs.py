@@ -135,13 +135,21 @@ def test_stop_ends_the_whole_tree_even_if_it_does_not_want_to(client, tmp_path):
         client.get_job_info(job_id)
 
 
-def test_a_supervisor_that_is_killed_fails_its_job(client):
-    job_id = client.submit_job(entrypoint="sleep 1000")
-    wait_for(client, job_id, JobStatus.RUNNING)
+def test_a_supervisor_that_is_killed_fails_its_job(client, tmp_path):
+    pid_file = tmp_path / "pid"
+    job_id = client.submit_job(entrypoint=f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; sleep 1000")
+    deadline_at_s = time.monotonic() + DEADLINE_S
+    while not pid_file.exists():
+        assert time.monotonic() < deadline_at_s
+        time.sleep(0.02)
     name = f"_ray_internal_job_actor_{job_id}"
     ray.kill(ray.get_actor(name, namespace="SUPERVISOR_ACTOR_RAY_NAMESPACE"))
     info = wait_for(client, job_id, JobStatus.FAILED)
     assert info.error_type == "JOB_SUPERVISOR_ACTOR_DIED"
+    deadline_at_s = time.monotonic() + DEADLINE_S
+    while is_alive(int(pid_file.read_text())):  # the entrypoint does not outlive it
+        assert time.monotonic() < deadline_at_s
+        time.sleep(0.02)
 
 
 def test_resources_are_held_by_the_entrypoint(client):

@@ -95,6 +95,7 @@ class JobSupervisor:
                 stderr=log,
                 start_new_session=True,  # its children end with it, by their group
             )
+        guard = await _guard(process.pid)
         ended = asyncio.ensure_future(process.wait())
         stopped = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -106,6 +107,7 @@ class JobSupervisor:
         finally:
             stopped.cancel()
             _signal_group(process.pid, signal.SIGKILL)
+            guard.kill()
         self._conclude(ended.result())
 
     def _environment(self) -> dict[str, str]:
@@ -153,6 +155,17 @@ class JobSupervisor:
 
 _OF_THE_WORKER = {"RAY_RAYLET_SOCKET", "RAY_NODE_ID_HEX", "RAY_SESSION_DIR", "RAY_NODE_IP", "RAY_JOB_ID"}
 """Variables by which a worker finds its raylet; the driver has another way."""
+
+
+async def _guard(group: int) -> asyncio.subprocess.Process:
+    """A process that kills the group when this one ends, however that happens: it waits for the end of a pipe."""
+    return await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", 'read _; kill -s KILL -- "-$0"', str(group)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _signal_group(pid: int, signum: int) -> None:
