@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "ray.scripts.status_command:status",
     "stop": "ray.scripts.stop_command:stop",
     "summary": "ray.util.state.state_cli:summary_state_cli_group",
+    "symmetric-run": "ray.scripts.symmetric_run:symmetric_run",
     "timeline": "ray.scripts.timeline_command:timeline",
 }
 """Where each command is: "module:name"."""
