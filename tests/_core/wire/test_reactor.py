@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from ray._core.common.messages import Failed, KvGet, KvValue
+from ray._core.wire import codec
 from ray._core.wire.reactor import Reactor, Waiter
 
 
@@ -117,3 +118,76 @@ def test_what_is_sent_while_the_follower_sleeps_in_poll_leaves_without_a_wait(pa
             connection.request(KvGet(namespace="", key=b"k"), lambda reply: answered.set())
             client.soon_flushed()
         assert answered.wait(10)
+
+
+class Noted:
+    """A handler that keeps what it is told."""
+
+    def __init__(self):
+        self.lost = []
+        self.told = threading.Event()
+
+    def received(self, connection, message, payload):
+        pass
+
+    def closed(self, connection, reason):
+        self.lost.append(connection)
+        self.told.set()
+
+
+def test_an_address_without_a_route_is_told_as_a_lost_connection(pair):
+    client, _, _ = pair
+    handler = Noted()
+    with client.lock:
+        connection = client.connect_tcp("255.255.255.255", 9, handler, b"")  # refused before anything is sent
+    assert handler.told.wait(10)
+    assert handler.lost == [connection]
+
+
+def test_all_hear_of_a_lost_peer_though_one_of_them_fails():
+    client = Reactor()
+    ours, theirs = socket.socketpair()
+    handler, replies = Noted(), []
+
+    def fails(reply):
+        raise KeyError("not found")
+
+    with client.lock:
+        connection = client.add(ours, handler, None, is_server=False)
+        connection.request(KvGet(namespace="", key=b"1"), fails)
+        connection.request(KvGet(namespace="", key=b"2"), replies.append)
+    theirs.close()
+    client.wait(Waiter(client), 0.05)
+    assert [reply.kind for reply in replies] == ["connection_lost"]
+    assert handler.lost == [connection]
+    client.close()
+
+
+def test_an_event_of_a_closed_connection_is_not_taken_for_one_of_its_successor(monkeypatch):
+    """The next socket may get the number of one that is closed while events of that are still to be handled."""
+    reactor, read = Reactor(), []
+    pairs = [socket.socketpair() for _ in range(2)]
+    connections = []
+
+    class Closer(Noted):
+        def received(self, connection, message, payload):
+            other = connections[1 - connections.index(connection)]
+            other.close()
+            ours, theirs = socket.socketpair()
+            pairs.append((ours, theirs))
+            assert other.fd in (ours.fileno(), theirs.fileno())
+            mine = ours if ours.fileno() == other.fd else theirs
+            monkeypatch.setattr(type(connection), "_readable", lambda self: read.append(self))
+            reactor.add(mine, Noted(), None, is_server=False)
+
+    with reactor.lock:
+        connections += [reactor.add(ours, Closer(), None, is_server=False) for ours, _ in pairs]
+    for _, theirs in pairs:
+        theirs.send(codec.encode(KvGet(namespace="", key=b"k")))
+    reactor._step(0)
+    assert read == []
+    monkeypatch.undo()
+    reactor.close()
+    for each in pairs:
+        for sock in each:
+            sock.close()

@@ -169,3 +169,24 @@ def test_what_a_dead_owner_never_told_becomes_an_error():
     assert failed == []
     borrower.lending.peer_gone(b"A")
     assert failed == [(KEY, "OwnerDiedError")]
+
+
+def test_the_end_of_an_owner_fails_what_is_left_of_its_objects():
+    """The failure of one may end a task that was the last to need another."""
+    net = Net()
+    owner, borrower = Process(net, b"A"), Process(net, b"B")
+    first, freed, last = b"1" * 28, b"2" * 28, b"3" * 28
+    for key in (first, freed, last):
+        borrower.lending.borrow(key, owner.address).local = 1
+    failed = []
+
+    def fail(key, error):
+        failed.append(key)
+        for other in (first, freed, last):
+            if other not in (key, *failed) and len(borrower.objects) == 3:
+                borrower.objects[other].local = 0
+                borrower.maybe_free(other, borrower.objects[other])
+
+    borrower._fail = fail
+    borrower.lending.peer_gone(b"A")
+    assert len(failed) == 2

@@ -84,7 +84,6 @@ class ActorService:
                     f"Required placement group {group_id.hex()} is removed."
                 )
                 now_ms = self._now_ms()
-                self._unplaced.pop(actor_id)
                 self._act(self.table.creation_failed(actor_id, info.incarnation, "unschedulable", text, b"", now_ms))
 
     def node_died(self, node_id: bytes, reason: str) -> None:
@@ -177,6 +176,7 @@ class ActorService:
                 case Publish():
                     self._publisher.publish("actor", m.ActorChanged(effect.info), effect.info.actor_id)
                     if effect.info.state == "DEAD":
+                        self._unplaced.pop(effect.info.actor_id, None)
                         self.on_death(effect.info.actor_id)
                 case Place():
                     self._place(effect.actor_id)

@@ -164,6 +164,7 @@ class ActorHost:
         if worker is None:
             self._raylet.leases.forget(hosted)
             self._forget(hosted)
+            self._raylet.leases.schedule()  # what it stood in the way of may go on
         elif message.graceful:
             worker.connection.send(m.ExitWorker(True, message.cause))
             asyncio.get_running_loop().call_later(GRACE_S, self._insist, worker)

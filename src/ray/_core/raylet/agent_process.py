@@ -50,8 +50,12 @@ class AgentProcess:
         self._zygote.request(fork).add_done_callback(self._forked)
 
     def _forked(self, reply: asyncio.Future[m.Forked]) -> None:
-        if reply.exception() is None:
+        problem = reply.exception()
+        if problem is None:
             self.pid = reply.result().pid
+        elif not isinstance(problem, aio.ConnectionLost):
+            logger.error("The agent could not be forked, which is tried again in %s s: %s", LEAST_LIFE_S, problem)
+            asyncio.get_running_loop().call_later(LEAST_LIFE_S, self.start)
 
     def exited(self, pid: int, how: str) -> bool:
         """Whether the process that ended was the agent; then it is started again."""

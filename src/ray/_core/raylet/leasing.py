@@ -419,11 +419,14 @@ class LeaseManager:
 
     def owner_gone(self, connection: aio.Connection) -> None:
         """Its requests are void, and nobody wants the results of what its workers run."""
-        for rid in self._of_connection.pop(connection, ()):
+        rids = self._of_connection.pop(connection, set())
+        for rid in rids:
             self._joining.pop((connection, rid), None)
             self.forget((connection, rid))
         for worker in self.pool.of_owner(connection):
             end(worker, "The process that leased it has ended.")
+        if rids:  # what they stood in the way of may go on, and the GCS hears that they are gone
+            self.schedule()
 
     # ---------------------------------------------------------- telling the GCS
 

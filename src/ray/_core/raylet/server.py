@@ -50,6 +50,7 @@ LEAVE_TIMEOUT_S = 1.0
 DASHBOARD = "ray.dashboard.dashboard"
 START_ATTEMPTS = 3
 """So many workers of one environment may end before they register; then the environment counts as broken."""
+FORK_RETRY_S = 1.0
 LAST_WORDS_S = 1.0
 """How long a dead worker's connection may stay open before its death is taken as told."""
 
@@ -102,8 +103,7 @@ class Raylet:
 
     async def start(self) -> None:
         """Create the arena, start the zygote, join the cluster, and listen."""
-        with open(self.arena_path, "xb") as file:
-            os.chmod(self.arena_path, 0o600)
+        with open(self.arena_path, "xb", opener=partial(os.open, mode=0o600)) as file:  # never readable for others
             file.truncate(self.objects.extents.size)
         self.objects.start(self.arena_path)
         await self._start_zygote()
@@ -286,10 +286,14 @@ class Raylet:
         self._zygote.request(request).add_done_callback(partial(self._forked, worker))
 
     def _forked(self, worker: Worker, reply: asyncio.Future[m.Forked]) -> None:
-        if reply.exception() is None:
+        problem = reply.exception()
+        if problem is None:
             self.pool.forked(worker, reply.result().pid)
-        else:
-            self.pool.remove(worker.worker_id)
+            return
+        logger.error("A worker could not be forked, which is tried again in %s s: %s", FORK_RETRY_S, problem)
+        self.pool.remove(worker.worker_id)
+        self.environments.drop(worker.runtime_env)
+        asyncio.get_running_loop().call_later(FORK_RETRY_S, self.leases.schedule)
 
     def _worker_exiting(self, connection: aio.Connection, message: m.WorkerExiting) -> None:
         if isinstance(connection.peer, Worker):

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ray._core.common import env_vars
-from ray._core.common.messages import ChildExited, Fork, Forked
+from ray._core.common.messages import ChildExited, Failed, Fork, Forked
 from ray._core.wire import codec
 
 ChildMain = Callable[[Fork], NoReturn]
@@ -47,7 +47,11 @@ def serve(sock: socket.socket, child_main: ChildMain) -> None:
                 return
             for request, _ in decoder.feed(data):
                 assert isinstance(request, Fork)
-                pid = os.fork()
+                try:
+                    pid = os.fork()
+                except OSError as error:  # no room for one more process now: no reason to end the node
+                    sock.sendall(codec.encode(Failed(kind="fork", message=str(error), rid=request.rid)))
+                    continue
                 if pid == 0:
                     signal.set_wakeup_fd(-1)
                     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -390,8 +390,15 @@ class Reactor:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family)
         sock.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
+        try:
             sock.connect((host, port))
+        except BlockingIOError:
+            pass
+        except OSError as error:  # no route to it, say: known at once, but told as any other failure
+            reason = str(error)
+            failed = self._by_fd[sock.fileno()] = Connection(self, sock, handler, token, is_server=False)
+            self.call_later(0.0, lambda: self._lost(failed, reason))
+            return failed
         return self.add(sock, handler, token, is_server=False)
 
     def listen(self, sock: socket.socket, handler: Handler, token: bytes | None) -> None:
@@ -426,8 +433,14 @@ class Reactor:
         connection.out.clear()
         replies, connection._replies = connection._replies, {}
         for on_reply in replies.values():
-            on_reply(Failed(kind="connection_lost", message=f"The connection was lost: {reason}"))
-        connection.handler.closed(connection, reason)
+            try:
+                on_reply(Failed(kind="connection_lost", message=f"The connection was lost: {reason}"))
+            except Exception:  # the others, and the handler, must hear of it all the same
+                logger.exception("The loss of %r could not be told to one who waits for a reply.", connection)
+        try:
+            connection.handler.closed(connection, reason)
+        except Exception:  # whoever happened to send or wait has no part in it
+            logger.exception("The loss of %r could not be handled.", connection)
 
     def flush(self) -> None:
         """Send everything that is buffered. Locked."""
@@ -615,8 +628,8 @@ class Reactor:
         self.ticks += 1
         with self.lock:
             self._is_woken = False
-            for fd, events in ready:
-                entry = self._by_fd.get(fd)
+            # Looked up before anything is handled: a handler may close one of them, and open another of that number.
+            for fd, events, entry in [(fd, events, self._by_fd.get(fd)) for fd, events in ready]:
                 if entry is None:
                     if fd == self._wake_r:
                         with contextlib.suppress(BlockingIOError):
@@ -632,7 +645,7 @@ class Reactor:
 
     def _handle(self, connection: Connection, events: int) -> None:
         try:
-            if events & select.EPOLLOUT:
+            if events & select.EPOLLOUT and not connection.is_closed:
                 connection._writable()
             if events & ~select.EPOLLOUT and not connection.is_closed:
                 connection._readable()

@@ -29,6 +29,7 @@ from ray._core.common.errors import (
     ActorUnschedulableError,
     OutOfMemoryError,
     PendingCallsLimitExceeded,
+    RaySystemError,
     RuntimeEnvSetupError,
 )
 from ray._core.common.ids import object_id
@@ -325,12 +326,23 @@ class Actors:
         if options.name:
             reply = core.ask(core.gcs, request)
             if isinstance(reply, m.Failed):
-                raise ActorAlreadyExistsError(reply.message)
+                self._never_was(client)
+                if reply.kind == "name_taken":
+                    raise ActorAlreadyExistsError(reply.message)
+                raise RaySystemError(f"The actor {options.name!r} could not be registered: {reply.message}")
             if reply.info.actor_id != actor_id:  # get_if_exists found another
+                self._never_was(client)
                 return self.weak_state(reply.info)
             with core.lock:
                 self._registered(client, reply)
         return ActorState(client, blob, None if options.lifetime_detached else self._counted(actor_id))
+
+    def _never_was(self, client: ActorClient) -> None:
+        """The GCS has not taken the actor: there is nothing to follow, and nobody needs what it was to be made of."""
+        client.constructor = None
+        with self.core.lock:
+            self._followed.pop(client.actor_id, None)
+            self.core.gcs.unsubscribe("actor", client.actor_id)
 
     def _spec(self, actor_id: bytes, cls: type, options: ActorOptions, packed: Packed) -> m.ActorSpec:
         core = self.core

@@ -115,6 +115,8 @@ class GcsClient:
         connection.send(m.Hello(m.PROTOCOL, core.mode, worker_id=core.worker_id, pid=os.getpid()))
         if core.job_registration is not None:
             connection.request(core.job_registration, self._registered)
+        elif self._away_since_s is not None:  # the outage is over with the answer, also if nothing else is open
+            connection.request(m.Ping(), self._registered)
         for channel, key in self._topics:
             connection.request(m.Subscribe(channel=channel, key=key), _ignore)
         for number in list(self._asked):
@@ -139,7 +141,7 @@ class GcsClient:
         self._away_since_s, self._delay_s = None, FIRST_RETRY_S
 
     def _registered(self, reply: Any) -> None:
-        """The driver's job goes on, or the GCS has given it up."""
+        """The GCS is there: the driver's job goes on, or has been given up."""
         if isinstance(reply, m.Failed):
             if reply.kind != "connection_lost":
                 logger.error("The GCS does not take this driver back: %s", reply.message)

@@ -232,7 +232,7 @@ class Invoker:
         contained = [m.ContainedRef(ref.binary(), ref._owner or core.address) for ref in serialized.refs]
         with core.lock:
             for ref in serialized.refs:
-                if ref._owner is None:
+                if ref._owner is None and not call.connection.is_closed:  # a caller that has gone gives nothing back
                     core.lending.lend(ref.binary(), call.connection.peer.worker_id)
         return m.Value(written.blob, written.location, written.is_error, contained)
 

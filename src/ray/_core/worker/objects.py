@@ -286,5 +286,6 @@ class Lending:
         for key in list(self._lent_to.get(worker_id, ())):
             self._unlend(key, worker_id, None)
         for key in list(self._borrowed_from.get(worker_id, ())):
-            if self._core.objects[key].value is None:
+            entry = self._core.objects.get(key)  # None: freed by what the failure of another one has ended
+            if entry is not None and entry.value is None:
                 self._core._fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))
