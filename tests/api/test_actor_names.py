@@ -108,6 +108,16 @@ def test_get_if_exists_gives_the_one_that_is_there():
     assert ray.get(second.read.remote()) == 1
 
 
+def test_get_if_exists_keeps_nothing_of_what_another_would_have_been_made_of():
+    first = Named.options(name="kept", get_if_exists=True, num_cpus=0).remote(1)
+    argument = Named.options(num_cpus=0).remote()
+    pid = ray.get(argument.pid.remote())
+    second = Named.options(name="kept", get_if_exists=True, num_cpus=0).remote(argument)
+    assert second == first
+    del argument
+    wait_until(lambda: not is_alive(pid))
+
+
 def test_get_if_exists_by_many_at_once_makes_one():
     @ray.remote
     def make(n):

@@ -405,7 +405,11 @@ class Actors:
         """Locked."""
         if client.registration is not None:
             client.registration.finish()
-        if not isinstance(reply, m.Failed):
+        if isinstance(reply, m.Failed):  # else its calls would wait for ever
+            self._never_was(client)
+            cause = f"It could not be registered: {reply.message}"
+            client.changed(msgspec.structs.replace(_unknown(client.actor_id), death_cause=cause))
+        else:
             client.changed(reply.info)
 
     def _counted(self, actor_id: bytes) -> ObjectRef[Any]:
