@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,16 @@ from ray._core.gcs.storage import Storage, StorageError, Write
 
 logger = logging.getLogger(__name__)
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
+CLOSE_S = 2.0
+"""How long the last commit may take when the GCS is asked to end."""
+
+
+def _end_if_broken(task: asyncio.Task[None]) -> None:
+    """What is no error of the storage is one of ours: no answer would ever leave again, so the process ends."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        logger.critical("The journal is broken; the GCS ends.", exc_info=error)
+        os._exit(1)
 
 
 class Journal:
@@ -49,6 +60,7 @@ class Journal:
         self._pending.append(Write(table, key, value))
         if self._committing is None:
             self._committing = asyncio.get_running_loop().create_task(self._commit())
+            self._committing.add_done_callback(_end_if_broken)
 
     def passes(self, send: Callable[[], None]) -> None:
         """Call `send` once all that is noted by now is durable: at once if it is. Calls keep their order."""
@@ -81,9 +93,9 @@ class Journal:
         self._committing = None
 
     async def close(self) -> None:
-        """Finish what is under way."""
+        """Finish what is under way; what a storage that is away has not taken was never acknowledged."""
         if self._committing is not None:
-            await self._committing
-        self._thread.shutdown()
+            await asyncio.wait([self._committing], timeout=CLOSE_S)
+        self._thread.shutdown(wait=False)
         if self._storage is not None:
             self._storage.close()

@@ -40,7 +40,7 @@ class Handler(Protocol):
     def connected(self, connection: Connection) -> None: ...
 
     def received(self, connection: Connection, message: Any, payload: bytes) -> None:
-        """One message; replies to own requests do not come here. An exception closes the connection."""
+        """One message; replies to own requests do not come here. An exception answers a request by `Failed`."""
 
     def closed(self, connection: Connection) -> None: ...
 
@@ -178,16 +178,23 @@ class Connection(asyncio.Protocol):
         if not data:
             return
         try:
-            for message, payload in self._decoder.feed(data):
-                self._dispatch(message, payload)
+            found = self._decoder.feed(data)
         except codec.ProtocolError as error:
             logger.warning("Connection %r closed: %s", self.peer, error)
             self.close_reason = str(error)
             self._abort()
-        except Exception:
-            logger.exception("Connection %r closed: a message from it could not be handled.", self.peer)
-            self.close_reason = "a message could not be handled; see this process's log"
-            self._abort()
+            return
+        for message, payload in found:
+            try:
+                self._dispatch(message, payload)
+            except Exception as error:
+                # Ours to mend. A request is answered: who reconnects would send it again, and fail all others with it.
+                logger.exception("A %s from %r could not be handled.", type(message).__name__, self.peer)
+                if isinstance(message, Request):
+                    text = (
+                        f"{type(message).__name__} could not be handled ({error!r}); this is a bug, see the peer's log."
+                    )
+                    self.fail(message, "internal", text)
 
     def connection_lost(self, exc: Exception | None) -> None:
         was_open = self.ready.done() and self.ready.exception() is None
