@@ -138,24 +138,22 @@ def test_a_fork_of_a_driver_says_what_it_is_and_disturbs_nothing():
 HOLDING = """
 import os, ray, sys, time
 context = ray.init(num_cpus=1, object_store_memory=100_000_000)
-if os.fork() == 0:
-    print(os.getpid(), flush=True)
+child = os.fork()
+if child == 0:
     time.sleep(1000)
-print(context.address_info["node_id"], flush=True)
+os.write(1, f"{child} {context.address_info['node_id']}\\n".encode())
 """
 
 
 def test_a_forked_child_that_lives_on_does_not_keep_the_node_alive():
     process = driver(HOLDING)
-    first, second = process.stdout.readline(), process.stdout.readline()
-    child = int(min(first, second, key=len))
-    node_id = max(first, second, key=len).strip()
+    child, node_id = process.stdout.readline().split()
     try:
         process.wait(timeout=20)
         assert not Path(f"/dev/shm/ray-{node_id[:16]}.arena").exists()
-        assert psutil.Process(child).is_running()
+        assert psutil.Process(int(child)).is_running()
     finally:
-        os.kill(child, signal.SIGKILL)
+        os.kill(int(child), signal.SIGKILL)
         process.communicate()
 
 

@@ -47,7 +47,8 @@ def test_only_sessions_below_the_directory_are_found(tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"up\n"
     found = []
-    while len(found) < 2:  # its child is on its way
+    # Its child is on its way: between fork and exec it has its parent's command line.
+    while [each.session_dir for each in found] != [str(tmp_path / "s"), ""]:
         found = processes.of_this_machine(tmp_path)
     assert found[0].pid == process.pid
     assert found[1].parent == process.pid and found[1].session_dir == ""
