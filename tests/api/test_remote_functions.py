@@ -145,7 +145,6 @@ def test_max_calls_belongs_to_the_decorator_only():
         add.options(max_calls=1)
 
 
-@pytest.mark.xfail(strict=True, reason="placement groups are not built yet")
 def test_a_strategy_and_a_placement_group_exclude_each_other():
     group = ray.util.placement_group([{"CPU": 1}])
     with pytest.raises(ValueError):
