@@ -76,3 +76,16 @@ def test_leases_are_asked_back_once_and_not_for_their_own_owner():
     assert pool.take_kept({"me"}) == [] and pool.take_kept(set()) == []
     pool.end_lease(mine)
     assert pool.take_kept({"you"}) == []
+
+
+def test_a_worker_that_was_killed_is_not_offered_again():
+    pool, doomed = WorkerPool(), Worker(b"w")
+    pool.add(doomed)
+    pool.forked(doomed, 7)
+    pool.put_idle(doomed)
+    doomed.is_ending = True
+    assert pool.take_idle(b"job") is None
+    pool.lease(doomed, 1, "owner")
+    pool.put_idle(doomed)
+    assert pool.take_idle(b"job") is None
+    assert pool.by_lease(1) is None

@@ -482,7 +482,7 @@ class LeaseManager:
 
 def end(worker: Worker, why: str) -> None:
     """SIGKILL by intent: no driver is warned."""
-    worker.exit_note = worker.exit_note or why
+    worker.exit_note, worker.is_ending = worker.exit_note or why, True
     kill(worker.pid)
 
 

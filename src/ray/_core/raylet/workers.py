@@ -33,6 +33,8 @@ class Worker:
     """As waitpid told it; None while the process lives."""
     hosted: Any = None
     """The actor in it (actor_host.Hosted)."""
+    is_ending: bool = False
+    """It was killed, and is not dead yet: nobody is to get it any more."""
     broken_lease_id: int = 0
     """The lease in which its owner lost the connection to it."""
 
@@ -87,8 +89,9 @@ class WorkerPool:
 
     def take_idle(self, job_id: bytes, runtime_env: str = "") -> Worker | None:
         for number in range(len(self._idle) - 1, -1, -1):
-            if self._idle[number].job_id in (b"", job_id) and self._idle[number].runtime_env == runtime_env:
-                worker = self._idle.pop(number)
+            worker = self._idle[number]
+            if worker.job_id in (b"", job_id) and worker.runtime_env == runtime_env and not worker.is_ending:
+                del self._idle[number]
                 worker.job_id = job_id
                 return worker
         return None
@@ -111,9 +114,11 @@ class WorkerPool:
         worker.lease_id, worker.owner = 0, None
 
     def put_idle(self, worker: Worker, now_s: float = 0.0) -> None:
+        """Its lease is over; one that was killed meanwhile is not offered again."""
         self.end_lease(worker)
-        worker.idle_since_s = now_s
-        self._idle.append(worker)
+        if not worker.is_ending:
+            worker.idle_since_s = now_s
+            self._idle.append(worker)
 
     def surplus(self, limit: int, now_s: float = 0.0, patience_s: float = 0.0) -> list[Worker]:
         """Idle workers beyond `limit`, longest idle first; they are no longer offered.
