@@ -11,7 +11,7 @@ from ray._private.client_mode_hook import client_here
 
 if TYPE_CHECKING:
     from ray._core.common import messages as m
-    from ray._core.common.ids import ActorID, JobID, NodeID, TaskID
+    from ray._core.common.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
     from ray._core.worker.core import CoreWorker
     from ray.actor import ActorHandle
     from ray.runtime_env import RuntimeEnv
@@ -85,6 +85,23 @@ class RuntimeContext:
         core = self._core
         assert core.mode != "driver", "This method is only available in a task or an actor; this process is a driver."
         return dict(core.assignment.resources)
+
+    def get_placement_group_id(self) -> str | None:
+        """Of the group that the task or actor runs in; None outside of any."""
+        return self._core.groups.current.hex() or None
+
+    @property
+    def current_placement_group_id(self) -> PlacementGroupID:
+        """As an id object; nil outside of any group."""
+        from ray._core.common.ids import PlacementGroupID
+
+        current = self._core.groups.current
+        return PlacementGroupID(current) if current else PlacementGroupID.nil()
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Whether what this task or actor starts goes into its placement group, unless it says otherwise."""
+        return self._core.groups.captured is not None
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         """Names of the devices assigned here, by kind ("GPU", "TPU" …); [] where there are none."""

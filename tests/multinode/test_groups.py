@@ -232,7 +232,7 @@ assert placement_group([{{"CPU": 1}}], name="long", lifetime="detached").wait(10
     assert states == {"short": "REMOVED", "long": "CREATED"}
 
 
-def test_groups_of_an_actor_end_with_it(start_cluster):
+def test_groups_of_an_actor_outlive_it_while_the_job_runs(start_cluster):
     start_cluster(num_cpus=4)
 
     @ray.remote(num_cpus=0)
@@ -248,7 +248,9 @@ def test_groups_of_an_actor_end_with_it(start_cluster):
     creator = Creator.remote()
     group = ray.get(creator.create.remote(), timeout=20)
     os.kill(ray.get(creator.pid.remote()), signal.SIGKILL)
-    wait_until(lambda: state(group) == "REMOVED", "it ends with its creator")
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(creator.pid.remote())
+    assert state(group) == "CREATED", "as in Ray: only when its job has ended too"
 
 
 def test_bundles_can_ask_for_labels(start_cluster):

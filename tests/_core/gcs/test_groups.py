@@ -139,20 +139,26 @@ def test_a_node_that_dies_while_it_reserves_fails_the_attempt():
     table.validate()
 
 
+def created_by(actor, detached=False):
+    info = group(b"g", 1)
+    return type(info)(*[getattr(info, f) for f in info.__struct_fields__[:6]], detached, actor, "", [])
+
+
 @pytest.mark.parametrize("detached", [False, True])
 def test_groups_end_with_their_job_unless_detached(detached):
     table = GroupTable()
-    info = group(b"g", 1)
-    table.create(type(info)(*[getattr(info, f) for f in info.__struct_fields__[:6]], detached, b"actor", "", []), 1)
+    table.create(created_by(b"", detached), 1)
     assert states(table.actor_died(b"another")) == []
     assert states(table.job_finished(b"job")) == ([] if detached else ["REMOVED"])
 
 
-def test_groups_of_an_actor_end_with_it():
-    table = GroupTable()
-    info = group(b"g", 1)
-    table.create(type(info)(*[getattr(info, f) for f in info.__struct_fields__[:6]], False, b"actor", "", []), 1)
-    assert states(table.actor_died(b"actor")) == ["REMOVED"]
+def test_groups_of_an_actor_end_once_both_the_actor_and_its_job_have():
+    for first, second in (("actor_died", "job_finished"), ("job_finished", "actor_died")):
+        table = GroupTable()
+        table.create(created_by(b"actor"), 1)
+        ids = {"actor_died": b"actor", "job_finished": b"job"}
+        assert states(getattr(table, first)(ids[first])) == []
+        assert states(getattr(table, second)(ids[second])) == ["REMOVED"]
 
 
 # ------------------------------------------------------------------ properties

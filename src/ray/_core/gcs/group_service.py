@@ -63,8 +63,18 @@ class GroupService:
             self._act(self.table.schedule(self._nodes.views(), info.group_id))
 
     def _remove(self, connection: aio.Connection, request: m.RemoveGroup) -> None:
-        self._act(self.table.remove(request.group_id))
-        connection.reply(request)
+        """Answered when all nodes have ended what ran in the group, or are gone."""
+        unanswered = set(self._act(self.table.remove(request.group_id)))
+
+        def returned(future: asyncio.Future[Any]) -> None:
+            unanswered.discard(future)
+            if not unanswered:
+                connection.reply(request)
+
+        if not unanswered:
+            connection.reply(request)
+        for future in list(unanswered):
+            future.add_done_callback(returned)
 
     def _get(self, connection: aio.Connection, request: m.GetGroup) -> None:
         if request.group_id:
@@ -117,7 +127,9 @@ class GroupService:
 
     # ---------------------------------------------------------- effects
 
-    def _act(self, effects: Iterable[Effect]) -> None:
+    def _act(self, effects: Iterable[Effect]) -> list[asyncio.Future[Any]]:
+        """Carry out; returns the answers of raylets that give bundles back."""
+        returns = []
         for effect in effects:
             match effect:
                 case Publish():
@@ -130,11 +142,17 @@ class GroupService:
                 case Return():
                     raylet = self._raylets.get(effect.node_id)
                     if raylet is not None:
-                        raylet.send(m.ReturnBundles(effect.group_id, effect.indexes, effect.removed))
+                        order = m.ReturnBundles(
+                            group_id=effect.group_id, indexes=effect.indexes, removed=effect.removed
+                        )
+                        answer = raylet.request(order)
+                        answer.add_done_callback(_seen)
+                        returns.append(answer)
                         self._credit(effect)
 
         for group_id, row in self.table.take_rows():
             self._journal.put("group", group_id, row)
+        return returns
 
     def _credit(self, effect: Return) -> None:
         info = self.table.get(effect.group_id)
@@ -171,3 +189,9 @@ class GroupService:
         if info.state in ("CREATED", "REMOVED"):
             for connection, request in self._waiting.pop(info.group_id, ()):
                 connection.reply(request, m.GroupReply(info=info))
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """The node is gone: its bundles are too, and the node table tells."""
+    if not future.cancelled():
+        future.exception()

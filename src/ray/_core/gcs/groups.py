@@ -95,6 +95,10 @@ class GroupTable:
         self._by_node: dict[bytes, set[bytes]] = {}
         self._of_job: dict[bytes, set[bytes]] = {}
         self._of_actor: dict[bytes, set[bytes]] = {}
+        self._dead_jobs: set[bytes] = set()
+        """Of groups whose creator, an actor, has outlived its job."""
+        self._dead_actors: set[bytes] = set()
+        """Creators of groups whose job goes on."""
         self._removed: dict[bytes, None] = {}
         self._touched: dict[bytes, None] = {}
 
@@ -166,12 +170,25 @@ class GroupTable:
         return [*returns, Publish(group.info)]
 
     def job_finished(self, job_id: bytes) -> list[Effect]:
-        """The groups of a job end with it, but for detached ones."""
-        return [effect for group_id in sorted(self._of_job.get(job_id, ())) for effect in self.remove(group_id)]
+        """The groups of a job end with it, but for detached ones, and those whose creator is an actor that lives on."""
+        effects: list[Effect] = []
+        for group_id in sorted(self._of_job.get(job_id, ())):
+            creator = self._groups[group_id].info.creator_actor
+            if creator and creator not in self._dead_actors:
+                self._dead_jobs.add(job_id)
+            else:
+                effects += self.remove(group_id)
+        return effects
 
     def actor_died(self, actor_id: bytes) -> list[Effect]:
-        """So do those that an actor created, with the actor."""
-        return [effect for group_id in sorted(self._of_actor.get(actor_id, ())) for effect in self.remove(group_id)]
+        """The groups that an actor created end once its job has ended too, as Ray's do."""
+        effects: list[Effect] = []
+        for group_id in sorted(self._of_actor.get(actor_id, ())):
+            if self._groups[group_id].info.job_id in self._dead_jobs:
+                effects += self.remove(group_id)
+            else:
+                self._dead_actors.add(actor_id)
+        return effects
 
     # ---------------------------------------------------------- placing
 
@@ -372,6 +389,8 @@ class GroupTable:
             groups.discard(group_id)
             if not groups:
                 del index[key]
+                self._dead_jobs.discard(key)
+                self._dead_actors.discard(key)
 
     def validate(self) -> None:
         """The invariants; tests call it after each event."""

@@ -68,7 +68,7 @@ class BundleManager:
             resources = self._bundles[group_id, index].resources
             self._raylet.leases.scheduler.add_bundle(group_id, index, bundle_resources(group_id, index, resources))
 
-    def _return(self, _: aio.Connection, message: m.ReturnBundles) -> None:
+    def _return(self, connection: aio.Connection, message: m.ReturnBundles) -> None:
         leases = self._raylet.leases
         cause = REMOVED if message.removed else MOVED
         for index in message.indexes:
@@ -86,6 +86,7 @@ class BundleManager:
             self._raylet.actors.lost_bundle(hosted, message.removed)
         if message.removed:
             leases.group_removed(message.group_id)
+        connection.reply(message)
         leases.reconsider()
 
     def _empty(self, group_id: bytes, index: int, cause: str) -> None:

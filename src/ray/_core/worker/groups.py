@@ -49,7 +49,8 @@ class Groups:
             self._tell(request)
 
     def remove(self, group_id: bytes) -> None:
-        self._tell(m.RemoveGroup(group_id=group_id))
+        """What runs in the group has been ended when this returns."""
+        self._core.ask_gcs(m.RemoveGroup(group_id=group_id))
 
     def _tell(self, request: m.Request) -> None:
         core = self._core

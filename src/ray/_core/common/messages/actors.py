@@ -194,8 +194,8 @@ class CommitBundles(Request, tag=87):
     indexes: list[int]
 
 
-class ReturnBundles(Message, tag=88):
-    """G > R: give these bundles back, ending what runs in them. Loss: the node dies with the connection.
+class ReturnBundles(Request, tag=88):
+    """G > R: give these bundles back, ending what runs in them. Answer: Done, once it has been told to end.
 
     `removed`: the group is gone for good, and what waits for it fails. Unknown bundles are no mistake: the order may
     come for bundles that could not be reserved.
