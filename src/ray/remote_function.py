@@ -9,6 +9,7 @@ from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ray._core.common.call_shape import CallChecker, shape_of
+from ray._core.common.naming import shown_module
 from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
 from ray._core.worker import object_ref as _process
 from ray._private import client_mode_hook as _hook
@@ -118,7 +119,7 @@ class RemoteFunction:
         options = task_options(
             self._default_options,
             name=self._function.__name__,
-            function_name=f"{self._function.__module__}.{self._function.__qualname__}",
+            function_name=f"{shown_module(self._function.__module__)}.{self._function.__qualname__}",
             is_generator=self._is_generator,
             parent_env=runtime_env_here(core),
         )

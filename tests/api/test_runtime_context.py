@@ -244,3 +244,31 @@ def test_ids_are_made_from_text_and_bytes():
         with pytest.raises(ValueError):
             kind(b"short")
     assert ray.JobID.from_int(1).hex() == "01000000"
+
+
+@pytest.mark.parametrize("captures", [False, True])
+def test_the_placement_group_of_a_task_and_of_an_actor(captures):
+    from ray.util.placement_group import placement_group, remove_placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    def group():
+        context = ray.get_runtime_context()
+        return context.get_placement_group_id(), context.should_capture_child_tasks_in_placement_group
+
+    @ray.remote(num_cpus=0)
+    class Actor:
+        def group(self):
+            return group()
+
+    context = ray.get_runtime_context()
+    assert context.get_placement_group_id() is None
+    assert context.current_placement_group_id.is_nil()
+    assert not context.should_capture_child_tasks_in_placement_group
+    assert ray.get(ray.remote(group).remote()) == (None, False)
+    made = placement_group([{"CPU": 1}])
+    strategy = PlacementGroupSchedulingStrategy(made, placement_group_capture_child_tasks=captures)
+    task = ray.remote(group).options(num_cpus=1, scheduling_strategy=strategy)
+    assert ray.get(task.remote(), timeout=30) == (made.id.hex(), captures)
+    actor = Actor.options(scheduling_strategy=strategy).remote()
+    assert ray.get(actor.group.remote(), timeout=30) == (made.id.hex(), captures)
+    remove_placement_group(made)

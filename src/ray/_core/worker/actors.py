@@ -33,6 +33,7 @@ from ray._core.common.errors import (
     RuntimeEnvSetupError,
 )
 from ray._core.common.ids import object_id
+from ray._core.common.naming import shown_module
 from ray._core.common.options import ActorOptions, MethodOptions
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection, Waiter
@@ -305,7 +306,7 @@ class Actors:
             in_order=not options.allow_out_of_order,
             namespace=options.namespace,
             is_detached=options.lifetime_detached,
-            module=cls.__module__,
+            module=shown_module(cls.__module__),
             generator_limit=options.generator_limit,
         )
         blob = serialization.dump_code(definition)
@@ -351,7 +352,7 @@ class Actors:
             class_blob=class_blob,
             args=packed.blob,
             deps=[m.Dep(slot, ref.binary(), ref._owner or core.address, m.Value()) for slot, ref in packed.deps],
-            constructor=f"{cls.__module__}.{cls.__qualname__}.__init__",
+            constructor=f"{shown_module(cls.__module__)}.{cls.__qualname__}.__init__",
             namespace=core.namespace,
             max_concurrency=options.max_concurrency,
             concurrency_groups=options.concurrency_groups,
