@@ -151,23 +151,6 @@ class RuntimeContext:
         node = self._core.node
         return {"ray.io/node-id": node.node_id.hex(), **node.labels}
 
-    def get_placement_group_id(self) -> str | None:
-        """Of the group that the calling task or actor runs in; None outside of any."""
-        return self._core.groups.current.hex() or None
-
-    @property
-    def current_placement_group_id(self) -> PlacementGroupID:
-        """The old way to `get_placement_group_id`; a nil id outside of any group."""
-        from ray._core.common.ids import PlacementGroupID
-
-        current = self._core.groups.current
-        return PlacementGroupID(current) if current else PlacementGroupID.nil()
-
-    @property
-    def should_capture_child_tasks_in_placement_group(self) -> bool:
-        """Whether what is submitted here goes into the same placement group, unless it says otherwise."""
-        return self._core.groups.captured is not None
-
     def get_runtime_env_string(self) -> str:
         """JSON of this process's environment."""
         return runtime_env_here(self._core) or "{}"
