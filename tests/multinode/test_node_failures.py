@@ -45,25 +45,25 @@ def test_no_task_is_lost_when_nodes_die_and_come(start_cluster):
 
 def test_a_transfer_goes_on_from_another_copy_when_its_source_dies(start_cluster):
     """Both copies are whole; the source that is asked first dies while it sends."""
-    cluster = start_cluster(num_cpus=0, object_store_memory=400 * MIB)
-    first = cluster.add(resources={"x": 1}, object_store_memory=300 * MIB)
-    second = cluster.add(resources={"y": 1}, object_store_memory=300 * MIB)
+    cluster = start_cluster(num_cpus=0, object_store_memory=120 * MIB)
+    first = cluster.add(resources={"x": 1}, object_store_memory=120 * MIB)
+    second = cluster.add(resources={"y": 1}, object_store_memory=120 * MIB)
 
     @ray.remote(max_retries=0, num_cpus=0)
     def large():
-        return np.arange(25 * MIB, dtype=np.int64)
+        return np.arange(8 * MIB, dtype=np.int64)
 
     @ray.remote(num_cpus=0)
     def read(array):
         return int(array[-1])
 
     ref = large.options(resources={"x": 0.1}).remote()
-    assert ray.get(read.options(resources={"y": 0.1}).remote(ref), timeout=60) == 25 * MIB - 1
-    killer = threading.Timer(0.05, fail, [first])
+    assert ray.get(read.options(resources={"y": 0.1}).remote(ref), timeout=60) == 8 * MIB - 1
+    killer = threading.Timer(0.02, fail, [first])
     killer.start()
     array = ray.get(ref, timeout=60)
     killer.join()
-    assert (array[:: MIB // 8] == np.arange(25 * MIB, dtype=np.int64)[:: MIB // 8]).all() and array[-1] == 25 * MIB - 1
+    assert (array[:: MIB // 8] == np.arange(8 * MIB, dtype=np.int64)[:: MIB // 8]).all() and array[-1] == 8 * MIB - 1
     assert second.node_id in [node["NodeID"] for node in ray.nodes() if node["Alive"]]
 
 

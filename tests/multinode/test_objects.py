@@ -155,8 +155,8 @@ def test_values_go_between_nodes_both_of_which_are_not_the_drivers(start_cluster
 
 def test_speed_of_a_transfer(start_cluster, record_property):
     """No threshold: the figure is for the reader of the report."""
-    cluster = start_cluster(num_cpus=0, object_store_memory=400 * MIB)
-    cluster.add(resources={"x": 1}, object_store_memory=400 * MIB)
+    cluster = start_cluster(num_cpus=0, object_store_memory=250 * MIB)
+    cluster.add(resources={"x": 1}, object_store_memory=250 * MIB)
     ref = make.options(resources={"x": 1}).remote(200)
     ray.wait([ref], fetch_local=False)
     start_s = time.monotonic()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ray._core.common import messages as m
-from ray._core.common.errors import LocalRayletDiedError, ObjectStoreFullError
+from ray._core.common.errors import LocalRayletDiedError, ObjectStoreFullError, RaySystemError
 from ray._core.worker.objects import Entry
 
 if TYPE_CHECKING:
@@ -83,10 +83,15 @@ class RemoteObjects:
                 entry.value, entry.asked = None, False
                 self._core.fetch(key, entry)
         else:
+            text = f"Object {key.hex()} cannot be brought here. {reply.message}"
             if reply.kind == "full":
-                entry.problem = ObjectStoreFullError(f"Object {key.hex()} cannot be brought here. {reply.message}")
-            else:
+                entry.problem = ObjectStoreFullError(text)
+            elif reply.kind == "connection_lost":
+                if self._core.mode == "worker":
+                    return  # this process ends with its raylet: nothing of it may look like an error of the task
                 entry.problem = LocalRayletDiedError()
+            else:
+                entry.problem = RaySystemError(text)
             self.arrived(entry)
 
     def _tell(self, owner: m.Address, message: m.AddLocation | m.ObjectLost) -> None:
