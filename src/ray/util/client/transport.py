@@ -23,6 +23,7 @@ except ImportError as error:
         "(the distribution's name is pure-ray)."
     ) from error
 
+CALL_THREADS = 20
 TLS_VARIABLES = ("RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
 FINAL_CODES = frozenset(
     {
@@ -81,11 +82,13 @@ def open_server(address: str, *, token: bytes, threads: int = CLIENT_SERVER_MAX_
 
     Args:
         token: what callers must present; b"": nothing.
+        threads: for streams.
     Raises:
         RuntimeError: the port is taken.
     """
     interceptors = [TokenCheck(token)] if token else []
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="ray-client-server")
+    # Streams hold their threads; beside them there must be some for calls, or a full server would not even refuse.
+    pool = ThreadPoolExecutor(threads + CALL_THREADS, thread_name_prefix="ray-client-server")
     options = [*GRPC_OPTIONS, ("grpc.so_reuseport", 0)]
     server = grpc.server(pool, interceptors=interceptors, options=options)
     if uses_tls():
