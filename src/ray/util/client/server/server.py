@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import logging
 import os
@@ -29,6 +30,8 @@ from ray.util.client.settings import DEFAULT_PORT, TIMEOUT_FOR_SPECIFIC_SERVER_S
 from ray.util.client.transport import open_server
 
 log = logging.getLogger(__name__)
+STOP_S = 10.0
+"""A server that has not ended this long after it was told to writes where its threads are, and ends."""
 
 
 class ClientServer:
@@ -167,6 +170,7 @@ def _serve_session(arguments: argparse.Namespace, stopped: threading.Event) -> N
     log.info("Ray Client server (%s) on %s:%s.", arguments.mode, arguments.host, server.port)
     _say_ready(arguments.ready_fd, server.port)
     stopped.wait()
+    faulthandler.dump_traceback_later(STOP_S, exit=True)  # a call that hangs must not keep a stopped server alive
     server.stop()
     with contextlib.suppress(Exception):
         ray.shutdown()
