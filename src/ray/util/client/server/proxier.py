@@ -26,6 +26,7 @@ from ray.core.generated import ray_client_pb2 as pb
 from ray.util.client import settings
 from ray.util.client.server.client_envs import ClientEnvs
 from ray.util.client.server.gcs_access import GcsAccess
+from ray.util.client.server.server import StopSignal
 from ray.util.client.server.servicer import metadata_of
 from ray.util.client.server.specific import ServerPool, SpecificServer
 from ray.util.client.transport import open_server
@@ -269,7 +270,7 @@ def _report_health(gcs: GcsAccess, stopped: threading.Event) -> None:
             return
 
 
-def serve_proxy(arguments: argparse.Namespace, stopped: threading.Event, ready: Callable[[int], None]) -> int:
+def serve_proxy(arguments: argparse.Namespace, stopped: StopSignal, ready: Callable[[int], None]) -> int:
     """Serve until `stopped`; the process's exit status."""
     if not arguments.address:
         log.error("The proxy needs to know its cluster: --address=host:port")
@@ -285,7 +286,7 @@ def serve_proxy(arguments: argparse.Namespace, stopped: threading.Event, ready: 
     log.info("Ray Client server (proxy) on %s:%s for the cluster at %s.", arguments.host, port, arguments.address)
     threading.Thread(target=_report_health, args=(GcsAccess(arguments.address), stopped), daemon=True).start()
     ready(port)
-    stopped.wait()
+    stopped.block()
     server.stop(0).wait()
     pool.stop(timeout_s=5.0)
     gcs.close()

@@ -99,10 +99,38 @@ def connector(address: str | None) -> Callable[..., Any]:
     return connect
 
 
+class StopSignal(threading.Event):
+    """Set by SIGTERM and SIGINT, or by any thread. The main thread waits by `block`.
+
+    Not by `wait`: a signal that the system hands to one of gRPC's threads does not wake a main thread in there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._writing, False)
+
+    def install(self) -> None:
+        """From now on; main thread only."""
+        signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)  # what counts is the byte that the wakeup descriptor gets
+
+    def set(self) -> None:
+        super().set()
+        with contextlib.suppress(BlockingIOError):  # it is full of reasons to wake up
+            os.write(self._writing, b"\0")
+
+    def block(self) -> None:
+        """Wait, and let `wait` of other threads return too."""
+        os.read(self._reading, 1)
+        super().set()
+
+
 class _SessionEnd:
     """Ends the session with its last client, and then the process: at once behind a proxy, else after a while."""
 
-    def __init__(self, server_of: Callable[[], ClientServer], stopped: threading.Event, idle_s: float) -> None:
+    def __init__(self, server_of: Callable[[], ClientServer], stopped: StopSignal, idle_s: float) -> None:
         self._server_of, self._stopped, self._idle_s = server_of, stopped, idle_s
 
     @disable_client_hook()
@@ -142,9 +170,8 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s")
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = StopSignal()
+    stopped.install()
     if arguments.mode == "proxy":
         from ray.util.client.server.proxier import serve_proxy
 
@@ -155,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _serve_session(arguments: argparse.Namespace, stopped: threading.Event) -> None:
+def _serve_session(arguments: argparse.Namespace, stopped: StopSignal) -> None:
     """Be the driver of one session, until `stopped`."""
     auto_init_hook.enable_auto_connect = False  # a call that comes after the session's end must not begin another one
     hub = LogHub()
@@ -169,7 +196,7 @@ def _serve_session(arguments: argparse.Namespace, stopped: threading.Event) -> N
     server = serve(arguments.host, arguments.port, connect, hub=hub, last_client_gone=last_client_gone)
     log.info("Ray Client server (%s) on %s:%s.", arguments.mode, arguments.host, server.port)
     _say_ready(arguments.ready_fd, server.port)
-    stopped.wait()
+    stopped.block()
     faulthandler.dump_traceback_later(STOP_S, exit=True)  # a call that hangs must not keep a stopped server alive
     server.stop()
     with contextlib.suppress(Exception):
@@ -182,7 +209,7 @@ def _say_ready(descriptor: int, port: int) -> None:
         os.close(descriptor)
 
 
-def _end_with_parent(stopped: threading.Event) -> None:
+def _end_with_parent(stopped: StopSignal) -> None:
     """The proxy holds the other end of our standard input for as long as it lives."""
     while os.read(0, 1024):
         pass
