@@ -20,7 +20,7 @@ import pickle
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray._core.common import by_value
@@ -44,6 +44,33 @@ class _Capture(threading.local):
 capture = _Capture()
 
 
+def size_of(kind: int, inband_size: int, sizes: Sequence[int]) -> int:
+    """Bytes of a value with an in-band part and buffers of these sizes."""
+    if kind != BUFFERS:
+        return 1 + inband_size
+    size = _HEAD.size + _SPAN.size * len(sizes) + inband_size
+    for buffer_size in sizes:
+        size = align(size) + buffer_size
+    return size
+
+
+def lay_out(target: memoryview, kind: int, inband_size: int, sizes: Sequence[int]) -> list[memoryview]:
+    """Write the head of such a value; the places in `target` for its in-band part and its buffers."""
+    if kind != BUFFERS:
+        target[0] = kind
+        return [target[1 : 1 + inband_size]]
+    _HEAD.pack_into(target, 0, BUFFERS, len(sizes), inband_size)
+    position = _HEAD.size + _SPAN.size * len(sizes)
+    places = [target[position : position + inband_size]]
+    position += inband_size
+    for number, size in enumerate(sizes):
+        position = align(position)
+        _SPAN.pack_into(target, _HEAD.size + _SPAN.size * number, position, size)
+        places.append(target[position : position + size])
+        position += size
+    return places
+
+
 class Serialized:
     """A value ready to be written: into a message (`to_blob`) or into the arena (`write_into`)."""
 
@@ -54,13 +81,7 @@ class Serialized:
         self.inband = inband
         self.buffers = buffers
         self.refs = refs
-        if kind != BUFFERS:
-            self.size = 1 + len(inband)
-        else:
-            size = _HEAD.size + _SPAN.size * len(buffers) + len(inband)
-            for buffer in buffers:
-                size = align(size) + buffer.nbytes
-            self.size = size
+        self.size = size_of(kind, len(inband), [buffer.nbytes for buffer in buffers])
 
     @property
     def is_error(self) -> bool:
@@ -75,19 +96,10 @@ class Serialized:
 
     def write_into(self, target: memoryview) -> None:
         """Write all `size` bytes; large buffers are copied once, here."""
-        if self.kind != BUFFERS:
-            target[0] = self.kind
-            target[1 : self.size] = self.inband
-            return
-        _HEAD.pack_into(target, 0, BUFFERS, len(self.buffers), len(self.inband))
-        position = _HEAD.size + _SPAN.size * len(self.buffers)
-        target[position : position + len(self.inband)] = self.inband
-        position += len(self.inband)
-        for number, buffer in enumerate(self.buffers):
-            position = align(position)
-            _SPAN.pack_into(target, _HEAD.size + _SPAN.size * number, position, buffer.nbytes)
-            target[position : position + buffer.nbytes] = buffer
-            position += buffer.nbytes
+        places = lay_out(target, self.kind, len(self.inband), [buffer.nbytes for buffer in self.buffers])
+        places[0][:] = self.inband
+        for place, buffer in zip(places[1:], self.buffers, strict=True):
+            place[:] = buffer
 
 
 def serialize(value: Any) -> Serialized:

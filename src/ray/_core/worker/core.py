@@ -550,9 +550,9 @@ class CoreWorker:
     # ---------------------------------------------------------- values
 
     def put(self, value: Any) -> ObjectRef[Any]:
-        return self._put(serialization.serialize(value))
+        return self.put_serialized(serialization.serialize(value))
 
-    def _put(self, serialized: serialization.Serialized) -> ObjectRef[Any]:
+    def put_serialized(self, serialized: serialization.Serialized) -> ObjectRef[Any]:
         self._puts += 1
         key = object_id(self._ids.task_id(NO_ACTOR_PREFIX + self.job_id), 0x80000000 | (self._puts & 0x7FFFFFFF))
         value = self.write(key, serialized)
@@ -587,7 +587,12 @@ class CoreWorker:
             with self.lock:
                 start = self.slabs.add_slab(granted.offset, granted.size, room)
         offset = start + HEADER_SIZE
-        serialized.write_into(self.arena.window(offset, size))
+        try:
+            serialized.write_into(self.arena.window(offset, size))
+        except BaseException:  # bytes that were to come from elsewhere did not
+            with self.lock:
+                self._free_slab_space(offset)
+            raise
         object_header.write(self.arena.window(start, HEADER_SIZE), key)
         with self.lock:
             self.raylet.send(m.ObjectsSealed([(key, offset, size)]))

@@ -183,16 +183,18 @@ class ConnectionInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ConnectionInfoResponse(_message.Message):
-    __slots__ = ["num_clients", "python_version", "ray_commit", "ray_version"]
+    __slots__ = ["bulk_port", "num_clients", "python_version", "ray_commit", "ray_version"]
+    BULK_PORT_FIELD_NUMBER: _ClassVar[int]
     NUM_CLIENTS_FIELD_NUMBER: _ClassVar[int]
     PYTHON_VERSION_FIELD_NUMBER: _ClassVar[int]
     RAY_COMMIT_FIELD_NUMBER: _ClassVar[int]
     RAY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    bulk_port: int
     num_clients: int
     python_version: str
     ray_commit: str
     ray_version: str
-    def __init__(self, num_clients: _Optional[int] = ..., ray_version: _Optional[str] = ..., ray_commit: _Optional[str] = ..., python_version: _Optional[str] = ...) -> None: ...
+    def __init__(self, num_clients: _Optional[int] = ..., ray_version: _Optional[str] = ..., ray_commit: _Optional[str] = ..., python_version: _Optional[str] = ..., bulk_port: _Optional[int] = ...) -> None: ...
 
 class DataRequest(_message.Message):
     __slots__ = ["acknowledge", "connection_cleanup", "connection_info", "get", "init", "list_named_actors", "prep_runtime_env", "put", "release", "req_id", "task", "terminate"]
@@ -249,32 +251,36 @@ class DataResponse(_message.Message):
     def __init__(self, req_id: _Optional[int] = ..., get: _Optional[_Union[GetResponse, _Mapping]] = ..., put: _Optional[_Union[PutResponse, _Mapping]] = ..., release: _Optional[_Union[ReleaseResponse, _Mapping]] = ..., connection_info: _Optional[_Union[ConnectionInfoResponse, _Mapping]] = ..., init: _Optional[_Union[InitResponse, _Mapping]] = ..., prep_runtime_env: _Optional[_Union[PrepRuntimeEnvResponse, _Mapping]] = ..., connection_cleanup: _Optional[_Union[ConnectionCleanupResponse, _Mapping]] = ..., task_ticket: _Optional[_Union[ClientTaskTicket, _Mapping]] = ..., terminate: _Optional[_Union[TerminateResponse, _Mapping]] = ..., list_named_actors: _Optional[_Union[ClientListNamedActorsResponse, _Mapping]] = ...) -> None: ...
 
 class GetRequest(_message.Message):
-    __slots__ = ["asynchronous", "ids", "start_chunk_id", "timeout"]
+    __slots__ = ["asynchronous", "bulk_id", "ids", "start_chunk_id", "timeout"]
     ASYNCHRONOUS_FIELD_NUMBER: _ClassVar[int]
+    BULK_ID_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     START_CHUNK_ID_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     asynchronous: bool
+    bulk_id: int
     ids: _containers.RepeatedScalarFieldContainer[bytes]
     start_chunk_id: int
     timeout: float
-    def __init__(self, ids: _Optional[_Iterable[bytes]] = ..., timeout: _Optional[float] = ..., asynchronous: bool = ..., start_chunk_id: _Optional[int] = ...) -> None: ...
+    def __init__(self, ids: _Optional[_Iterable[bytes]] = ..., timeout: _Optional[float] = ..., asynchronous: bool = ..., start_chunk_id: _Optional[int] = ..., bulk_id: _Optional[int] = ...) -> None: ...
 
 class GetResponse(_message.Message):
-    __slots__ = ["chunk_id", "data", "error", "total_chunks", "total_size", "valid"]
+    __slots__ = ["chunk_id", "data", "error", "in_bulk", "total_chunks", "total_size", "valid"]
     CHUNK_ID_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    IN_BULK_FIELD_NUMBER: _ClassVar[int]
     TOTAL_CHUNKS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
     VALID_FIELD_NUMBER: _ClassVar[int]
     chunk_id: int
     data: bytes
     error: bytes
+    in_bulk: bool
     total_chunks: int
     total_size: int
     valid: bool
-    def __init__(self, valid: bool = ..., data: _Optional[bytes] = ..., error: _Optional[bytes] = ..., chunk_id: _Optional[int] = ..., total_chunks: _Optional[int] = ..., total_size: _Optional[int] = ...) -> None: ...
+    def __init__(self, valid: bool = ..., data: _Optional[bytes] = ..., error: _Optional[bytes] = ..., chunk_id: _Optional[int] = ..., total_chunks: _Optional[int] = ..., total_size: _Optional[int] = ..., in_bulk: bool = ...) -> None: ...
 
 class InitRequest(_message.Message):
     __slots__ = ["job_config", "ray_init_kwargs", "reconnect_grace_period"]
@@ -397,18 +403,20 @@ class PrepRuntimeEnvResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class PutRequest(_message.Message):
-    __slots__ = ["chunk_id", "client_ref_id", "data", "total_chunks", "total_size"]
+    __slots__ = ["bulk_id", "chunk_id", "client_ref_id", "data", "total_chunks", "total_size"]
+    BULK_ID_FIELD_NUMBER: _ClassVar[int]
     CHUNK_ID_FIELD_NUMBER: _ClassVar[int]
     CLIENT_REF_ID_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     TOTAL_CHUNKS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    bulk_id: int
     chunk_id: int
     client_ref_id: bytes
     data: bytes
     total_chunks: int
     total_size: int
-    def __init__(self, data: _Optional[bytes] = ..., client_ref_id: _Optional[bytes] = ..., chunk_id: _Optional[int] = ..., total_chunks: _Optional[int] = ..., total_size: _Optional[int] = ...) -> None: ...
+    def __init__(self, data: _Optional[bytes] = ..., client_ref_id: _Optional[bytes] = ..., chunk_id: _Optional[int] = ..., total_chunks: _Optional[int] = ..., total_size: _Optional[int] = ..., bulk_id: _Optional[int] = ...) -> None: ...
 
 class PutResponse(_message.Message):
     __slots__ = ["error", "id", "valid"]

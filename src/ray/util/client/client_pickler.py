@@ -32,8 +32,15 @@ class _ClientPersistence:
     """`persistent_id` of the client's picklers."""
 
     client_id: str
+    has_stubs = False
+    """Whether the pickle is of use only to this client's server."""
 
     def persistent_id(self, value: Any) -> PickleStub | None:
+        stub = self._stub(value)
+        self.has_stubs |= stub is not None
+        return stub
+
+    def _stub(self, value: Any) -> PickleStub | None:
         from ray.util.client.common import ClientActorHandle, ClientObjectRef, ClientRemoteMethod
 
         if isinstance(value, ClientObjectRef):
@@ -57,6 +64,13 @@ def dumps_from_client(value: Any, client_id: str, buffer_callback: Any = None) -
     """Pickle a value for the server. Raises whatever the pickler raises for what cannot be pickled."""
     data, _ = dump_with((_QuickPickler, _CodePickler), value, buffer_callback, client_id=client_id)
     return data
+
+
+def dumps_out_of_band(value: Any, client_id: str) -> tuple[bytes, list[memoryview], bool]:
+    """The pickle, its buffers, and whether it has stubs."""
+    buffers: list[Any] = []
+    data, pickler = dump_with((_QuickPickler, _CodePickler), value, buffers.append, client_id=client_id)
+    return data, [buffer.raw() for buffer in buffers], pickler.has_stubs
 
 
 def dump_with(classes: tuple[Any, Any], value: Any, buffer_callback: Any, **attributes: Any) -> tuple[bytes, Any]:

@@ -24,9 +24,9 @@ from ray import cloudpickle
 from ray.core.generated import ray_client_pb2 as pb
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
 from ray.exceptions import GetTimeoutError
-from ray.util.client import settings
+from ray.util.client import bulk, settings
 from ray.util.client.chunks import Assembly, count_chunks, split
-from ray.util.client.client_pickler import dumps_from_client, loads_from_server
+from ray.util.client.client_pickler import dumps_from_client, dumps_out_of_band, loads_from_server
 from ray.util.client.common import ClientActorHandle, ClientActorRef, ClientObjectRef, MethodInfo
 from ray.util.client.dataclient import DataClient, resolve
 from ray.util.client.logsclient import LogstreamClient
@@ -80,6 +80,7 @@ class Worker:
         self.channel: Any = None
         self._open()
         self._wait_for_server(connection_retries)
+        self.bulk = bulk.BulkClient(self.client_id)
         self.data_client = DataClient(self, self.client_id, [*self._metadata, ("counted", "True")])
         self.log_client = LogstreamClient(self, self._metadata)
 
@@ -200,6 +201,7 @@ class Worker:
             self._is_closing = True
             self._state.notify_all()
         self.data_client.close()
+        self.bulk.close()
         self.log_client.close()
         close_channel(self.channel).join(_CLOSE_S)
 
@@ -254,8 +256,36 @@ class Worker:
     # ---------------------------------------------------------- objects
 
     def put(self, value: Any) -> ClientObjectRef[Any]:
-        data = dumps_from_client(value, self.client_id)
-        return ClientObjectRef(self._put_pickled(data), worker=self)
+        """Upload a value. A large one goes by the bulk connection if there is one, unless it has refs inside."""
+        key = None
+        if self.bulk.is_open:
+            key = self._put_in_bulk(value)
+        if key is None:
+            key = self._put_pickled(dumps_from_client(value, self.client_id))
+        return ClientObjectRef(key, worker=self)
+
+    def _put_in_bulk(self, value: Any) -> bytes | None:
+        """The id; None when the value is not for the bulk connection, or that broke."""
+        if type(value) is bytes:
+            kind, pickled, buffers = bulk.RAW, value, list[memoryview]()
+        else:
+            kind = bulk.PICKLE
+            pickled, buffers, has_stubs = dumps_out_of_band(value, self.client_id)
+            if has_stubs:
+                return None
+        size = len(pickled) + sum(buffer.nbytes for buffer in buffers)
+        number = self.bulk.send(kind, pickled, buffers) if size >= bulk.LEAST_SIZE else None
+        if number is None:
+            return None
+        put = pb.PutRequest(bulk_id=number, total_chunks=1, total_size=size)
+        response = self.data_client.ask(pb.DataRequest(put=put)).put
+        if not response.valid:
+            log.info(
+                "Ray Client: a value could not be put by the bulk connection: %s", cloudpickle.loads(response.error)
+            )
+            return None
+        key: bytes = response.id
+        return key
 
     def _put_pickled(self, data: bytes) -> bytes:
         """Upload a pickle in pieces; the id of the object made of it. Raises what the server raised."""
@@ -304,24 +334,37 @@ class Worker:
             if deadline_at_s is not None:
                 left_s = max(min(left_s, deadline_at_s - time.monotonic()), 0)
             try:
-                values = loads_from_server(self._get_slice(ids, left_s), self)
+                values = self._get_slice(ids, left_s)
                 return values[0] if is_one else values
             except _Raised as raised:
                 is_late = deadline_at_s is not None and time.monotonic() >= deadline_at_s
                 if is_late or not isinstance(raised.error, GetTimeoutError):
                     raise raised.error from None
 
-    def _get_slice(self, ids: list[bytes], timeout_s: float) -> bytes:
-        """The pickled list of the values."""
+    def _get_slice(self, ids: list[bytes], timeout_s: float) -> Any:
+        """The list of the values. Raises _Raised."""
+        number = self.bulk.number() if self.bulk.is_open else 0
+        whole = self._download(ids, timeout_s, number)
+        if whole is not None:
+            return loads_from_server(whole, self)
+        arrived = self.bulk.take(number)
+        if arrived is None:  # the bulk connection broke
+            return self._get_slice(ids, timeout_s)
+        return loads_from_server(arrived[0], self, arrived[1])
+
+    def _download(self, ids: list[bytes], timeout_s: float, bulk_id: int) -> bytes | None:
+        """The pickled list of the values; None: it comes on the bulk connection under this number."""
         assembly, retry = Assembly(), _Retry(self)
         while True:
-            request = pb.GetRequest(ids=ids, timeout=timeout_s, start_chunk_id=assembly.expected)
+            request = pb.GetRequest(ids=ids, timeout=timeout_s, start_chunk_id=assembly.expected, bulk_id=bulk_id)
             try:
                 responses = self.server.GetObject(request, metadata=self._metadata)
                 for response in responses:
                     if not response.valid:
                         error = cloudpickle.loads(response.error)
                         raise _Raised(error)
+                    if response.in_bulk:
+                        return None
                     whole = assembly.add(response.chunk_id, response.total_chunks, response.data)
                     if whole is not None:
                         return whole
@@ -522,6 +565,9 @@ class Worker:
 
     def connection_info(self) -> dict[str, Any]:
         info = self.data_client.ask(pb.DataRequest(connection_info=pb.ConnectionInfoRequest())).connection_info
+        if info.bulk_port and self._credentials is None and not self._secure and not self.bulk.is_open:
+            host = self.conn_str.rsplit("/", 1)[-1].rpartition(":")[0].strip("[]")
+            self.bulk.connect_later(host, info.bulk_port)
         return {
             "num_clients": info.num_clients,
             "python_version": info.python_version,

@@ -6,7 +6,7 @@ import io
 import pickle
 import threading
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import cloudpickle
 from ray._core.worker.object_ref import ObjectRef
@@ -16,6 +16,9 @@ from ray.util.client.client_pickler import PickleStub, dump_with
 from ray.util.client.references import HandedOut
 from ray.util.client.response_cache import StreamCache, ThreadCache
 from ray.util.client.server import original_pickles
+
+if TYPE_CHECKING:
+    from ray.util.client.server.bulk_server import Connection
 
 
 class ClientState:
@@ -36,6 +39,8 @@ class ClientState:
         """Ids that the client chose for its puts (`client_ref_id`), to the real ones."""
         self.remotes: dict[tuple[bytes, bytes, bytes], Any] = {}
         """Remote functions and actor classes by (payload id, options, baseline options), as they came pickled."""
+        self.bulk: Connection | None = None
+        """Its bulk connection, once it has made one; perhaps broken since."""
         self.unary: ThreadCache[bytes] = ThreadCache()
         self.stream: StreamCache[Any] = StreamCache()
 
@@ -89,6 +94,8 @@ class ClientState:
         return True
 
     def release_all(self) -> None:
+        if self.bulk is not None:
+            self.bulk.close()
         with self.lock:
             self.objects.clear()
             self.actors.clear()

@@ -45,6 +45,8 @@ class DataServicer(pb_grpc.RayletDataStreamerServicer):  # type: ignore[misc]
         self._changed = threading.Condition()
         self._streams: dict[str, _Stream] = {}
         self._getters = ThreadPoolExecutor(8, thread_name_prefix="ray-client-get")
+        self.bulk_port = 0
+        """Where clients make bulk connections; 0: nowhere."""
         self._is_stopped = False
         threading.Thread(target=self._expire, name="ray-client-expiry", daemon=True).start()
 
@@ -201,7 +203,9 @@ class _Stream:
             case "release":
                 return {"release": pb.ReleaseResponse(ok=[self.client.release(key) for key in request.release.ids])}
             case "connection_info":
-                return {"connection_info": connection_info(self._servicer.num_clients)}
+                info = connection_info(self._servicer.num_clients)
+                info.bulk_port = self._servicer.bulk_port
+                return {"connection_info": info}
             case "init":
                 self._servicer.set_grace(self.client.client_id, request.init.reconnect_grace_period)
                 return {"init": self._basic.Init(request.init)}
@@ -229,9 +233,12 @@ class _Stream:
             return
         del self._assemblies[request.req_id]
         if kind == "put":
-            self._once(request, lambda: {"put": self._basic.put(self.client, data, message.client_ref_id)})
+            self._once(request, lambda: {"put": self._put(message, data)})
         else:
             self._once(request, lambda: {"task_ticket": self._basic.schedule(self.client, message, data)})
+
+    def _put(self, message: pb.PutRequest, data: bytes) -> pb.PutResponse:
+        return self._basic.put(self.client, data, message.client_ref_id, message.bulk_id)
 
     def _once(self, request: pb.DataRequest, execute: Callable[[], dict[str, Any]]) -> None:
         with self.client.lock:

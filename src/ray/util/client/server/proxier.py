@@ -277,7 +277,7 @@ def serve_proxy(arguments: argparse.Namespace, stopped: StopSignal, ready: Calla
         return 2
     gcs = GcsAccess(arguments.address)
     session_dir = Path(gcs.facts().session_dir)
-    pool = ServerPool(arguments.address, session_dir / "logs")
+    pool = ServerPool(arguments.address, session_dir / "logs", arguments.host)
     server, port = open_server(
         f"{arguments.host}:{arguments.port}", token=auth.load_token(), threads=settings.CLIENT_SERVER_MAX_THREADS
     )

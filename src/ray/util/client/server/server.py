@@ -23,11 +23,12 @@ from ray._core.wire import auth
 from ray._private import auto_init_hook
 from ray._private.client_mode_hook import disable_client_hook
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
+from ray.util.client.server.bulk_server import BulkServer
 from ray.util.client.server.dataservicer import DataServicer
 from ray.util.client.server.logservicer import LogHub, LogstreamServicer
 from ray.util.client.server.servicer import RayletServicer
 from ray.util.client.settings import DEFAULT_PORT, TIMEOUT_FOR_SPECIFIC_SERVER_S
-from ray.util.client.transport import open_server
+from ray.util.client.transport import open_server, uses_tls
 
 log = logging.getLogger(__name__)
 STOP_S = 10.0
@@ -37,14 +38,19 @@ STOP_S = 10.0
 class ClientServer:
     """A serving Ray Client server of this process's session."""
 
-    def __init__(self, grpc_server: Any, port: int, basic: RayletServicer, data: DataServicer) -> None:
+    def __init__(
+        self, grpc_server: Any, port: int, basic: RayletServicer, data: DataServicer, bulk: BulkServer | None
+    ) -> None:
         self.grpc_server = grpc_server
         self.port = port
         self.task_servicer = basic
         self.data_servicer = data
+        self._bulk = bulk
 
     def stop(self, grace_s: float | None = 0) -> None:
         self.data_servicer.stop()
+        if self._bulk is not None:
+            self._bulk.stop()
         self.grpc_server.stop(grace_s).wait()
 
 
@@ -54,23 +60,28 @@ def serve(
     ray_connect_handler: Callable[..., Any] | None = None,
     *,
     hub: LogHub | None = None,
+    bulk_host: str | None = None,
     last_client_gone: Callable[[], None] = lambda: None,
 ) -> ClientServer:
     """Serve clients on host:port (0: any free port).
 
     Args:
         ray_connect_handler: makes the session, with the job config and keyword arguments of the first client's Init.
+        bulk_host: where clients of a proxy reach this process; default: `host`.
     Raises:
         RuntimeError: the port is taken.
     """
-    grpc_server, bound = open_server(f"{host}:{port}", token=auth.load_token(create=True))
+    token = auth.load_token(create=True)
+    grpc_server, bound = open_server(f"{host}:{port}", token=token)
     basic = RayletServicer(ray_connect_handler)
     data = DataServicer(basic, last_client_gone)
     pb_grpc.add_RayletDriverServicer_to_server(basic, grpc_server)
     pb_grpc.add_RayletDataStreamerServicer_to_server(data, grpc_server)
     pb_grpc.add_RayletLogStreamerServicer_to_server(LogstreamServicer(hub or LogHub()), grpc_server)
+    bulk = None if uses_tls() else BulkServer(bulk_host or host, token, basic.known_client)
+    data.bulk_port = bulk.port if bulk is not None else 0
     grpc_server.start()
-    return ClientServer(grpc_server, bound, basic, data)
+    return ClientServer(grpc_server, bound, basic, data, bulk)
 
 
 @disable_client_hook()
@@ -162,6 +173,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--runtime-env-agent-address", default=None)
     parser.add_argument("--node-id", default=None)
     parser.add_argument("--ready-fd", type=int, default=-1, help=argparse.SUPPRESS)
+    parser.add_argument("--bulk-host", default=None, help=argparse.SUPPRESS)
     parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
     arguments, _ = parser.parse_known_args(argv)
     return arguments
@@ -193,7 +205,14 @@ def _serve_session(arguments: argparse.Namespace, stopped: StopSignal) -> None:
     if not is_specific:
         connect()
     last_client_gone = end.last_client_gone if is_specific else lambda: None
-    server = serve(arguments.host, arguments.port, connect, hub=hub, last_client_gone=last_client_gone)
+    server = serve(
+        arguments.host,
+        arguments.port,
+        connect,
+        hub=hub,
+        bulk_host=arguments.bulk_host,
+        last_client_gone=last_client_gone,
+    )
     log.info("Ray Client server (%s) on %s:%s.", arguments.mode, arguments.host, server.port)
     _say_ready(arguments.ready_fd, server.port)
     stopped.block()

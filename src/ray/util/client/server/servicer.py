@@ -23,6 +23,7 @@ from ray.core.generated import ray_client_pb2 as pb
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
 from ray.exceptions import GetTimeoutError
 from ray.experimental import internal_kv
+from ray.util.client import bulk
 from ray.util.client.chunks import count_chunks, split
 from ray.util.client.response_cache import IN_PROGRESS, NEW, StaleRequestError
 from ray.util.client.server import scheduling
@@ -61,6 +62,10 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
             if state is None:
                 state = self._clients[client_id] = ClientState(client_id, counted=counted)
             return state
+
+    def known_client(self, client_id: str) -> ClientState | None:
+        with self._lock:
+            return self._clients.get(client_id)
 
     def drop_client(self, client_id: str) -> None:
         """Let go of everything that the client held."""
@@ -207,6 +212,9 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
             with disable_client_hook():
                 refs = [client.ref(key) for key in request.ids]
                 values = ray.get(refs, timeout=timeout)
+                if request.bulk_id and self._send_in_bulk(client, request.bulk_id, values):
+                    yield pb.GetResponse(valid=True, in_bulk=True, total_chunks=1)
+                    return
                 data = client.dumps(values[0] if request.asynchronous and len(values) == 1 else values)
         except GetTimeoutError:
             error: Exception = GetTimeoutError("Get timed out: some object(s) not ready.")
@@ -219,13 +227,30 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
         for number, piece in split(data, start=request.start_chunk_id):
             yield pb.GetResponse(valid=True, data=piece, chunk_id=number, total_chunks=total, total_size=len(data))
 
+    def _send_in_bulk(self, client: ClientState, number: int, values: list[Any]) -> bool:
+        """Whether the values went by the client's bulk connection: it has one, and they are large."""
+        connection = client.bulk
+        if connection is None or not connection.is_open:
+            return False
+        buffers: list[Any] = []
+        pickled = client.dumps(values, buffers.append)
+        views = [buffer.raw() for buffer in buffers]
+        is_large = len(pickled) + sum(view.nbytes for view in views) >= bulk.LEAST_SIZE
+        return is_large and connection.send(number, pickled, views)
+
     @disable_client_hook()
     def PutObject(self, request: pb.PutRequest, context: Any) -> pb.PutResponse:
         return self.put(self._client_of(context), request.data, request.client_ref_id)
 
-    def put(self, client: ClientState, data: bytes, client_ref_id: bytes) -> pb.PutResponse:
+    def put(self, client: ClientState, data: bytes, client_ref_id: bytes, bulk_id: int = 0) -> pb.PutResponse:
         try:
-            key = client.hand_out_ref(ray.put(client.loads(data)))
+            if bulk_id:
+                if client.bulk is None:
+                    raise ConnectionError("The value was lost: there is no bulk connection.")
+                ref = client.bulk.take_upload(bulk_id)
+            else:
+                ref = ray.put(client.loads(data))
+            key = client.hand_out_ref(ref)
         except Exception as error:
             return pb.PutResponse(id=b"", valid=False, error=client.dump_error(error))
         if client_ref_id:

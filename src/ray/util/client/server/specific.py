@@ -71,11 +71,13 @@ class ServerPool:
     Args:
         address: of the cluster's GCS.
         log_dir: where their output goes.
+        bulk_host: the proxy's; their bulk connections are made there, past the proxy.
     """
 
-    def __init__(self, address: str, log_dir: Path, ports: PortPool | None = None) -> None:
+    def __init__(self, address: str, log_dir: Path, bulk_host: str, ports: PortPool | None = None) -> None:
         self._address = address
         self._log_dir = log_dir
+        self._bulk_host = bulk_host
         self._ports = ports or PortPool()
         self._lock = threading.Condition()
         self._servers: dict[str, SpecificServer] = {}
@@ -131,7 +133,12 @@ class ServerPool:
     def _start_process(self, port: int, context: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, setup_worker.__file__, "-m", "ray.util.client.server"]
         command += [f"--address={self._address}", f"--host={HOST}", f"--port={port}", "--mode=specific-server"]
-        command += ["--lifeline", "--language=PYTHON", f"--serialized-runtime-env-context={context}"]
+        command += [
+            f"--bulk-host={self._bulk_host}",
+            "--lifeline",
+            "--language=PYTHON",
+            f"--serialized-runtime-env-context={context}",
+        ]
         out, err = (self._log_dir / f"ray_client_server_{port}.{kind}" for kind in ("out", "err"))
         with open(out, "ab") as out_file, open(err, "ab") as err_file:
             return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out_file, stderr=err_file)
