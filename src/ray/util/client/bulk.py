@@ -11,7 +11,6 @@ A frame:  u64 number | u8 kind | u32 n | u64 size of the pickle | n x u64 sizes 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import socket
 import struct
 import threading
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ray._core.wire import auth
+from ray.util.client.buffer_pool import BufferPool
 
 RAW, PICKLE = 0, 1
 """Kinds: the pickle's place holds the bytes of a `bytes` object; or a pickle, with `n` buffers out of band."""
@@ -79,17 +79,6 @@ def receive_into(sock: socket.socket, target: memoryview) -> None:
         position += size
 
 
-def new_buffer(size: int) -> Any:
-    """Writable memory that is not touched before it is filled, in large pages where the system has them."""
-    if size < LEAST_SIZE:
-        return bytearray(size)
-    memory = mmap.mmap(-1, size)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a kernel without them
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    return memory
-
-
 class BulkClient:
     """The client's end. It connects in a thread of its own; before that, and after a failure, `is_open` is False."""
 
@@ -100,6 +89,7 @@ class BulkClient:
         self._arrived = threading.Condition()
         self._values: dict[int, tuple[bytes | bytearray, list[Any]]] = {}
         self._last_number = 0
+        self._pool = BufferPool(LEAST_SIZE)
 
     @property
     def is_open(self) -> bool:
@@ -144,9 +134,9 @@ class BulkClient:
             while (frame := receive_frame(sock)) is not None:
                 pickled = bytearray(frame.pickle_size)
                 receive_into(sock, memoryview(pickled))
-                buffers = [new_buffer(size) for size in frame.sizes]
+                buffers = [self._pool.take(size) for size in frame.sizes]
                 for buffer in buffers:
-                    receive_into(sock, memoryview(buffer))
+                    receive_into(sock, memoryview(buffer).cast("B"))
                 with self._arrived:
                     self._values[frame.number] = (pickled, buffers)
                     self._arrived.notify_all()
