@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 FOLLOWER_DELAY_S = 0.001
 """How long nobody leads before the follower does: short enough for progress, long enough that a loop of quick calls
 never meets it."""
+FOLLOWER_DELAY_MAX_S = 0.004
+"""In a long run of quick calls the follower looks up only so often: each look takes the interpreter from the caller."""
 HOSTED_DELAY_S = 0.005
 """How long an asyncio loop that hosts the reactor may leave messages unread before the follower handles them."""
 FLUSH_BYTES = 64 * 1024
@@ -671,10 +673,11 @@ class Reactor:
             if self._host is not None:
                 self._follow_hosted()
                 return
-            ticks = -1
+            ticks, delay_s = -1, FOLLOWER_DELAY_S
             while ticks != self.ticks and not self._closing:
                 ticks = self.ticks
-                self._stopped.wait(FOLLOWER_DELAY_S)
+                time.sleep(delay_s)
+                delay_s = min(delay_s * 2, FOLLOWER_DELAY_MAX_S)
             with self._mutex:
                 if self._leader is not None or self._closing:
                     continue
