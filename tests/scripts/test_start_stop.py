@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import arenas_of, wait_until
+from commands import arenas_of, wait_until
 from gone import wait_gone
 
 JOB = """

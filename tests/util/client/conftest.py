@@ -1,14 +1,12 @@
 """Fixtures of the Ray Client's tests: a cluster, servers on it, and this process as their client."""
 
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import Server
 
 os.environ.setdefault("RAY_AUTH_TOKEN", "token-of-the-tests")
 # Servers and workers import the test modules by name, as they would import a program's own from its working_dir.
@@ -16,36 +14,6 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).pare
 
 import ray
 from ray.cluster_utils import Cluster
-
-START_S = 30
-
-
-class Server:
-    """A Ray Client server process."""
-
-    def __init__(self, gcs_address: str, mode: str, log: Path, env: dict[str, str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.address = f"ray://127.0.0.1:{self.port}"
-        self.log = log
-        command = [sys.executable, "-m", "ray.util.client.server", f"--address={gcs_address}", "--host=127.0.0.1"]
-        with open(log, "wb") as file:
-            self.process = subprocess.Popen(
-                [*command, f"--port={self.port}", f"--mode={mode}"],
-                stdout=file,
-                stderr=file,
-                env={**os.environ, **env},
-            )
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            self.process.wait(60)  # this machine may be busy
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
 
 
 @pytest.fixture(scope="module")

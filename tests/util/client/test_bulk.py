@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Server
+from servers import Server
 
 import ray
 from ray._core.wire import auth

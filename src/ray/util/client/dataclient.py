@@ -22,12 +22,14 @@ from ray.util.client.settings import ACKNOWLEDGE_BATCH_SIZE
 from ray.util.client.transport import FINAL_CODES
 
 if TYPE_CHECKING:
-    from ray.util.client.worker import Worker
+    from ray.util.client.connection import Connection
 
 log = logging.getLogger(__name__)
 Answer = pb.DataResponse | BaseException
 Callback = Callable[[Any], bool | None]
 """Gets an answer, or the error that ends the wait for it. True: more answers to this request follow."""
+Dropped = tuple[bytes | None, Future[bytes] | None]
+"""The id of a ref that ended, or the future of it."""
 _LAST_WORD_S = 5.0
 _WAKE = object()
 """In the queue: refs were dropped, and no call may come that would tell the server."""
@@ -45,18 +47,22 @@ class _Request:
 
 
 class DataClient:
-    """Started by its constructor; one thread receives, and gRPC's thread takes requests from the queue."""
+    """Started by its constructor; one thread receives, and gRPC's thread takes requests from the queue.
 
-    def __init__(self, worker: Worker, client_id: str, metadata: list[tuple[str, str]]) -> None:
-        self._worker = worker
-        self._client_id = client_id
-        self._metadata = metadata
+    Args:
+        ids_to_return: counts refs that the program dropped; the ids that go back to the server.
+    """
+
+    def __init__(self, connection: Connection, ids_to_return: Callable[[list[Dropped]], list[bytes]]) -> None:
+        self._connection = connection
+        self._ids_to_return = ids_to_return
+        self._metadata = [*connection.metadata, ("counted", "True")]
         self._lock = threading.Lock()
         self._waiting: OrderedDict[int, _Request] = OrderedDict()
         """Requests without a (last) answer, in their order."""
         self._outgoing: queue.SimpleQueue[Any] = queue.SimpleQueue()
         """What the present connection sends: requests, single messages, `_WAKE`, None at its end."""
-        self._dropped: deque[tuple[bytes | None, Future[bytes] | None]] = deque()
+        self._dropped: deque[Dropped] = deque()
         self._next_id = 1
         self._unacknowledged = 0
         self.error: BaseException | None = None
@@ -111,7 +117,7 @@ class DataClient:
         dropped = []
         while self._dropped:
             dropped.append(self._dropped.popleft())
-        ids = self._worker.ids_to_return(dropped) if dropped else []
+        ids = self._ids_to_return(dropped) if dropped else []
         if ids:
             message = pb.DataRequest(release=pb.ReleaseRequest(ids=ids))
             self._enqueue(lambda: (message,), None)
@@ -147,10 +153,10 @@ class DataClient:
                 if self._is_closing:
                     return
                 log.info("Ray Client: the connection was cut (%s); connecting again.", reason)
-                self._worker.reconnect(reason)
+                self._connection.reconnect(reason)
                 reconnecting = True
         except BaseException as error:
-            self._end(self._worker.connection_error(error))
+            self._end(self._connection.connection_error(error))
         else:
             self._end(ConnectionError("The Ray Client was disconnected."))
 
@@ -158,7 +164,7 @@ class DataClient:
         if reconnecting:
             self._start_over()
         outgoing = self._outgoing
-        stub = pb_grpc.RayletDataStreamerStub(self._worker.channel)
+        stub = pb_grpc.RayletDataStreamerStub(self._connection.channel)
         metadata = [*self._metadata, ("reconnecting", str(reconnecting))]
         responses = stub.Datapath(self._requests(outgoing), metadata=metadata, wait_for_ready=True)
         try:
@@ -209,7 +215,7 @@ class DataClient:
                     request.callback(error)
                 except Exception:
                     log.exception("Ray Client: the callback of request %s failed.", request.req_id)
-        self._worker.data_stream_ended(error)
+        self._connection.ended(error)
 
     # ---------------------------------------------------------- closing
 

@@ -15,7 +15,7 @@ from ray.core.generated import ray_client_pb2_grpc as pb_grpc
 from ray.util.client.transport import FINAL_CODES
 
 if TYPE_CHECKING:
-    from ray.util.client.worker import Worker
+    from ray.util.client.connection import Connection
 
 log = logging.getLogger(__name__)
 _WORKER_LOGGER = logging.getLogger("ray.util.client.remote")
@@ -24,9 +24,8 @@ _WORKER_LOGGER = logging.getLogger("ray.util.client.remote")
 class LogstreamClient:
     """Prints in a thread of its own, from its constructor until `close`."""
 
-    def __init__(self, worker: Worker, metadata: list[tuple[str, str]]) -> None:
-        self._worker = worker
-        self._metadata = metadata
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._queue: queue.SimpleQueue[pb.LogSettingsRequest | None] = queue.SimpleQueue()
         self._settings = pb.LogSettingsRequest(enabled=False, loglevel=logging.INFO)
         self._is_closed = threading.Event()
@@ -50,17 +49,19 @@ class LogstreamClient:
 
     def _run(self) -> None:
         while not self._is_closed.is_set():
-            generation, outgoing = self._worker.generation, self._queue
-            stub = pb_grpc.RayletLogStreamerStub(self._worker.channel)
+            generation, outgoing = self._connection.generation, self._queue
+            stub = pb_grpc.RayletLogStreamerStub(self._connection.channel)
             try:
-                for record in stub.Logstream(iter(outgoing.get, None), metadata=self._metadata, wait_for_ready=True):
+                for record in stub.Logstream(
+                    iter(outgoing.get, None), metadata=self._connection.metadata, wait_for_ready=True
+                ):
                     self._show(record)
             except grpc.RpcError as error:
                 if error.code() in FINAL_CODES:
                     return
             finally:
                 outgoing.put(None)  # ends gRPC's thread that reads it
-            if self._is_closed.is_set() or not self._worker.wait_reconnected(generation):
+            if self._is_closed.is_set() or not self._connection.wait_reconnected(generation):
                 return
             self._queue = queue.SimpleQueue()
             self._queue.put(self._settings)

@@ -1,4 +1,4 @@
-"""One connection to a Ray Client server: its channel, its data stream, and the calls made through them.
+"""The calls of a client: objects, tasks, actors and questions, through one connection.
 
 Floor: client, shell. Calls that must keep their order, or be made at most once, go through the data stream; questions
 and downloads are unary calls of their own, tried again while the connection is being made anew.
@@ -6,7 +6,6 @@ and downloads are unary calls of their own, tried again while the connection is 
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import os
@@ -22,38 +21,21 @@ import grpc
 
 from ray import cloudpickle
 from ray.core.generated import ray_client_pb2 as pb
-from ray.core.generated import ray_client_pb2_grpc as pb_grpc
 from ray.exceptions import GetTimeoutError
 from ray.util.client import bulk, settings
 from ray.util.client.chunks import Assembly, count_chunks, split
 from ray.util.client.client_pickler import dumps_from_client, dumps_out_of_band, loads_from_server
 from ray.util.client.common import ClientActorHandle, ClientActorRef, ClientObjectRef, MethodInfo
+from ray.util.client.connection import Connection, Retry
 from ray.util.client.dataclient import DataClient, resolve
 from ray.util.client.logsclient import LogstreamClient
 from ray.util.client.references import ClientRefs
-from ray.util.client.transport import FINAL_CODES, close_channel, open_channel, token_metadata
 
 log = logging.getLogger(__name__)
-_RETRY_PAUSE_S = 0.2
-_CLOSE_S = 2.0
-
-
-def backoff(timeout_s: float) -> float:
-    """How long the next try to connect waits."""
-    return min(timeout_s + 5, settings.MAX_TIMEOUT_SEC)
 
 
 class Worker:
-    """Connected once its constructor returns.
-
-    Args:
-        conn_str: "host:port".
-        secure, credentials: see `open_channel`.
-        metadata: pairs for each call.
-        connection_retries: tries beside the first, each waiting longer.
-    Raises:
-        ConnectionError: no server there; or it refused this process's token.
-    """
+    """Connected once its constructor returns. Arguments and errors are those of `Connection`."""
 
     def __init__(
         self,
@@ -64,168 +46,32 @@ class Worker:
         connection_retries: int = 3,
         credentials: Any = None,
     ) -> None:
-        self.conn_str = conn_str
         self.client_id = uuid.uuid4().hex
-        self._secure, self._credentials = secure, credentials
-        given = list(metadata or [])
-        self._metadata = [*given, ("client_id", self.client_id), *token_metadata(given)]
         self._refs = ClientRefs()
         self._refs_lock = threading.Lock()
-        self._call_ids = threading.local()
-        self._state = threading.Condition()
-        self.generation = 0
-        """Counts the channels; guarded by `_state`."""
-        self._end_reason: BaseException | None = None
-        self._is_closing = False
-        self.channel: Any = None
-        self._open()
-        self._wait_for_server(connection_retries)
+        self.connection = Connection(
+            conn_str,
+            self.client_id,
+            secure=secure,
+            metadata=list(metadata or []),
+            retries=connection_retries,
+            credentials=credentials,
+        )
         self.bulk = bulk.BulkClient(self.client_id)
-        self.data_client = DataClient(self, self.client_id, [*self._metadata, ("counted", "True")])
-        self.log_client = LogstreamClient(self, self._metadata)
-
-    # ---------------------------------------------------------- the connection
-
-    def _open(self) -> None:
-        if self.channel is not None:
-            close_channel(self.channel)
-        self.channel = open_channel(self.conn_str, secure=self._secure, credentials=self._credentials)
-        self.server = pb_grpc.RayletDriverStub(self.channel)
-
-    def _wait_for_server(self, retries: int) -> None:
-        timeout_s = settings.INITIAL_TIMEOUT_SEC
-        problem: Any = None
-        for _ in range(max(retries, 0) + 1):
-            deadline_at_s = time.monotonic() + timeout_s
-            while (left_s := deadline_at_s - time.monotonic()) > 0:
-                try:
-                    if self.ping_server(timeout=left_s):
-                        return
-                except grpc.RpcError as error:
-                    problem = error
-                    if error.code() in FINAL_CODES:
-                        raise self.connection_error(error) from error
-                with self._state:  # a server that is about to start refuses at once
-                    self._state.wait(min(_RETRY_PAUSE_S, max(deadline_at_s - time.monotonic(), 0)))
-            log.debug("Ray Client: no answer from %s within %s s.", self.conn_str, timeout_s)
-            timeout_s = backoff(timeout_s)
-        warnings.warn(
-            "Ray Client connection timed out. Is the Ray Client port of the head reachable from here? "
-            f"It was looked for at {self.conn_str}.",
-            stacklevel=2,
-        )
-        raise ConnectionError("ray client connection timeout") from problem
-
-    def ping_server(self, timeout: float | None = None) -> bool:
-        """Whether a server answers. Raises grpc.RpcError when none does within `timeout` seconds."""
-        request = pb.ClusterInfoRequest(type=pb.ClusterInfoType.PING)
-        self.server.ClusterInfo(request, timeout=timeout, metadata=self._metadata, wait_for_ready=True)
-        return True
-
-    def reconnect(self, reason: Any) -> None:
-        """Make the channel anew, within the grace period; called by the data stream's thread.
-
-        Raises:
-            ConnectionError: the time is over, or the client is being closed.
-        """
-        deadline_at_s = time.monotonic() + settings.RECONNECT_GRACE_PERIOD
-        while not self._is_closing and (left_s := deadline_at_s - time.monotonic()) > 0:
-            with self._state:
-                self._open()
-                self.generation += 1
-            try:
-                self.ping_server(timeout=min(left_s, settings.INITIAL_TIMEOUT_SEC))
-            except grpc.RpcError as error:
-                if error.code() in FINAL_CODES:
-                    raise
-                with self._state:
-                    self._state.wait_for(lambda: self._is_closing, timeout=min(0.5, max(left_s, 0)))
-                continue
-            with self._state:
-                self._state.notify_all()
-            return
-        raise ConnectionError(
-            f"The connection to the Ray Client server at {self.conn_str} was lost ({reason}) and could not be made "
-            f"again within the grace period of {settings.RECONNECT_GRACE_PERIOD} s."
-        )
-
-    def wait_reconnected(self, generation: int) -> bool:
-        """Wait for a channel newer than `generation`. False: there will be none."""
-        with self._state:
-            self._state.wait_for(
-                lambda: self.generation > generation or self._is_over(),
-                timeout=settings.RECONNECT_GRACE_PERIOD,
-            )
-            return self.generation > generation and not self._is_over()
-
-    def wait_for_channel(self, generation: int, timeout_s: float) -> int:
-        """Wait a moment for a channel newer than `generation`; the number of the present one."""
-        with self._state:
-            self._state.wait_for(lambda: self.generation > generation or self._is_over(), timeout=timeout_s)
-            return self.generation
-
-    def _is_over(self) -> bool:
-        return self._is_closing or self._end_reason is not None
-
-    def check_alive(self) -> None:
-        """Raises ConnectionError when the connection has ended for good."""
-        if self._is_over():
-            raise ConnectionError(f"The Ray Client connection has ended: {self._end_reason or 'it was closed.'}")
-
-    def data_stream_ended(self, reason: BaseException) -> None:
-        with self._state:
-            self._end_reason = reason
-            self._state.notify_all()
-
-    def connection_error(self, error: BaseException) -> BaseException:
-        """What the program sees of an error of gRPC."""
-        if not isinstance(error, grpc.RpcError):
-            return error
-        code, details = error.code(), error.details()
-        if code == grpc.StatusCode.ABORTED and (raised := _exception_in(details)) is not None:
-            return raised
-        if code == grpc.StatusCode.UNAUTHENTICATED:
-            from ray.exceptions import AuthenticationError
-
-            return AuthenticationError(f"The Ray Client server at {self.conn_str} refused this client: {details}")
-        return ConnectionError(f"The Ray Client server at {self.conn_str} failed ({code.name}): {details}")
+        self.data_client = DataClient(self.connection, self.ids_to_return)
+        self.log_client = LogstreamClient(self.connection)
 
     def is_connected(self) -> bool:
-        return not self._is_closing and self.data_client.error is None
+        return not self.connection.is_closing and self.data_client.error is None
 
     def close(self) -> None:
         """Say goodbye; the server lets go of all that this client held. Again: nothing."""
-        with self._state:
-            if self._is_closing:
-                return
-            self._is_closing = True
-            self._state.notify_all()
+        if not self.connection.begin_close():
+            return
         self.data_client.close()
         self.bulk.close()
         self.log_client.close()
-        close_channel(self.channel).join(_CLOSE_S)
-
-    def _call(self, name: str, request: Any, *, changes_state: bool = False, timeout_s: float | None = None) -> Any:
-        """A unary call, tried again while the connection comes back; one that changes state is executed once.
-
-        Raises:
-            ConnectionError: the connection has ended.
-            Exception: what the server raised.
-        """
-        metadata = self._metadata
-        if changes_state:
-            metadata = [*metadata, ("thread_id", str(threading.get_ident())), ("req_id", str(self._next_call_id()))]
-        retry = _Retry(self)
-        while True:
-            try:
-                return getattr(self.server, name)(request, timeout=timeout_s, metadata=metadata)
-            except (grpc.RpcError, ValueError) as error:
-                retry.after(error)
-
-    def _next_call_id(self) -> int:
-        number: int = getattr(self._call_ids, "last", 0) + 1
-        self._call_ids.last = number
-        return number
+        self.connection.close_channel()
 
     # ---------------------------------------------------------- refs
 
@@ -354,11 +200,11 @@ class Worker:
 
     def _download(self, ids: list[bytes], timeout_s: float, bulk_id: int) -> bytes | None:
         """The pickled list of the values; None: it comes on the bulk connection under this number."""
-        assembly, retry = Assembly(), _Retry(self)
+        assembly, retry = Assembly(), Retry(self.connection)
         while True:
             request = pb.GetRequest(ids=ids, timeout=timeout_s, start_chunk_id=assembly.expected, bulk_id=bulk_id)
             try:
-                responses = self.server.GetObject(request, metadata=self._metadata)
+                responses = self.connection.server.GetObject(request, metadata=self.connection.metadata)
                 for response in responses:
                     if not response.valid:
                         error = cloudpickle.loads(response.error)
@@ -423,7 +269,7 @@ class Worker:
             request = pb.WaitRequest(
                 object_ids=list(by_id), num_returns=num_returns, timeout=slice_s, client_id=self.client_id
             )
-            response = self._call("WaitObject", request)
+            response = self.connection.call("WaitObject", request)
             if not response.valid:
                 raise ValueError("Client Wait request failed. Reference invalid?")
             is_over = deadline_at_s is not None and time.monotonic() >= deadline_at_s
@@ -548,7 +394,7 @@ class Worker:
         self._terminate(pb.TerminateRequest(client_id=self.client_id, task_object=task))
 
     def _terminate(self, request: pb.TerminateRequest) -> None:
-        self._call("Terminate", request, changes_state=True)
+        self.connection.call("Terminate", request, changes_state=True)
 
     # ---------------------------------------------------------- the session and the cluster
 
@@ -565,8 +411,8 @@ class Worker:
 
     def connection_info(self) -> dict[str, Any]:
         info = self.data_client.ask(pb.DataRequest(connection_info=pb.ConnectionInfoRequest())).connection_info
-        if info.bulk_port and self._credentials is None and not self._secure and not self.bulk.is_open:
-            host = self.conn_str.rsplit("/", 1)[-1].rpartition(":")[0].strip("[]")
+        if info.bulk_port and self.connection.is_plain and not self.bulk.is_open:
+            host = self.connection.conn_str.rsplit("/", 1)[-1].rpartition(":")[0].strip("[]")
             self.bulk.connect_later(host, info.bulk_port)
         return {
             "num_clients": info.num_clients,
@@ -577,7 +423,7 @@ class Worker:
 
     def cluster_info(self, kind: Any) -> Any:
         """A dict, list, bool or message, as the kind has it."""
-        response = self._call("ClusterInfo", pb.ClusterInfoRequest(type=kind))
+        response = self.connection.call("ClusterInfo", pb.ClusterInfoRequest(type=kind))
         match response.WhichOneof("response_type"):
             case "resource_table":
                 return dict(response.resource_table.table)
@@ -592,11 +438,11 @@ class Worker:
 
     def list_named_actors(self, all_namespaces: bool) -> list[Any]:
         request = pb.ClientListNamedActorsRequest(all_namespaces=all_namespaces)
-        actors: list[Any] = json.loads(self._call("ListNamedActors", request).actors_json)
+        actors: list[Any] = json.loads(self.connection.call("ListNamedActors", request).actors_json)
         return actors
 
     def kv(self, name: str, request: Any, *, changes_state: bool = False) -> Any:
-        return self._call(name, request, changes_state=changes_state)
+        return self.connection.call(name, request, changes_state=changes_state)
 
 
 class _Raised(Exception):
@@ -604,39 +450,6 @@ class _Raised(Exception):
 
     def __init__(self, error: Exception) -> None:
         self.error = error
-
-
-class _Retry:
-    """Decides whether a unary call that failed is made again: within the grace period, while the channel may come."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._generation = worker.generation
-        self._deadline_at_s: float | None = None
-        worker.check_alive()
-
-    def after(self, error: Exception) -> None:
-        """Return when the call is to be made again.
-
-        Args:
-            error: of gRPC; or a ValueError, which gRPC raises for a channel that was closed meanwhile.
-        Raises:
-            ConnectionError: the connection has ended, or does not come back.
-            Exception: what the server raised.
-        """
-        worker = self._worker
-        worker.check_alive()
-        if not isinstance(error, grpc.RpcError) and "closed" not in str(error):
-            raise error
-        code = error.code() if isinstance(error, grpc.RpcError) else None
-        if code in FINAL_CODES:
-            raise worker.connection_error(error) from None
-        now_s = time.monotonic()
-        if self._deadline_at_s is None:
-            self._deadline_at_s = now_s + settings.RECONNECT_GRACE_PERIOD
-        if now_s >= self._deadline_at_s:
-            raise worker.connection_error(error) from None
-        self._generation = worker.wait_for_channel(self._generation, timeout_s=_RETRY_PAUSE_S)
 
 
 def _look_at_handle(handle: Any) -> Any:
@@ -647,15 +460,6 @@ def _look_at_handle(handle: Any) -> Any:
 def count_of(num_returns: Any) -> int:
     """How many ids the server answers to a call. "dynamic" is one object."""
     return num_returns if isinstance(num_returns, int) else 1
-
-
-def _exception_in(details: str) -> Exception | None:
-    """The exception that the server put in the details of an ABORTED call; None when there is none."""
-    try:
-        raised = cloudpickle.loads(base64.b64decode(details))
-    except Exception:
-        return None
-    return raised if isinstance(raised, Exception) else None
 
 
 def ignore_version() -> bool:
