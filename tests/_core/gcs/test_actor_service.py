@@ -1,5 +1,7 @@
 """Actors without a place are demands of the cluster as long as they live."""
 
+from random import Random
+
 from ray._core.common import messages as m
 from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
@@ -22,7 +24,7 @@ class Client:
 
 
 def test_an_actor_that_dies_without_a_place_is_no_demand_any_more():
-    service = ActorService(NodeTable(), {}, Publisher(), Journal(None), Knobs(0.5, 0.2, 1, True), lambda: 0)
+    service = ActorService(NodeTable(), {}, Publisher(), Journal(None), Knobs(0.5, 0.2, 1, True), lambda: 0, Random(0))
     spec = m.ActorSpec(
         actor_id=b"a" * 16,
         job_id=b"job1",

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class ActorService:
-    """Args: raylets: connections of living nodes, by node id (the server's). now_ms: the clock."""
+    """Args: raylets: connections of living nodes, by node id (the server's). now_ms: the clock. rng: breaks ties."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class ActorService:
         journal: Journal,
         knobs: Knobs,
         now_ms: Callable[[], int],
+        rng: Random,
     ) -> None:
         self.table = ActorTable()
         self._nodes = nodes
@@ -41,7 +42,7 @@ class ActorService:
         self._journal = journal
         self._knobs = knobs
         self._now_ms = now_ms
-        self._rng = Random()
+        self._rng = rng
         self.on_death: Callable[[bytes], None] = lambda actor_id: None
         """Called with the id of an actor that is dead for good."""
         self._spread_after = b""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -73,7 +72,7 @@ class NodeManager:
             return
         connection.peer = ("node", info.node_id)
         self.raylets[info.node_id] = connection
-        info = self.table.register(msgspec.structs.replace(info, start_time_ms=_now_ms()))
+        info = self.table.register(msgspec.structs.replace(info, start_time_ms=self._server.now_ms()))
         self._changed(info)
         self._publish()
         before = self._checks.pop(info.node_id, None)
@@ -124,7 +123,7 @@ class NodeManager:
 
     def died(self, node_id: bytes, reason: str, message: str) -> None:
         """Declare a node dead and tell everybody; again: nothing."""
-        dead = self.table.die(node_id, reason, message, _now_ms())
+        dead = self.table.die(node_id, reason, message, self._server.now_ms())
         if dead is None:
             return
         logger.warning("Node %s is dead (%s): %s", node_id.hex(), reason, message)
@@ -195,7 +194,3 @@ class NodeManager:
         changes = self.table.take_changes()
         if changes:
             self._server.publisher.publish("resources", m.ResourceViews(changes))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from ray._core.common import config as configuration
@@ -40,17 +41,34 @@ from ray._version import VERSION
 logger = logging.getLogger(__name__)
 
 
-class GcsServer:
-    """Messages in, table changes, answers and publications out."""
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
-    def __init__(self, session_dir: str, config: configuration.Config, storage: Storage | None = None) -> None:
+
+class GcsServer:
+    """Messages in, table changes, answers and publications out.
+
+    Args: now_ms: the clock of the records, since the epoch. rng: breaks ties between nodes. Both are the simulator's
+    where that runs this server; timers and connections are the event loop's.
+    """
+
+    def __init__(
+        self,
+        session_dir: str,
+        config: configuration.Config,
+        storage: Storage | None = None,
+        now_ms: Callable[[], int] = _now_ms,
+        rng: Random | None = None,
+    ) -> None:
         self.session_name = os.path.basename(session_dir)
         self.config = config
+        self.now_ms = now_ms
         self.journal = Journal(storage)
+        self._gate = None if storage is None else self.journal.passes
         self.publisher = Publisher()
         self.kv = KvService(self.journal)
         self.kv.table.put("session", b"cluster", _describe(session_dir, config), True)
-        self.jobs = JobService(self.publisher, self.journal, _now_ms, lambda: (self.session_name, self.config.encode()))
+        self.jobs = JobService(self.publisher, self.journal, now_ms, lambda: (self.session_name, self.config.encode()))
         self.recovery = Recovery(set(), set(), set())
         self.nodes = NodeManager(self)
         knobs = Knobs(
@@ -59,7 +77,9 @@ class GcsServer:
             config.scheduler_top_k_absolute,
             config.scheduler_avoid_gpu_nodes,
         )
-        self.actors = ActorService(self.nodes.table, self.nodes.raylets, self.publisher, self.journal, knobs, _now_ms)
+        self.actors = ActorService(
+            self.nodes.table, self.nodes.raylets, self.publisher, self.journal, knobs, now_ms, rng or Random()
+        )
         self.packages = PackageService(
             lambda key: self.kv.delete("", key),
             lambda actor_id: self.actors.table.spec(actor_id).placement.runtime_env,
@@ -68,7 +88,7 @@ class GcsServer:
         self.kv.on_put = self.packages.uploaded
         for channel in ("job", "actor"):
             self.publisher.subscribe(self.packages, channel)
-        self.groups = GroupService(self.nodes.table, self.nodes.raylets, self.publisher, self.journal, _now_ms)
+        self.groups = GroupService(self.nodes.table, self.nodes.raylets, self.publisher, self.journal, now_ms)
         self.jobs.on_end = self.groups.job_finished
         self.actors.on_death = self.groups.actor_died
         self.groups.on_removal = self.actors.group_removed
@@ -93,6 +113,14 @@ class GcsServer:
             **self.packages.handlers(),
             **self.groups.handlers(),
         }
+
+    async def listen(self, token: bytes, sock: socket.socket) -> asyncio.Server:
+        """Serve on a socket that is bound. What is sent passes the journal's gate."""
+
+        def connect() -> aio.Connection:
+            return aio.Connection(self, token, is_server=True, gate=self._gate)
+
+        return await asyncio.get_running_loop().create_server(connect, sock=sock, backlog=1024)
 
     # ---------------------------------------------------------- aio.Handler
 
@@ -201,10 +229,6 @@ def _describe(session_dir: str, config: configuration.Config) -> bytes:
     return json.dumps(facts).encode()
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def _serve(args: argparse.Namespace) -> None:
     config = configuration.load(args.config)
     server = GcsServer(args.session_dir, config, open_storage(args.storage, config.external_storage_namespace))
@@ -212,12 +236,7 @@ async def _serve(args: argparse.Namespace) -> None:
     token = auth.load_token(config.enable_token_auth)
     loop = asyncio.get_running_loop()
     sock = socket.socket(fileno=args.listen_fd)
-    gate = None if args.storage == "memory" else server.journal.passes
-
-    def connect() -> aio.Connection:
-        return aio.Connection(server, token, is_server=True, gate=gate)
-
-    listening = await loop.create_server(connect, sock=sock, backlog=1024)
+    listening = await server.listen(token, sock)
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)

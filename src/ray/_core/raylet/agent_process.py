@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Any
 
 from ray._core.common import messages as m
@@ -45,7 +44,7 @@ class AgentProcess:
     def start(self) -> None:
         argv = [*self._argv, "--resume"] if self._was_started else self._argv
         self._was_started = True
-        self._started_at_s = time.monotonic()
+        self._started_at_s = asyncio.get_running_loop().time()
         fork = m.Fork(b"", b"", {}, "", [], f"{self._log}.out", f"{self._log}.err", role="agent", argv=argv)
         self._zygote.request(fork).add_done_callback(self._forked)
 
@@ -62,7 +61,7 @@ class AgentProcess:
         if pid != self.pid:
             return False
         self.pid = 0
-        lived_s = time.monotonic() - self._started_at_s
+        lived_s = asyncio.get_running_loop().time() - self._started_at_s
         logger.error("The agent has ended after %.1f s and is started again. %s See %s.err.", lived_s, how, self._log)
         asyncio.get_running_loop().call_later(0.0 if lived_s >= LEAST_LIFE_S else LEAST_LIFE_S, self.start)
         return True

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 
 from ray._core.common import messages as m
@@ -51,7 +50,7 @@ class EnvLink:
             self._agent.result().send(m.ReleaseRuntimeEnv(text))
 
     async def _build(self, text: str, job_id: bytes) -> None:
-        start_s = time.monotonic()
+        start_s = asyncio.get_running_loop().time()
         try:
             context = await self._ask(text, job_id)
         except aio.RequestFailed as failure:
@@ -101,4 +100,4 @@ class EnvLink:
 
 
 def _ms_since(start_s: float) -> int:
-    return int((time.monotonic() - start_s) * 1000)
+    return int((asyncio.get_running_loop().time() - start_s) * 1000)

@@ -7,13 +7,9 @@ views of other nodes come in; grants, spills, revocations and reports to the GCS
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
-import signal
-import time
 from functools import partial
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -53,7 +49,7 @@ class LeaseManager:
             raylet.config.scheduler_top_k_absolute,
             raylet.config.scheduler_avoid_gpu_nodes,
         )
-        self._rng = Random()
+        self._rng = raylet.machine.rng
         self._spread_after = b""
         self._infeasible: dict[object, Waiting] = {}
         self._joining: dict[object, float] = {}
@@ -65,7 +61,7 @@ class LeaseManager:
         """Whose environment is being built."""
         self._surplus_timer: asyncio.TimerHandle | None = None
         self._of_connection: dict[aio.Connection, set[int]] = {}
-        self._lease_ids = itertools.count(int.from_bytes(os.urandom(5), "little") << 20)  # unlike other raylets' ids
+        self._lease_ids = itertools.count(self._rng.getrandbits(40) << 20)  # unlike other raylets' ids
         self._version = 0
         self._reported: Any = None
         self._was_sent_work = False
@@ -83,6 +79,9 @@ class LeaseManager:
     @property
     def pool(self) -> WorkerPool:
         return self._raylet.pool
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
 
     # ---------------------------------------------------------- where to
 
@@ -335,9 +334,9 @@ class LeaseManager:
         self.report()
 
     def _end_surplus(self, limit: int) -> None:
-        now_s, patience_s = time.monotonic(), self._raylet.config.idle_worker_killing_time_threshold_ms / 1000
+        now_s, patience_s = self._now_s(), self._raylet.config.idle_worker_killing_time_threshold_ms / 1000
         for surplus in self.pool.surplus(limit, now_s, patience_s):
-            end(surplus, "It was idle and not needed.")
+            self._raylet.kill(surplus, "It was idle and not needed.")
         if self.pool.idle_count() > limit and self._surplus_timer is None:
             self._surplus_timer = asyncio.get_running_loop().call_later(patience_s, self._end_surplus_later)
 
@@ -356,7 +355,7 @@ class LeaseManager:
             assert worker.address is not None
             owner = waiting.key[0] if isinstance(waiting.key, tuple) else None
             self.pool.lease(worker, lease_id, owner)
-            worker.working_since_s = time.monotonic()
+            worker.working_since_s = self._now_s()
             if isinstance(waiting.key, Hosted):
                 worker.is_retriable = waiting.key.spec.max_restarts != 0
             else:
@@ -405,11 +404,11 @@ class LeaseManager:
         if message.worker_broken:
             worker.broken_lease_id = worker.lease_id
             self.pool.end_lease(worker)
-            kill(worker.pid)
+            self._raylet.machine.kill(worker.pid)
         elif message.worker_exits:
             self.pool.end_lease(worker)
         else:
-            self.pool.put_idle(worker, time.monotonic())
+            self.pool.put_idle(worker, self._now_s())
         self.schedule()
 
     def _set_blocked(self, connection: aio.Connection, message: m.SetBlocked) -> None:
@@ -424,7 +423,7 @@ class LeaseManager:
             self._joining.pop((connection, rid), None)
             self.forget((connection, rid))
         for worker in self.pool.of_owner(connection):
-            end(worker, "The process that leased it has ended.")
+            self._raylet.kill(worker, "The process that leased it has ended.")
         if rids:  # what they stood in the way of may go on, and the GCS hears that they are gone
             self.schedule()
 
@@ -480,12 +479,6 @@ class LeaseManager:
         ]
 
 
-def end(worker: Worker, why: str) -> None:
-    """SIGKILL by intent: no driver is warned."""
-    worker.exit_note, worker.is_ending = worker.exit_note or why, True
-    kill(worker.pid)
-
-
 def waiting_of(key: object, scheduling: m.SchedulingClass, resources: Resources, request: Any = None) -> Waiting:
     """A demand in the user's names as it waits here: without zeros, and of its placement group if it has one."""
     demand = {name: units for name, units in resources.items() if units}
@@ -494,9 +487,3 @@ def waiting_of(key: object, scheduling: m.SchedulingClass, resources: Resources,
         demand = group_demand(demand, strategy)
         any_of = strategy.placement_group_id if strategy.bundle_index < 0 else b""
     return Waiting(key, scheduling.job_id, demand, request, scheduling.runtime_env, any_of)
-
-
-def kill(pid: int) -> None:
-    if pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)

@@ -6,14 +6,12 @@ Floor: raylet, shell around `extents` and `objects`; `transfer` moves objects be
 from __future__ import annotations
 
 import asyncio
-import logging
-import mmap
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.common import object_header
 from ray._core.common.object_header import HEADER_SIZE
-from ray._core.common.overflow import Overflow, map_behind
+from ray._core.common.overflow import Overflow
 from ray._core.raylet.extents import TieredExtents
 from ray._core.raylet.objects import ObjectTable, Order, TellHolder
 from ray._core.raylet.spiller import Spiller
@@ -23,11 +21,8 @@ from ray._core.wire import aio
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
 
-logger = logging.getLogger(__name__)
 FALLBACK_S = 0.5
 """When memory has not become free within this, though objects were to leave it, an object goes to disk itself."""
-MOST_OF_DISK = 0.95
-"""Such objects never fill the disk above this (Ray: local_fs_capacity_threshold)."""
 
 
 class ObjectManager:
@@ -153,25 +148,14 @@ class ObjectManager:
             self.spiller.make_room(self.extents.used - limit)
 
     def start(self, arena_path: str) -> None:
-        """Map the arena, whose file exists by now, and what is behind it."""
-        arena = self._with_overflow(arena_path)
+        """Make and map the arena, and what is behind it."""
+        directory = self._raylet.config.object_spilling_directory or self._raylet.settings["session_dir"]
+        arena, self._overflow = self._raylet.machine.map_arena(arena_path, self.extents.size, directory)
+        if self._overflow is not None:
+            self.extents = TieredExtents(self.extents.size, self._overflow.size)
         self._arena = memoryview(arena)
         self.transfer.start(arena)
         self.spiller.start(arena)
-
-    def _with_overflow(self, arena_path: str) -> mmap.mmap:
-        size, settings = self.extents.size, self._raylet.settings
-        directory = self._raylet.config.object_spilling_directory or settings["session_dir"]
-        with open(arena_path, "r+b") as file:
-            try:
-                overflow = Overflow(directory, MOST_OF_DISK)
-                arena = map_behind(file.fileno(), size, overflow.path, overflow.size)
-            except (OSError, ValueError) as error:
-                logger.warning("Objects that find no room in memory will not go to disk: %s", error)
-                return mmap.mmap(file.fileno(), size)
-        self._overflow = overflow
-        self.extents = TieredExtents(size, overflow.size)
-        return arena
 
     def close(self) -> None:
         self.spiller.close()

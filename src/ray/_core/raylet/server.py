@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import ipaddress
 import json
 import logging
@@ -16,7 +15,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,7 +32,8 @@ from ray._core.raylet.bundles import BundleManager
 from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
-from ray._core.raylet.leasing import LeaseManager, end, kill
+from ray._core.raylet.leasing import LeaseManager
+from ray._core.raylet.machine import Machine
 from ray._core.raylet.memory_monitor import MemoryMonitor
 from ray._core.raylet.metrics_server import MetricsServer
 from ray._core.raylet.object_manager import ObjectManager
@@ -58,8 +57,9 @@ LAST_WORDS_S = 1.0
 class Raylet:
     """Connections, workers and the life of the node; `leases` and `objects` are managed by objects of their own."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], machine: Machine) -> None:
         self.settings = settings
+        self.machine = machine
         self.config = configuration.load(settings["config"])
         self.node_id = bytes.fromhex(settings["node_id"])
         self.node: m.NodeInfo
@@ -103,11 +103,11 @@ class Raylet:
 
     async def start(self) -> None:
         """Create the arena, start the zygote, join the cluster, and listen."""
-        with open(self.arena_path, "xb", opener=partial(os.open, mode=0o600)) as file:  # never readable for others
-            file.truncate(self.objects.extents.size)
         self.objects.start(self.arena_path)
-        await self._start_zygote()
-        await aio.serve_unix(self, socket.socket(fileno=self.settings["listen_fd"]))
+        self._zygote = await self.machine.start_zygote(self)
+        self._zygote.peer = "zygote"
+        self._agent = AgentProcess(self._zygote, self.settings, self.config)
+        await self.machine.listen(self)
         token = auth.load_token(self.config.enable_token_auth)
         settings = self.settings
         host, port = settings["node_ip"], settings["raylet_port"]
@@ -161,15 +161,6 @@ class Raylet:
             await gcs.request(m.KvPut(namespace="dashboard", key=b"dashboard", value=url))
         self.leases.report_anew()
 
-    async def _start_zygote(self) -> None:
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "ray.workers.default_worker", "--zygote-fd", str(theirs.fileno())]
-        self._process = await asyncio.create_subprocess_exec(*command, pass_fds=[theirs.fileno()])
-        theirs.close()
-        self._zygote = await aio.connect_socket(self, ours)
-        self._zygote.peer = "zygote"
-        self._agent = AgentProcess(self._zygote, self.settings, self.config)
-
     async def leave(self) -> None:
         """Tell the GCS that the node ends by intent; it would otherwise count as a crash."""
         message = "The node was stopped."
@@ -182,18 +173,14 @@ class Raylet:
     def close(self) -> None:
         """End the workers and the zygote, and give the shared memory and what was spilled back."""
         for worker in self.pool.workers.values():
-            kill(worker.pid)
-        kill(self._agent.pid)
+            self.machine.kill(worker.pid)
+        self.machine.kill(self._agent.pid)
         self.environments.close()
         self._metrics.close()
         if self._dashboard is not None:
             self._dashboard.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
         self.objects.close()
-        for path in (self.arena_path, self.path):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+        self.machine.close(self.arena_path, self.path)
 
     # ---------------------------------------------------------- aio.Handler
 
@@ -220,7 +207,7 @@ class Raylet:
         self.leases.owner_gone(connection)
         if isinstance(connection.peer, Worker):
             if connection.peer.status is None:
-                kill(connection.peer.pid)
+                self.machine.kill(connection.peer.pid)
             else:
                 self._worker_gone(connection.peer)
         self.objects.holder_gone(connection)
@@ -255,12 +242,12 @@ class Raylet:
         if isinstance(worker, Worker) and request.ready:
             self.pool.registered(worker, msgspec.structs.replace(request.address, node_id=self.node_id))
             self._start_failures.pop(worker.runtime_env, None)
-            self.pool.put_idle(worker, time.monotonic())
+            self.pool.put_idle(worker, asyncio.get_running_loop().time())
             self.leases.schedule()
 
     def fork(self, job_id: bytes, runtime_env: str = "") -> None:
         """Start a worker. Its environment must be held by the caller: by a request that waits for the worker."""
-        worker_id = os.urandom(28)
+        worker_id = self.machine.rng.randbytes(28)
         worker = Worker(worker_id)
         if runtime_env:
             worker.job_id, worker.runtime_env = job_id, runtime_env
@@ -348,8 +335,9 @@ class Raylet:
             self.kill(worker, f"It did not register within {self.config.worker_register_timeout_seconds} s.")
 
     def kill(self, worker: Worker, note: str) -> None:
-        """SIGKILL; `note` becomes the cause of its death."""
-        end(worker, note)
+        """SIGKILL by intent, so no driver is warned; `note` becomes the cause of its death if there is none yet."""
+        worker.exit_note, worker.is_ending = worker.exit_note or note, True
+        self.machine.kill(worker.pid)
 
     def _kill_worker(self, _: aio.Connection, message: m.KillWorker) -> None:
         worker = self.pool.workers.get(message.worker_id)
@@ -365,7 +353,7 @@ class Raylet:
         for worker in list(self.pool.workers.values()):
             is_detached = worker.hosted is not None and worker.hosted.spec.detached
             if worker.job_id == info.job_id and not is_detached:
-                end(worker, "Its job has ended.")
+                self.kill(worker, "Its job has ended.")
 
     def _job_started(self, info: m.JobInfo) -> None:
         """Build the job's own environment before its first task asks for it; a failure is told to that task."""
@@ -430,7 +418,7 @@ def _describe_exit(status: int) -> str:
 
 
 async def _serve(settings: dict[str, Any], ready_fd: int) -> None:
-    raylet = Raylet(settings)
+    raylet = Raylet(settings, Machine(settings["listen_fd"]))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, raylet.stop.set)

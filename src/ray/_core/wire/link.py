@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -135,7 +134,8 @@ class Link:
             connection.send(self._waiting.popleft())
 
     async def _reconnect(self, lost: aio.Connection) -> None:
-        deadline_at_s, delay_s = time.monotonic() + self._give_up_s, FIRST_RETRY_S
+        loop = asyncio.get_running_loop()
+        deadline_at_s, delay_s = loop.time() + self._give_up_s, FIRST_RETRY_S
         while True:
             try:
                 connection = await aio.connect_tcp(self, self._host, self._port, self._token)
@@ -144,7 +144,7 @@ class Link:
                 self._give_up(lost, f"it refused us: {refused.message}")
                 return
             except (OSError, auth.AuthenticationFailed) as error:
-                if time.monotonic() > deadline_at_s:
+                if loop.time() > deadline_at_s:
                     self._give_up(lost, f"it was away for {self._give_up_s:g} s ({error})")
                     return
                 await asyncio.sleep(delay_s)

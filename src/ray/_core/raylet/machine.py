@@ -1,0 +1,72 @@
+"""What a raylet does to its machine other than by its event loop: sockets it inherits, processes, the arena, chance.
+
+Floor: raylet, shell. All that the simulator (tests/simulation) puts another one in the place of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import mmap
+import os
+import signal
+import socket
+import sys
+from functools import partial
+from random import Random
+
+from ray._core.common.overflow import Overflow, map_behind
+from ray._core.wire import aio
+
+logger = logging.getLogger(__name__)
+MOST_OF_DISK = 0.95
+"""Objects that lie on disk never fill it above this (Ray: local_fs_capacity_threshold)."""
+
+
+class Machine:
+    """Args: listen_fd: the node's Unix socket, bound and listening."""
+
+    def __init__(self, listen_fd: int) -> None:
+        self.rng = Random()
+        """For ids, and for choices between nodes that are as good."""
+        self._listen_fd = listen_fd
+        self._zygote: asyncio.subprocess.Process | None = None
+
+    async def listen(self, handler: aio.Handler) -> None:
+        """Serve the processes of this node."""
+        await aio.serve_unix(handler, socket.socket(fileno=self._listen_fd))
+
+    async def start_zygote(self, handler: aio.Handler) -> aio.Connection:
+        """The process that forks workers; it ends when this one does."""
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "ray.workers.default_worker", "--zygote-fd", str(theirs.fileno())]
+        self._zygote = await asyncio.create_subprocess_exec(*command, pass_fds=[theirs.fileno()])
+        theirs.close()
+        return await aio.connect_socket(handler, ours)
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL; nothing for 0 and for a process that has ended."""
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def map_arena(self, path: str, size: int, directory: str) -> tuple[mmap.mmap, Overflow | None]:
+        """Make the node's shared memory and map it, with a file in `directory` behind it if that can be had."""
+        with open(path, "x+b", opener=partial(os.open, mode=0o600)) as file:  # never readable for others
+            file.truncate(size)
+            try:
+                overflow = Overflow(directory, MOST_OF_DISK)
+                return map_behind(file.fileno(), size, overflow.path, overflow.size), overflow
+            except (OSError, ValueError) as error:
+                logger.warning("Objects that find no room in memory will not go to disk: %s", error)
+                return mmap.mmap(file.fileno(), size), None
+
+    def close(self, *paths: str) -> None:
+        """End the zygote, and remove files of the node."""
+        if self._zygote is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._zygote.kill()
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
