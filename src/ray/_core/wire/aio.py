@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         handler: Handler,
-        token: bytes | None = None,
+        token: bytes | None = None,  # None: a Unix socket, no handshake
         is_server: bool = False,
         gate: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
@@ -65,12 +65,8 @@ class Connection(asyncio.Protocol):
         """Done once the handshake has succeeded; fails with AuthenticationFailed."""
         self._gate = gate  # may call what it is given later: until then nothing leaves (see gcs.journal)
         self._handler = handler
-        self._token = token  # None: a Unix socket, no handshake
-        self._server = auth.ServerHandshake(token) if token is not None and is_server else None
-        self._client = auth.ClientHandshake(token) if token is not None and not is_server else None
+        self._handshake = None if token is None else auth.Handshake(token, is_server)
         self._is_server = is_server
-        self._hello = bytearray()
-        self._challenged = False
         self._decoder = codec.FrameDecoder()
         self._transport: asyncio.Transport | None = None
         self._out: list[codec.Buffer] = []
@@ -152,7 +148,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         sock = transport.get_extra_info("socket")
-        if self._token is None:
+        if self._handshake is None:
             try:
                 if self._is_server:
                     auth.check_unix_peer(sock)
@@ -165,16 +161,21 @@ class Connection(asyncio.Protocol):
         self._timeout = asyncio.get_running_loop().call_later(
             HANDSHAKE_TIMEOUT_S, self._refuse, auth.AuthenticationFailed("The peer did not finish the handshake.")
         )
-        if self._client is not None:
-            transport.write(self._client.hello)
+        if self._handshake.opening:
+            transport.write(self._handshake.opening)
 
     def data_received(self, data: bytes) -> None:
         if not self.ready.done():
+            assert self._handshake is not None and self._transport is not None
             try:
-                data = self._shake(data)
+                answer, data = self._handshake.feed(data)
             except auth.AuthenticationFailed as error:
                 self._refuse(error)
                 return
+            if answer:
+                self._transport.write(answer)
+            if self._handshake.is_done:
+                self._open()
         if not data:
             return
         try:
@@ -219,34 +220,6 @@ class Connection(asyncio.Protocol):
         self._drained.set()
 
     # ---------------------------------------------------------- inside
-
-    def _shake(self, data: bytes) -> bytes:
-        """Advance the handshake by `data`; returns what is left behind it."""
-        self._hello += data
-        if self._client is not None:
-            if len(self._hello) < auth.SERVER_HELLO_SIZE:
-                return b""
-            proof = self._client.answer(bytes(self._hello[: auth.SERVER_HELLO_SIZE]))
-            assert self._transport is not None
-            self._transport.write(proof)
-            rest = bytes(self._hello[auth.SERVER_HELLO_SIZE :])
-        else:
-            assert self._server is not None and self._transport is not None
-            if not self._challenged:
-                if len(self._hello) < auth.CLIENT_HELLO_SIZE:
-                    if not auth.MAGIC.startswith(bytes(self._hello[: len(auth.MAGIC)])):
-                        raise auth.AuthenticationFailed("The peer does not speak pure-ray's protocol.")
-                    return b""
-                self._transport.write(self._server.challenge(bytes(self._hello[: auth.CLIENT_HELLO_SIZE])))
-                del self._hello[: auth.CLIENT_HELLO_SIZE]
-                self._challenged = True
-            if len(self._hello) < auth.PROOF_SIZE:
-                return b""
-            self._server.verify(bytes(self._hello[: auth.PROOF_SIZE]))
-            rest = bytes(self._hello[auth.PROOF_SIZE :])
-        self._hello.clear()
-        self._open()
-        return rest
 
     def _open(self) -> None:
         if self._timeout is not None:

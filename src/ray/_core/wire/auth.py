@@ -1,7 +1,8 @@
 """The handshake that comes before the first frame of every TCP connection, and the token it proves.
 
 Floor: wire. The sans-IO part is `Handshake`: mutual HMAC-SHA256 challenge, fixed sizes, so that before it succeeds
-nothing of a stranger's is parsed. Whoever lacks the token learns nothing but a random number.
+nothing of a stranger's is parsed, and no more of it kept than one read gives. Whoever lacks the token learns nothing
+but a random number.
 
     client > server   magic, client nonce
     server > client   magic, server nonce, HMAC(token, "server" + both nonces)
@@ -84,6 +85,56 @@ class ClientHandshake:
                 "Set RAY_AUTH_MODE=disabled for this process too, if that is meant."
             )
         return "Authentication token is incorrect: the cluster holds another token than this process."
+
+
+class Handshake:
+    """One side's part over a stream that comes in pieces: send `opening`, then `feed` what comes until `is_done`."""
+
+    __slots__ = ("_buffer", "_client", "_is_challenged", "_server", "is_done", "opening")
+
+    def __init__(self, token: bytes, is_server: bool) -> None:
+        self.is_done = False
+        self._buffer = b""
+        self._is_challenged = False
+        self._server = ServerHandshake(token) if is_server else None
+        self._client = None if is_server else ClientHandshake(token)
+        self.opening = b"" if self._client is None else self._client.hello
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """What to send now, and what came behind the handshake.
+
+        Raises:
+            AuthenticationFailed: tokens differ, or the peer is something else; close the connection.
+        """
+        buffer = self._buffer = self._buffer + data
+        if not self._is_challenged and buffer[: len(MAGIC)] != MAGIC[: len(buffer)]:
+            raise AuthenticationFailed(_what_else(buffer))
+        if self._client is not None:
+            if len(buffer) < SERVER_HELLO_SIZE:
+                return b"", b""
+            answer, rest = self._client.answer(buffer[:SERVER_HELLO_SIZE]), buffer[SERVER_HELLO_SIZE:]
+        else:
+            assert self._server is not None
+            answer = b""
+            if not self._is_challenged:
+                if len(buffer) < CLIENT_HELLO_SIZE:
+                    return b"", b""
+                self._is_challenged = True
+                answer, buffer = self._server.challenge(buffer[:CLIENT_HELLO_SIZE]), buffer[CLIENT_HELLO_SIZE:]
+            if len(buffer) < PROOF_SIZE:
+                self._buffer = buffer
+                return answer, b""
+            self._server.verify(buffer[:PROOF_SIZE])
+            rest = buffer[PROOF_SIZE:]
+        self.is_done, self._buffer = True, b""
+        return answer, rest
+
+
+def _what_else(hello: bytes) -> str:
+    """What a peer speaks that does not speak our protocol, by its first bytes (TLS records: RFC 8446, section 5.1)."""
+    if hello[:1] in (b"\x15", b"\x16"):
+        return "The peer speaks TLS, and this process does not: set RAY_USE_TLS=1 and the certificates here too."
+    return "The peer does not speak pure-ray's protocol."
 
 
 def handshake_blocking(sock: socket.socket, token: bytes) -> None:

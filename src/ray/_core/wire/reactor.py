@@ -15,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
 import itertools
 import logging
@@ -42,11 +43,16 @@ FOLLOWER_DELAY_MAX_S = 0.004
 """In a long run of quick calls the follower looks up only so often: each look takes the interpreter from the caller."""
 HOSTED_DELAY_S = 0.005
 """How long an asyncio loop that hosts the reactor may leave messages unread before the follower handles them."""
+HANDSHAKE_TIMEOUT_S = 60.0
+"""A stranger who connects and says nothing is dropped after this. Longer than in `aio`: the peer may be a worker whose
+user code keeps the interpreter to itself for a while. Who connects to a silent peer waits until its node is dead."""
+ACCEPT_PAUSE_S = 0.1
 FLUSH_BYTES = 64 * 1024
 FLUSH_FRAMES = 32
 """Frames to a busy peer gather up to this many (or FLUSH_BYTES) before they leave; a waiting thread flushes anyway."""
 _RECV_SIZE = 256 * 1024
 _MAX_IOVECS = 512
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Waiter:
@@ -92,12 +98,11 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
-        "_client",
         "_decoder",
-        "_hello",
+        "_handshake",
+        "_is_server",
         "_replies",
         "_rids",
-        "_server",
         "_state",
         "_want_write",
         "fd",
@@ -125,9 +130,8 @@ class Connection:
         self._replies: dict[int, Callable[[Any], None]] = {}
         self._rids = itertools.count(1)
         self._want_write = False
-        self._hello = bytearray()
-        self._server = auth.ServerHandshake(token) if token is not None and is_server else None
-        self._client = auth.ClientHandshake(token) if token is not None and not is_server else None
+        self._is_server = is_server
+        self._handshake = None if token is None else auth.Handshake(token, is_server)
         self._state = "open" if token is None else "shaking" if is_server else "connecting"
 
     def __repr__(self) -> str:
@@ -229,7 +233,7 @@ class Connection:
                     return
             found = self._decoder.feed(data)
         except ConnectionError as error:
-            if not isinstance(error, auth.AuthenticationFailed) or self._client is None:
+            if not isinstance(error, auth.AuthenticationFailed) or self._is_server:
                 logger.warning("Connection %r closed: %s", self, error)
             self.reactor._lost(self, str(error))
             return
@@ -248,39 +252,30 @@ class Connection:
             if error:
                 self.reactor._lost(self, os.strerror(error))
                 return
-            assert self._client is not None
+            assert self._handshake is not None
             self._state = "shaking"
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.sock.send(self._client.hello)  # 41 bytes into an empty buffer: never partial
+            self.sock.send(self._handshake.opening)  # 41 bytes into an empty buffer: never partial
             self._set_want_write(False)
         else:
             self.flush()
 
     def _shake(self, data: bytes) -> bytes:
-        self._hello += data
-        if self._client is not None:
-            if len(self._hello) < auth.SERVER_HELLO_SIZE:
-                return b""
-            self.sock.send(self._client.answer(bytes(self._hello[: auth.SERVER_HELLO_SIZE])))
-            return self._opened(auth.SERVER_HELLO_SIZE)
-        assert self._server is not None
-        if self._state == "shaking":
-            if len(self._hello) < auth.CLIENT_HELLO_SIZE:
-                return b""
-            self.sock.send(self._server.challenge(bytes(self._hello[: auth.CLIENT_HELLO_SIZE])))
-            del self._hello[: auth.CLIENT_HELLO_SIZE]
-            self._state = "challenged"
-        if len(self._hello) < auth.PROOF_SIZE:
-            return b""
-        self._server.verify(bytes(self._hello[: auth.PROOF_SIZE]))
-        return self._opened(auth.PROOF_SIZE)
-
-    def _opened(self, consumed: int) -> bytes:
-        self._state = "open"
-        rest = bytes(self._hello[consumed:])
-        self._hello.clear()
-        self.flush()
+        """Advance the handshake by `data`; what is left behind it."""
+        assert self._handshake is not None
+        answer, rest = self._handshake.feed(data)
+        if answer:
+            self.sock.send(answer)  # at most 73 bytes, as above
+        if self._handshake.is_done:
+            self._state = "open"
+            self.flush()
         return rest
+
+    def _drop_unproven(self, reason: str) -> None:
+        """Close if the peer has not proved the token yet. Locked."""
+        if not self.is_closed and self._state != "open":
+            logger.warning("Connection %r closed: %s", self, reason)
+            self.reactor._lost(self, reason)
 
 
 _FOLLOWER = object()
@@ -375,6 +370,10 @@ class Reactor:
         mask = select.EPOLLIN | (select.EPOLLOUT if connection._state == "connecting" else 0)
         connection._want_write = bool(mask & select.EPOLLOUT)
         self._poll.register(connection.fd, mask)
+        if token is not None and is_server:
+            self.call_later(
+                HANDSHAKE_TIMEOUT_S, lambda: connection._drop_unproven("The peer did not finish the handshake.")
+            )
         return connection
 
     def connect_unix(self, path: str, handler: Handler) -> Connection:
@@ -410,8 +409,10 @@ class Reactor:
         def accept() -> None:
             try:
                 peer, _ = sock.accept()
-            except OSError:  # the peer has gone again, or descriptors are short: it will try again
-                return
+            except OSError as error:
+                if error.errno in _SHORTAGES:
+                    self._make_room(sock, accept, error)
+                return  # else the peer has gone again
             try:
                 if token is None:
                     auth.check_unix_peer(peer)
@@ -423,6 +424,23 @@ class Reactor:
 
         self._by_fd[sock.fileno()] = accept
         self._poll.register(sock.fileno(), select.EPOLLIN)
+
+    def _make_room(self, listening: socket.socket, accept: Callable[[], None], error: OSError) -> None:
+        """Descriptors are short. The stranger who has been silent longest makes room, so that strangers alone keep
+        nobody out; without one, whoever waits in the backlog waits longer, since polling for it would spin."""
+        for entry in self._by_fd.values():
+            if isinstance(entry, Connection) and entry._is_server and entry._state != "open":
+                entry._drop_unproven("Descriptors are short, and the peer had not proved the token.")
+                return
+        fd = listening.fileno()
+        logger.warning("No connections are taken for %g s: %s.", ACCEPT_PAUSE_S, error.strerror)
+        self._poll.unregister(fd)
+
+        def resume() -> None:
+            if self._by_fd.get(fd) is accept:
+                self._poll.register(fd, select.EPOLLIN)
+
+        self.call_later(ACCEPT_PAUSE_S, resume)
 
     def _lost(self, connection: Connection, reason: str) -> None:
         if connection.is_closed:
@@ -589,6 +607,10 @@ class Reactor:
             loop.add_reader(self._poll.fileno(), self._poll_once)
             self._follower_gate.set()
             self._call_host()
+
+    def is_hosted_here(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether `loop` hosts the reactor, and this is its thread."""
+        return self._host is loop and self._host_thread == threading.get_ident()
 
     def _call_host(self) -> None:
         """Have the loop poll in its next turn, so that what is buffered leaves. Locked, or in the loop's thread."""

@@ -6,13 +6,15 @@ The public face calls `template`, `submit`, `put`, `get`, `wait`; `executor` run
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import os
 import socket
 import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -40,6 +42,7 @@ from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
 from ray._core.worker.assignment import Assignment
 from ray._core.worker.cancellation import Cancellation
+from ray._core.worker.deliveries import Deliveries
 from ray._core.worker.functions import Exports
 from ray._core.worker.gcs_client import GcsClient
 from ray._core.worker.groups import Groups
@@ -53,6 +56,9 @@ from ray._core.worker.streams import OpenStream, Streams
 from ray._core.worker.submitter import Submitter, Template
 from ray._core.worker.task_log import TaskLog
 from ray._core.worker.unread_errors import UnreadErrors
+
+if TYPE_CHECKING:
+    import asyncio
 
 FEW = 4
 """Dropped refs that are not worth a collection of what is given back to their owners."""
@@ -123,6 +129,7 @@ class CoreWorker:
         """How often the actor in this process has been restarted before."""
         self.unread_errors = UnreadErrors()
         self.task_log = TaskLog(self)
+        self.deliveries = Deliveries()
         self.listeners: dict[type, Callable[[Any], None]] = {}
         """Who else takes messages of a kind; called by the leader with the lock held."""
         self._connect(raylet_path)
@@ -217,6 +224,7 @@ class CoreWorker:
         """Disconnect; refs of before are invalid. What this process owned is freed with it."""
         object_ref._core = None
         self.unread_errors.stop()
+        self.deliveries.stop()
         self.is_closed = True
         with self.lock:
             self.task_log.flush()
@@ -761,25 +769,54 @@ class CoreWorker:
         future: Future[Any] = Future()
 
         def deliver() -> None:
-            try:
-                value = self.objects[ref.binary()].value
-                assert value is not None
-                future.set_result(self.load(ref, value))
-            except BaseException as error:
-                future.set_exception(error)
+            self._settle(future, ref)
 
+        if self._is_here(ref, lambda: self.deliveries.submit(deliver)):
+            deliver()
+        return future
+
+    def asyncio_future(self, ref: ObjectRef[Any], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+        """As `future`, for the thread that runs `loop`; what the value's pickle calls runs there, too."""
+        future: asyncio.Future[Any] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def deliver() -> None:
+            if not future.done():  # cancelled, that is
+                self._settle(future, ref)
+
+        def arrived() -> None:
+            if self.reactor.is_hosted_here(loop):
+                loop.call_soon(deliver, context=context)
+                return
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits there any more
+                loop.call_soon_threadsafe(deliver, context=context)
+
+        if self._is_here(ref, arrived):
+            loop.call_soon(deliver)
+        return future
+
+    def _settle(self, future: Future[Any] | asyncio.Future[Any], ref: ObjectRef[Any]) -> None:
+        """Never with the lock held: unpickling runs the user's code, which may wait for other objects."""
+        try:
+            value = self.objects[ref.binary()].value
+            assert value is not None
+            future.set_result(self.load(ref, value))
+        except BaseException as error:
+            future.set_exception(error)
+
+    def _is_here(self, ref: ObjectRef[Any], arrived: Callable[[], None]) -> bool:
+        """Whether the value can be read on this node; if not, the leader calls `arrived` (locked) when it can."""
         with self.lock:
             entry = self.objects[ref.binary()]
-            if not self.remote.is_here(entry):
-                entry.arrivals = [*entry.arrivals, _Delivery(deliver)]
-                if entry.value is None:
-                    self.fetch(ref.binary(), entry)
-                else:
-                    self.remote.bring(ref.binary(), entry)
-                self.reactor.flush()
-                return future
-        deliver()
-        return future
+            if self.remote.is_here(entry):
+                return True
+            entry.arrivals = [*entry.arrivals, _Delivery(arrived)]
+            if entry.value is None:
+                self.fetch(ref.binary(), entry)
+            else:
+                self.remote.bring(ref.binary(), entry)
+            self.reactor.flush()
+            return False
 
     # ---------------------------------------------------------- tasks
 

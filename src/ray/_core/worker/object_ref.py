@@ -102,7 +102,7 @@ class ObjectRef(Generic[T]):
         """A future of the running event loop. Cancelling it does not cancel the task."""
         import asyncio
 
-        return asyncio.wrap_future(self.future())
+        return _connected().asyncio_future(self, asyncio.get_running_loop())
 
     def __await__(self) -> Generator[Any, None, T]:
         return self.as_future().__await__()
