@@ -93,3 +93,14 @@ def test_a_death_while_it_is_away_is_found_out(head):
     assert ray.get(counter.add.remote(), timeout=30) == 1
     with pytest.raises(ray.exceptions.ActorDiedError):
         ray.get(mortal.add.remote(), timeout=30)
+
+
+def test_a_task_that_waits_for_a_group_hears_of_its_removal_by_a_new_gcs(head):
+    group = ray.util.placement_group([{"CPU": 100}])
+    inside = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group)
+    waiting = echo.options(scheduling_strategy=inside).remote(1)
+    assert ray.wait([waiting], timeout=0.2) == ([], [waiting])
+    restart(head)
+    ray.util.remove_placement_group(group)
+    with pytest.raises(ray.exceptions.TaskPlacementGroupRemoved):
+        ray.get(waiting, timeout=30)

@@ -2,7 +2,7 @@
 
 from ray._core.common.messages import NodeInfo, ReportResources
 from ray._core.gcs.kv import KvTable
-from ray._core.gcs.nodes import NodeTable
+from ray._core.gcs.nodes import DEAD_KEPT, NodeTable
 
 
 def test_put_without_overwrite_keeps_the_first_value():
@@ -36,6 +36,38 @@ def test_a_dead_node_stays_listed_and_reports_no_more():
     assert table.views() == [] and [info.state for info in table.infos()] == ["DEAD"]
 
 
+def test_dead_nodes_are_listed_up_to_a_number_and_their_rows_go_with_them():
+    table, rows = NodeTable(), {}
+
+    def journal():
+        for key, row in table.take_rows():
+            rows[key] = row
+
+    for number in range(DEAD_KEPT + 1):
+        table.register(node(str(number).encode()))
+        journal()
+        table.die(str(number).encode(), "R", "it went", number)
+        journal()
+    assert len(table.infos()) == DEAD_KEPT and table.info(b"0") is None and rows[b"0"] is None
+    again = NodeTable()
+    again.restore({key: row for key, row in reversed(rows.items()) if row is not None})
+    assert again.take_rows() == []
+    again.register(node(b"x"))
+    again.die(b"x", "R", "it went", 0)
+    assert again.info(b"1") is None and again.info(b"2") is not None  # the oldest went
+
+
+def test_a_drained_node_stays_so_when_it_or_the_gcs_comes_back():
+    table = NodeTable()
+    table.register(node(b"1"))
+    assert table.drain(b"1").draining
+    assert table.register(node(b"1")).draining and table.views()[0].draining
+    again = NodeTable()
+    again.restore(dict(table.take_rows()))
+    assert again.views()[0].draining
+    assert again.register(node(b"1")).draining and again.views()[0].draining
+
+
 def test_an_older_report_changes_nothing():
     table = NodeTable()
     table.register(node(b"1"))
@@ -52,8 +84,8 @@ def test_schedulers_are_told_each_change_once_and_of_a_death_too():
     table.report(ReportResources(b"1", 1, {"CPU": 7}, {"CPU": 10}, []))
     table.report(ReportResources(b"1", 2, {"CPU": 5}, {"CPU": 10}, []))
     assert [v.available for v in table.take_changes()] == [{"CPU": 5}]
-    assert table.set_draining(b"1", True)
+    assert table.drain(b"1") is not None
     assert [v.draining for v in table.take_changes()] == [True]
     table.die(b"1", "R", "it went", 5)
     assert [(v.node_id, v.alive) for v in table.take_changes()] == [(b"1", False)]
-    assert not table.set_draining(b"1", True)
+    assert table.drain(b"1") is None

@@ -94,3 +94,27 @@ def test_a_stranger_who_speaks_http_is_disconnected():
 
 def test_done_is_a_plain_reply():
     assert Done(rid=3).rid == 3
+
+
+def test_a_close_waits_for_what_is_held_at_the_gate():
+    held = []
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: aio.Connection(Echo(), b"secret", is_server=True, gate=held.append), "127.0.0.1", 0
+        )
+        connection = await aio.connect_tcp(Echo(), "127.0.0.1", server.sockets[0].getsockname()[1], b"secret")
+        answer = connection.request(KvGet(namespace="", key=b"a"))
+        connection.request(Ping())  # closes
+        async with asyncio.timeout(10):
+            while len(held) < 2:
+                await asyncio.sleep(0)
+            for let_pass in held:
+                let_pass()
+            assert (await answer).value == b"a"
+            while not connection.is_closed:
+                await asyncio.sleep(0)
+        server.close()
+
+    asyncio.run(scenario())

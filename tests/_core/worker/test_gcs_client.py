@@ -84,3 +84,41 @@ def test_requests_fail_when_the_gcs_stays_away(core):
     core.clock_s = 61.0
     lose(core, client)
     assert [answer.kind for answer in answers] == ["gcs_away"]
+
+
+def test_when_it_is_given_up_that_is_told_and_the_next_request_tries_again(core):
+    client = GcsClient(core, "head", 6379)
+    told, answers = [], []
+    client.on_given_up = told.append
+    client.subscribe("actor", b"a")
+    client.send("kept while it is away")
+    lose(core, client)
+    core.timers.pop()()
+    core.clock_s = 61.0
+    lose(core, client)
+    assert len(told) == 1 and "has been away for 61 s" in told[0]
+    client.request(m.Ping(), answers.append)
+    core.wires[-1].answer_all(m.Done())
+    assert answers == [m.Done()]
+
+
+def test_a_driver_that_was_given_up_hangs_on_no_request(core):
+    core.job_registration = m.RegisterJob("", 1, "host", "script", b"", job_id=b"job1")
+    client = GcsClient(core, "head", 6379)
+    told, answers = [], []
+    client.on_given_up = told.append
+    client.request(m.Ping(), answers.append)
+    core.wires[-1].asked[0](m.Failed(kind="job_dead", message="Its driver was away."))
+    assert "Its driver was away." in told[0]
+    client.request(m.Ping(), answers.append)
+    assert [answer.kind for answer in answers] == ["gcs_away", "gcs_away"]
+
+
+def test_what_is_kept_for_a_gcs_that_is_away_is_bounded(core):
+    client = GcsClient(core, "head", 6379)
+    client.request(m.Ping(), lambda reply: None)
+    lose(core, client)
+    for number in range(gcs_client.MOST_WAITING + 5):
+        client._connection = None  # no connection comes about
+        client.send(number)
+    assert len(client._waiting) <= gcs_client.MOST_WAITING

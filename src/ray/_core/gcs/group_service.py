@@ -14,6 +14,7 @@ from ray._core.gcs.groups import Commit, Effect, GroupTable, Prepare, Publish, R
 from ray._core.gcs.journal import Journal
 from ray._core.gcs.nodes import NodeTable
 from ray._core.gcs.publisher import Publisher
+from ray._core.gcs.waiters import Waiters
 from ray._core.wire import aio
 
 
@@ -38,7 +39,7 @@ class GroupService:
         """Called with the id of a group that was removed."""
         self.holds_placing = False
         """After a restart of the GCS, until it is known which nodes live and which bundles they have."""
-        self._waiting: dict[bytes, list[tuple[aio.Connection, m.GetGroup]]] = {}
+        self.waiting: Waiters[bytes, m.GetGroup] = Waiters()
 
     def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
         return {
@@ -82,7 +83,7 @@ class GroupService:
         else:
             info = self.table.named(request.name, request.namespace)
         if request.wait and info is not None and info.state not in ("CREATED", "REMOVED"):
-            self._waiting.setdefault(info.group_id, []).append((connection, request))
+            self.waiting.add(info.group_id, connection, request)
             return
         connection.reply(request, m.GroupReply(info=info))
 
@@ -187,7 +188,7 @@ class GroupService:
             self.on_removal(info.group_id)
         self._publisher.publish("group", m.GroupChanged(info), info.group_id)
         if info.state in ("CREATED", "REMOVED"):
-            for connection, request in self._waiting.pop(info.group_id, ()):
+            for connection, request in self.waiting.take(info.group_id):
                 connection.reply(request, m.GroupReply(info=info))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ray._core.common import messages as m
 from ray._core.gcs.journal import Journal
 from ray._core.gcs.kv import KvTable
+from ray._core.gcs.waiters import Waiters
 from ray._core.wire import aio
 
 TABLE = "kv"
@@ -21,7 +22,7 @@ class KvService:
         self._journal = journal
         self.on_put: Callable[[str, bytes], None] = lambda namespace, key: None
         """Hears of each key that has got a value."""
-        self._waiting: dict[tuple[str, bytes], list[tuple[aio.Connection, m.KvGet]]] = {}
+        self.waiting: Waiters[tuple[str, bytes], m.KvGet] = Waiters()
 
     def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
         return {
@@ -43,13 +44,13 @@ class KvService:
             self._journal.put(TABLE, _row(request.namespace, request.key), request.value)
         connection.reply(request, m.KvCount(count=int(is_new)))
         self.on_put(request.namespace, request.key)
-        for waiter, wanted in self._waiting.pop((request.namespace, request.key), ()):
+        for waiter, wanted in self.waiting.take((request.namespace, request.key)):
             self._get(waiter, wanted)
 
     def _get(self, connection: aio.Connection, request: m.KvGet) -> None:
         value = self.table.get(request.namespace, request.key)
         if value is None and request.wait:
-            self._waiting.setdefault((request.namespace, request.key), []).append((connection, request))
+            self.waiting.add((request.namespace, request.key), connection, request)
             return
         connection.reply(request, m.KvValue(value=value))
 

@@ -15,6 +15,7 @@ from ray._core.common import messages as m
 from ray._core.gcs.held_lines import HeldLines
 from ray._core.gcs.nodes import NodeTable
 from ray._core.gcs.publisher import Publisher
+from ray._core.gcs.waiters import Waiters
 from ray._core.wire import aio
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class LogRelay:
         """With the time, in ms since the epoch, at which they came."""
         self._held = HeldLines(time.monotonic())
         self._flushes: list[_Flush] = []
-        self._waiting: list[tuple[aio.Connection, m.ListLogs | m.ReadLog]] = []
+        self._waiting: Waiters[bytes, m.ListLogs | m.ReadLog] = Waiters()
         """Questions to agents that are on their way up."""
 
     def __repr__(self) -> str:
@@ -64,7 +65,7 @@ class LogRelay:
         agent = self._agents.get(request.node_id)
         if agent is None:
             if request.node_id in self._living():
-                self._waiting.append((connection, request))
+                self._waiting.add(request.node_id, connection, request)
             else:
                 connection.fail(request, "no_agent", f"There is no living node {request.node_id.hex()}.")
             return
@@ -92,12 +93,8 @@ class LogRelay:
                 self._ask(flush, node_id)
 
     def _forward_again(self, node_id: bytes) -> None:
-        waiting, self._waiting = self._waiting, []
-        for asker, request in waiting:
-            if request.node_id == node_id:
-                self.forward(asker, request)
-            else:
-                self._waiting.append((asker, request))
+        for asker, request in self._waiting.take(node_id):
+            self.forward(asker, request)
 
     def _living(self) -> set[bytes]:
         return {info.node_id for info in self._nodes.infos() if info.state == "ALIVE"}
@@ -116,13 +113,17 @@ class LogRelay:
         self._finish_if_done(flush)
 
     def node_died(self, node_id: bytes) -> None:
+        """A machine that lost its power closes no connection: nothing is waited for from there."""
+        agent = self._agents.pop(node_id, None)
+        if agent is not None:
+            agent.abort("its node has died")
         self._forward_again(node_id)
         for flush in list(self._flushes):
             flush.unasked.discard(node_id)
             self._finish_if_done(flush)
 
     def requester_gone(self, connection: aio.Connection) -> None:
-        self._waiting = [each for each in self._waiting if each[0] is not connection]
+        self._waiting.gone(connection)
         self._flushes = [flush for flush in self._flushes if flush.connection is not connection]
 
     def _ask(self, flush: _Flush, node_id: bytes) -> None:

@@ -80,8 +80,15 @@ class NodeManager:
             before.cancel()
         self._checks[info.node_id] = asyncio.get_running_loop().create_task(self._check(info.node_id, connection))
         config = self._server.config.encode()
-        answer = m.NodeRegistered(session_name=self._server.session_name, config=config, nodes=self.table.infos())
+        answer = m.NodeRegistered(
+            session_name=self._server.session_name,
+            config=config,
+            nodes=self.table.infos(),
+            living_jobs=sorted(self._server.jobs.living()),
+        )
         connection.reply(request, answer)
+        if info.draining:  # it may not have heard of it before the last GCS died
+            connection.send(m.SetDraining())
         self._server.actors.node_is_back(info.node_id, request.hosted)
         self._server.groups.node_is_back(info.node_id, request.bundles)
         self._server.node_is_back(info.node_id)
@@ -89,13 +96,13 @@ class NodeManager:
         self._server.actors.nodes_changed()
 
     def _changed(self, info: m.NodeInfo) -> None:
-        self._server.journal.put("node", info.node_id, msgspec.msgpack.encode(info))
+        for node_id, row in self.table.take_rows():
+            self._server.journal.put("node", node_id, row)
         self._server.publisher.publish("node", m.NodeChanged(info), info.node_id)
 
     def restore(self) -> None:
         """Nodes that an earlier GCS knew; the living ones have their raylets reconnect."""
-        for row in self._server.journal.load("node").values():
-            self.table.restore(msgspec.msgpack.decode(row, type=m.NodeInfo))
+        self.table.restore(self._server.journal.load("node"))
 
     # ---------------------------------------------------------- leaving
 
@@ -111,9 +118,11 @@ class NodeManager:
         if request.reason == IDLE_TERMINATION and self.table.is_busy(request.node_id):
             connection.fail(request, "busy", "The node to be drained is not idle: work runs on it, or holds resources.")
             return
-        self.table.set_draining(request.node_id, True)
+        info = self.table.drain(request.node_id)
+        assert info is not None, "a node with a connection lives"
+        self._changed(info)
         self._publish_soon()
-        raylet.request(m.SetDraining(draining=True))
+        raylet.send(m.SetDraining())
         connection.reply(request)
 
     def connection_lost(self, node_id: bytes, connection: aio.Connection) -> None:
@@ -153,7 +162,7 @@ class NodeManager:
             if missed >= config.health_check_failure_threshold:
                 silent_s = missed * (config.health_check_timeout_ms + config.health_check_period_ms) / 1000
                 self.died(node_id, "UNEXPECTED_TERMINATION", f"The raylet did not answer for {silent_s:g} s.")
-                connection.close("the node was declared dead")
+                connection.abort("the node was declared dead")
                 return
             await asyncio.sleep(config.health_check_period_ms / 1000)
 

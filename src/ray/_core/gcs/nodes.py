@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 import msgspec
@@ -9,20 +10,30 @@ import msgspec
 from ray._core.common.messages import Demand, NodeInfo, NodeView, ReportResources
 from ray._core.common.resources import subtract
 
+DEAD_KEPT = 1000
+"""Dead nodes stay listed up to this many; older ones are forgotten."""
+
 
 class NodeTable:
-    """Nodes by id; the dead stay listed."""
+    """Nodes by id; the dead stay listed for long."""
 
     def __init__(self) -> None:
         self._infos: dict[bytes, NodeInfo] = {}
+        self._dead: deque[bytes] = deque()
+        self._touched: dict[bytes, None] = {}
         self._views: dict[bytes, NodeView] = {}
         self._demands: dict[bytes, list[Demand]] = {}
         self._changed: dict[bytes, NodeView] = {}
 
     def register(self, info: NodeInfo) -> NodeInfo:
-        """A node joins, or one that lost its connection is back. Returns it with the labels that every node has."""
-        info = msgspec.structs.replace(info, labels={"ray.io/node-id": info.node_id.hex(), **info.labels})
-        self._infos[info.node_id] = info
+        """A node joins, or one that lost its connection is back. Returns it with the labels that every node has.
+
+        A node that was drained before stays so.
+        """
+        known = self._infos.get(info.node_id, info)
+        labels = {"ray.io/node-id": info.node_id.hex(), **info.labels}
+        info = msgspec.structs.replace(info, labels=labels, draining=known.draining)
+        self._keep(info)
         self._views[info.node_id] = NodeView(
             node_id=info.node_id,
             host=info.host,
@@ -32,19 +43,38 @@ class NodeTable:
             available=info.total,
             labels=info.labels,
             version=0,
+            draining=info.draining,
             is_head=info.is_head,
         )
         self._changed[info.node_id] = self._views[info.node_id]
         return info
 
-    def restore(self, info: NodeInfo) -> None:
-        """A node that an earlier GCS knew. A living one counts as full until its raylet has reported."""
-        if info.state == "DEAD":
-            self._infos[info.node_id] = info
-            return
-        self.register(info)
-        full = msgspec.structs.replace(self._views[info.node_id], available={})
-        self._views[info.node_id] = self._changed[info.node_id] = full
+    # ---------------------------------------------------------- rows in the storage
+
+    def take_rows(self) -> list[tuple[bytes, bytes | None]]:
+        """Rows that changed since the last call, by node id; None: forgotten."""
+        touched, self._touched = self._touched, {}
+        infos = [(node_id, self._infos.get(node_id)) for node_id in touched]
+        return [(node_id, None if info is None else msgspec.msgpack.encode(info)) for node_id, info in infos]
+
+    def restore(self, rows: Mapping[bytes, bytes]) -> None:
+        """Fill the empty table with what an earlier GCS wrote. A living node counts as full until it has reported."""
+        infos = [msgspec.msgpack.decode(row, type=NodeInfo) for row in rows.values()]
+        for info in sorted(infos, key=lambda info: info.end_time_ms):
+            if info.state == "DEAD":
+                self._infos[info.node_id] = info
+                self._dead.append(info.node_id)
+                continue
+            self.register(info)
+            full = msgspec.structs.replace(self._views[info.node_id], available={})
+            self._views[info.node_id] = self._changed[info.node_id] = full
+        self._touched.clear()
+
+    def _keep(self, info: NodeInfo) -> None:
+        self._infos[info.node_id] = info
+        self._touched[info.node_id] = None
+
+    # ---------------------------------------------------------- changes
 
     def die(self, node_id: bytes, reason: str, message: str, now_ms: int) -> NodeInfo | None:
         """Declare a node dead; None when it is unknown or dead already."""
@@ -57,7 +87,12 @@ class NodeTable:
         dead = msgspec.structs.replace(
             info, state="DEAD", death_reason=reason, death_message=message, end_time_ms=now_ms
         )
-        self._infos[node_id] = dead
+        self._keep(dead)
+        self._dead.append(node_id)
+        if len(self._dead) > DEAD_KEPT:
+            forgotten = self._dead.popleft()
+            del self._infos[forgotten]
+            self._touched[forgotten] = None
         return dead
 
     def report(self, report: ReportResources) -> None:
@@ -93,18 +128,22 @@ class NodeTable:
                 available[name] = min(available.get(name, 0) + units, view.total.get(name, 0))
             self._views[node_id] = msgspec.structs.replace(view, available=available)
 
-    def set_draining(self, node_id: bytes, draining: bool) -> bool:
-        """Nothing new is placed on a draining node. False: there is no such living node."""
+    def drain(self, node_id: bytes) -> NodeInfo | None:
+        """From now on nothing new is placed there. None: there is no such living node."""
         view = self._views.get(node_id)
         if view is None:
-            return False
-        self._views[node_id] = self._changed[node_id] = msgspec.structs.replace(view, draining=draining)
-        return True
+            return None
+        self._views[node_id] = self._changed[node_id] = msgspec.structs.replace(view, draining=True)
+        info = msgspec.structs.replace(self._infos[node_id], draining=True)
+        self._keep(info)
+        return info
 
     def take_changes(self) -> list[NodeView]:
         """Rows that changed since the last call; those of dead nodes once more, with `alive` False."""
         changed, self._changed = self._changed, {}
         return list(changed.values())
+
+    # ---------------------------------------------------------- looking
 
     def info(self, node_id: bytes) -> NodeInfo | None:
         return self._infos.get(node_id)

@@ -71,6 +71,8 @@ class GcsServer:
         self.jobs = JobService(self.publisher, self.journal, now_ms, lambda: (self.session_name, self.config.encode()))
         self.recovery = Recovery(set(), set(), set())
         self.nodes = NodeManager(self)
+        self._workers: dict[bytes, aio.Connection] = {}
+        """The newest connection of each core worker: the end of an older one, told late, is no end of the worker."""
         knobs = Knobs(
             config.scheduler_spread_threshold,
             config.scheduler_top_k_fraction,
@@ -139,14 +141,20 @@ class GcsServer:
     def closed(self, connection: aio.Connection) -> None:
         self.publisher.gone(connection)
         self.log_relay.requester_gone(connection)
+        self.kv.waiting.gone(connection)
+        self.groups.waiting.gone(connection)
         match connection.peer:
             case ("node", bytes(node_id)):
                 self.nodes.connection_lost(node_id, connection)
             case ("job", bytes(job_id), bytes(worker_id)):
+                if self._workers.get(worker_id) is connection:
+                    del self._workers[worker_id]
                 if self.jobs.driver_gone(job_id, connection):
                     self.actors.owner_died(worker_id)
             case ("worker", bytes(worker_id)):
-                self.actors.owner_died(worker_id)
+                if self._workers.get(worker_id) is connection:
+                    del self._workers[worker_id]
+                    self.actors.owner_died(worker_id)
             case ("agent", bytes(node_id)):
                 self.log_relay.agent_gone(node_id, connection)
 
@@ -157,6 +165,7 @@ class GcsServer:
             connection.close(f"The peer speaks protocol {hello.protocol}, this cluster {m.PROTOCOL}.")
         elif hello.role in ("worker", "driver"):
             connection.peer = ("worker", hello.worker_id)
+            self._workers[hello.worker_id] = connection
             self.recovery.owner_back(hello.worker_id)
         elif hello.role == "agent":
             connection.peer = ("agent", hello.node_id)
@@ -184,6 +193,11 @@ class GcsServer:
         keys = self.kv.table.keys("", SCHEME.encode())
         self.packages.restore(keys, self.jobs.jobs.values(), self.actors.table.infos())
         self.groups.restore()
+        for job_id in set(self.jobs.jobs) - self.jobs.living():
+            self.groups.job_finished(job_id)
+        for actor in self.actors.table.infos():
+            if actor.state == "DEAD":
+                self.groups.actor_died(actor.actor_id)
         living = {info.node_id for info in self.nodes.table.infos() if info.state == "ALIVE"}
         self.recovery = Recovery(living, self.jobs.living(), self.actors.table.owners())
         if not living:

@@ -53,7 +53,8 @@ class LeaseManager:
         self._spread_after = b""
         self._infeasible: dict[object, Waiting] = {}
         self._joining: dict[object, float] = {}
-        self._warned: set[object] = set()
+        self._warned: dict[bytes, set[bytes]] = {}
+        """Shapes of requests of which a job's driver has been warned."""
         self._warnings_due: set[object] = set()
         self._watched: set[bytes] = set()
         """Placement groups of which something is set aside here."""
@@ -275,16 +276,24 @@ class LeaseManager:
         if waiting is None:
             return
         scheduling = waiting.request.scheduling
-        shape = (waiting.job_id, msgspec.msgpack.encode((scheduling, waiting.request.name)))
-        if shape in self._warned:
+        shape, warned = msgspec.msgpack.encode((scheduling, waiting.request.name)), self._warned
+        if shape in warned.setdefault(waiting.job_id, set()):
             return
-        self._warned.add(shape)
+        warned[waiting.job_id].add(shape)
         why = self._choose(waiting).why
         text = (
             f"Error: No available node types can fulfill resource request {to_float(waiting.demand)}. Add suitable "
             f"node types to this cluster to resolve this issue. {waiting.request.name} waits until then: {why}."
         )
         self._raylet.gcs.send(m.ErrorEvent(waiting.job_id, "infeasible", text, "autoscaler"))
+
+    def job_ended(self, job_id: bytes) -> None:
+        """Its driver is gone: nobody is to be warned."""
+        self._warned.pop(job_id, None)
+
+    def watched_groups(self) -> list[bytes]:
+        """Placement groups that this raylet must hear of, also from a GCS that has restarted."""
+        return list(self._watched)
 
     def _views_changed(self, _: aio.Connection, message: m.ResourceViews) -> None:
         if self.view.update(message.views):

@@ -32,6 +32,7 @@ from ray._core.raylet.bundles import BundleManager
 from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
+from ray._core.raylet.job_environments import JobEnvironments
 from ray._core.raylet.leasing import LeaseManager
 from ray._core.raylet.machine import Machine
 from ray._core.raylet.memory_monitor import MemoryMonitor
@@ -69,8 +70,7 @@ class Raylet:
         self.leases = LeaseManager(self, self.total)
         self._dashboard = self._make_dashboard()
         self.environments = EnvLink(self.config.start_timeout_s)
-        self._job_envs: dict[bytes, str] = {}
-        """Environments held for the life of a job."""
+        self._job_environments = JobEnvironments(self.environments)
         self._start_failures: dict[str, int] = {}
         self.actors = ActorHost(self)
         self.bundles = BundleManager(self)
@@ -153,9 +153,15 @@ class Raylet:
         """Make this node known to a GCS that it has just connected to, for the first time or again."""
         gcs.peer = "gcs"
         gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
-        await gcs.request(m.RegisterNode(info=self.node, hosted=self.actors.hosted(), bundles=self.bundles.held()))
+        jobs_then = {worker.job_id for worker in self.pool.workers.values()} - {b""}
+        joining = m.RegisterNode(info=self.node, hosted=self.actors.hosted(), bundles=self.bundles.held())
+        registered: m.NodeRegistered = await gcs.request(joining)
+        for job_id in jobs_then.difference(registered.living_jobs):
+            self._job_ended(job_id)
         for channel in ("job", "node", "resources"):
             await gcs.request(m.Subscribe(channel=channel))
+        for group_id in self.leases.watched_groups():
+            await gcs.request(m.Subscribe(channel="group", key=group_id))
         if self._dashboard is not None:
             url = self.settings["dashboard"]["url"].encode()
             await gcs.request(m.KvPut(namespace="dashboard", key=b"dashboard", value=url))
@@ -347,39 +353,25 @@ class Raylet:
     def _job_changed(self, _: aio.Connection, message: m.JobChanged) -> None:
         info = message.info
         if not info.is_dead:
-            self._job_started(info)
-            return
-        self.environments.drop(self._job_envs.pop(info.job_id, ""))
+            self._job_environments.started(info)
+        else:
+            self._job_ended(info.job_id)
+
+    def _job_ended(self, job_id: bytes) -> None:
+        self._job_environments.ended(job_id)
+        self.leases.job_ended(job_id)
         for worker in list(self.pool.workers.values()):
             is_detached = worker.hosted is not None and worker.hosted.spec.detached
-            if worker.job_id == info.job_id and not is_detached:
+            if worker.job_id == job_id and not is_detached:
                 self.kill(worker, "Its job has ended.")
-
-    def _job_started(self, info: m.JobInfo) -> None:
-        """Build the job's own environment before its first task asks for it; a failure is told to that task."""
-        if not info.runtime_env or info.job_id in self._job_envs:
-            return
-        if not json.loads(info.runtime_env).get("config", {}).get("eager_install", True):
-            return
-
-        def then(error: str) -> None:
-            if error:
-                logger.warning("The environment of job %s could not be built: %s", info.job_id.hex(), error)
-                self._job_envs.pop(info.job_id, None)
-            elif info.job_id not in self._job_envs:  # the job has ended meanwhile
-                self.environments.drop(info.runtime_env)
-
-        self._job_envs[info.job_id] = info.runtime_env
-        self.environments.prepare(info.runtime_env, info.job_id, then)
 
     def _ping(self, connection: aio.Connection, request: m.Ping) -> None:
         """The answer comes behind a report of the resources as they are now."""
         self.leases.report_now()
         connection.reply(request)
 
-    def _set_draining(self, connection: aio.Connection, request: m.SetDraining) -> None:
-        self.draining = request.draining
-        connection.reply(request)
+    def _set_draining(self, _: aio.Connection, __: m.SetDraining) -> None:
+        self.draining = True
         self.leases.reconsider()
 
     def _node_changed(self, _: aio.Connection, message: m.NodeChanged) -> None:

@@ -136,11 +136,20 @@ class Connection(asyncio.Protocol):
             self._transport.writelines(out)
 
     def close(self, reason: str = "closed here") -> None:
-        """Send what is buffered and close."""
+        """Send what is buffered, also what waits at the gate, and close; nothing is taken in any more."""
         if not self.is_closed and self._transport is not None:
             self.close_reason = self.close_reason or reason
             self._flush()
-            self._transport.close()
+            if self._gate is None:
+                self._transport.close()
+            elif not self._transport.is_closing():
+                self._transport.pause_reading()
+                self._gate(self._transport.close)
+
+    def abort(self, reason: str) -> None:
+        """Close at once, and drop what is buffered: of a peer that takes nothing any more, an end would never come."""
+        self.close_reason = self.close_reason or reason
+        self._abort()
 
     # ---------------------------------------------------------- asyncio.Protocol
 

@@ -116,6 +116,12 @@ class CallQueue:
         self.sent, self.waiting = {}, {}
         return orders
 
+    def give_up(self) -> list[Order]:
+        """Nobody can tell what becomes of the actor, and it cannot be reached: every call fails; later ones may not."""
+        orders: list[Order] = [Fail(call, False) for call in (*self.sent.values(), *self.waiting.values())]
+        self.sent, self.waiting = {}, {}
+        return orders
+
     def _resend_or_fail(self) -> list[Order]:
         orders: list[Order] = []
         again: dict[bytes, Call] = {}

@@ -143,6 +143,8 @@ class ActorClient:
         """Keeps what the constructor takes, for restarts."""
         self.registration: Waiter | None = None
         """Finished when the GCS has answered; None: there is nothing to wait for."""
+        self._given_up = ""
+        """Why its calls fail now: the GCS cannot be reached, nor the actor."""
 
     def await_registration(self) -> None:
         """Not locked."""
@@ -212,7 +214,8 @@ class ActorClient:
         if order.is_dead:
             assert self.info is not None
             return error_value(death_error(self.info))
-        return error_value(ActorUnavailableError("The actor is restarting, or its process has gone", self.actor_id))
+        why = self._given_up or "The actor is restarting, or its process has gone"
+        return error_value(ActorUnavailableError(why, self.actor_id))
 
     # ---------------------------------------------------------- what becomes of it
 
@@ -260,12 +263,22 @@ class ActorClient:
         self._actors.core.reactor.call_later(RECONNECT_S, self._look_again)
 
     def _look_again(self) -> None:
-        """Still no news: the actor lives as far as the GCS knows, so try to reach it again."""
+        """Still no news: the actor lives as far as the GCS knows, so try to reach it again, and ask."""
         info = self.info
-        if self.connection is not None or info is None or info.state != "ALIVE":
+        if self.connection is not None or info is None or info.state != "ALIVE" or not self.is_subscribed:
             return
         self._carry_out(self.queue.unreachable())
         self._connect()
+        if self.connection is None:
+            self._actors.look_up(self)
+
+    def give_up(self, why: str) -> None:
+        """The GCS is away for good: an actor that cannot be reached will not be heard of. A later call tries again."""
+        if self.connection is None:
+            self.is_subscribed = False
+            self._given_up = why
+            self._carry_out(self.queue.give_up())
+            self._given_up = ""
 
 
 class Actors:
@@ -278,6 +291,8 @@ class Actors:
         self._clients: weakref.WeakValueDictionary[bytes, ActorClient] = weakref.WeakValueDictionary()
         self._followed: dict[bytes, ActorClient] = {}
         """Clients of living actors that the GCS tells of."""
+        self._asked: set[bytes] = set()
+        """Actors that the GCS has been asked about."""
         self._templates = 0
 
     # ---------------------------------------------------------- creating (not locked)
@@ -499,13 +514,33 @@ class Actors:
     def subscribe(self, client: ActorClient) -> None:
         client.is_subscribed = True
         self._followed[client.actor_id] = client
-        gcs = self.core.gcs
-        gcs.subscribe("actor", client.actor_id)
-        gcs.request(m.GetActor(actor_id=client.actor_id), lambda reply: self._looked_up(client, reply))
+        self.core.gcs.subscribe("actor", client.actor_id)
+        self.look_up(client)
+
+    def look_up(self, client: ActorClient) -> None:
+        """Ask the GCS what it knows of the actor; what it does know comes as a publication."""
+        if client.actor_id not in self._asked:
+            self._asked.add(client.actor_id)
+            request = m.GetActor(actor_id=client.actor_id)
+            self.core.gcs.request(request, lambda reply: self._looked_up(client, reply))
 
     def _looked_up(self, client: ActorClient, reply: Any) -> None:
-        if isinstance(reply, m.ActorReply) and reply.info is None:
+        self._asked.discard(client.actor_id)
+        if isinstance(reply, m.Failed):
+            self._give_up(client, reply.message)
+        elif reply.info is None:
             client.changed(_unknown(client.actor_id))
+
+    def gcs_given_up(self, why: str) -> None:
+        """The GCS is away for good: nobody will tell what becomes of actors that cannot be reached now."""
+        for client in list(self._followed.values()):
+            self._give_up(client, why)
+
+    def _give_up(self, client: ActorClient, why: str) -> None:
+        client.give_up(why)
+        if not client.is_subscribed:  # the next call asks anew
+            self._followed.pop(client.actor_id, None)
+            self.core.gcs.unsubscribe("actor", client.actor_id)
 
     def changed(self, info: m.ActorInfo) -> None:
         client = self._followed.get(info.actor_id)

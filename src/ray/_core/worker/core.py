@@ -165,6 +165,7 @@ class CoreWorker:
             port = self.address.port or self._listen_tcp(host)  # a driver learns its node's address only now
             self.address = m.Address(self.node.node_id, self.worker_id, host, port, self.path)
         self.gcs = GcsClient(self, registered.gcs_host, registered.gcs_port)
+        self.gcs.on_given_up = self.actors.gcs_given_up
         self.arena = Arena(
             self.node.arena_path, registered.arena_size, registered.overflow_path, registered.overflow_size
         )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 1.0
+MOST_WAITING = 1000
+"""One-way messages kept while the GCS is away; beyond that the oldest go."""
 OnReply = Callable[[Any], None]
 
 
@@ -36,17 +38,23 @@ class GcsClient:
         self._connection: Connection | None = None
         self._asked: dict[int, tuple[m.Request, OnReply]] = {}
         self._numbers = 0
-        self._waiting: deque[Any] = deque()
+        self._waiting: deque[Any] = deque(maxlen=MOST_WAITING)
         self._topics: dict[tuple[str, bytes], None] = {}
         self._away_since_s: float | None = None
         self._delay_s = FIRST_RETRY_S
         self._is_closed = False
+        self._close_reason = ""
+        self.on_given_up: Callable[[str], None] = lambda text: None
+        """Called when the GCS has been away for too long, with the text that says so; the next request tries again."""
 
     def __repr__(self) -> str:
         return f"<GcsClient {self.address} connected={self._connection is not None} asked={len(self._asked)}>"
 
     def request(self, request: m.Request, on_reply: OnReply) -> int:
         """`on_reply` gets the reply, `Failed` included; Failed("gcs_away") when the GCS stays away too long."""
+        if self._is_closed:
+            on_reply(self._away(self._close_reason))
+            return 0
         self._numbers += 1
         number = self._numbers
         self._asked[number] = (request, on_reply)
@@ -58,12 +66,12 @@ class GcsClient:
         return number
 
     def send(self, message: Any) -> None:
-        """One way; kept while there is no connection."""
-        if self._connection is None:
+        """One way; kept while there is no connection, the newest `MOST_WAITING`: for what may be lost (task events)."""
+        if self._connection is not None:
+            self._connection.send(message)
+        elif not self._is_closed:
             self._waiting.append(message)
             self._connect()
-        else:
-            self._connection.send(message)
 
     def subscribe(self, channel: str, key: bytes = b"") -> None:
         """Hear of what is published there, from now on and after each reconnection."""
@@ -84,8 +92,7 @@ class GcsClient:
 
     def close(self) -> None:
         """For good; open requests fail."""
-        self._is_closed = True
-        self._fail_all("this process is shutting down")
+        self._close("this process is shutting down")
 
     def lost(self, connection: Connection, reason: str) -> None:
         """A connection of this client has closed, or did not come about."""
@@ -97,7 +104,9 @@ class GcsClient:
             self._away_since_s = now_s
             logger.warning("Lost the connection to the GCS at %s (%s); connecting again.", self.address, reason)
         if now_s - self._away_since_s > config.gcs_rpc_server_reconnect_timeout_s:
-            self._fail_all(f"it has been away for {now_s - self._away_since_s:.0f} s ({reason})")
+            away = self._away(f"it has been away for {now_s - self._away_since_s:.0f} s ({reason})")
+            self._fail_all(away)
+            self.on_given_up(away.message)
             return
         self._core.reactor.call_later(self._delay_s, self._connect)
         self._delay_s = min(self._delay_s * 2, LAST_RETRY_S)
@@ -145,16 +154,24 @@ class GcsClient:
         if isinstance(reply, m.Failed):
             if reply.kind != "connection_lost":
                 logger.error("The GCS does not take this driver back: %s", reply.message)
-                self._is_closed = True
-                self._fail_all(reply.message)
+                self._close(reply.message)
+                self.on_given_up(self._away(reply.message).message)
         else:
             self._heard()
 
-    def _fail_all(self, reason: str) -> None:
-        asked, self._asked = self._asked, {}
+    def _close(self, reason: str) -> None:
+        self._is_closed, self._close_reason = True, reason
+        self._fail_all(self._away(reason))
+
+    def _away(self, reason: str) -> m.Failed:
         text = f"The GCS at {self.address} cannot be reached: {reason}. Look into gcs_server.err of the head's session."
+        return m.Failed(kind="gcs_away", message=text)
+
+    def _fail_all(self, away: m.Failed) -> None:
+        asked, self._asked = self._asked, {}
+        self._waiting.clear()
         for _, on_reply in asked.values():
-            on_reply(m.Failed(kind="gcs_away", message=text))
+            on_reply(away)
 
 
 def _ignore(reply: Any) -> None:

@@ -48,6 +48,7 @@ UNKNOWN = m.Value()
 _NO_ARGS = serialization.serialize(((), {})).to_blob()
 
 OOM_DELAY_MAX_MS = 60_000
+EXITS_KEPT = 1000
 
 
 class CallTemplate(Protocol):
@@ -480,6 +481,8 @@ class Submitter:
 
     def worker_exited(self, message: m.WorkerExited) -> None:
         self._exits[message.worker_id] = message
+        if len(self._exits) > EXITS_KEPT:  # of workers that ran nothing, nobody asks
+            del self._exits[next(iter(self._exits))]
 
     def connection_lost(self, connection: Connection) -> None:
         """A worker has gone: what was pushed to it runs again elsewhere, or fails when no retry is left."""

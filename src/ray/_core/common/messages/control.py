@@ -71,6 +71,8 @@ class NodeRegistered(Reply, tag=11):
     config: str
     """JSON of the cluster's `_system_config` (Config.encode)."""
     nodes: list[NodeInfo]
+    living_jobs: list[bytes]
+    """A raylet that reconnects ends the workers of others: nobody tells it again that they have ended."""
 
 
 class UnregisterNode(Request, tag=12):
@@ -142,10 +144,8 @@ class DrainNode(Request, tag=19):
     deadline_ms: int = 0
 
 
-class SetDraining(Request, tag=20):
-    """G > R: place nothing new here. Answer: Done."""
-
-    draining: bool
+class SetDraining(Message, tag=20):
+    """G > R: place nothing new here. Loss: it is sent again when the node registers again."""
 
 
 # ------------------------------------------------------------------ G: pub/sub

@@ -105,6 +105,8 @@ class NodeInfo(Part, frozen=True):
     agent_port: int = 0
     version: str = ""
     python: str = ""
+    draining: bool = False
+    """Nothing new is placed there; it stays so over restarts of the GCS."""
 
 
 class Demand(Part, frozen=True):

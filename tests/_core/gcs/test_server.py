@@ -1,0 +1,185 @@
+"""The GCS's shell: whose connection closed, and what a restarted GCS still knows."""
+
+import asyncio
+
+import pytest
+
+from ray._core.common import messages as m
+from ray._core.common.config import Config
+from ray._core.gcs.node_manager import PYTHON
+from ray._core.gcs.server import GcsServer
+from ray._version import VERSION
+
+WORKER = b"w" * 28
+
+
+class Rows:
+    """A storage in memory, which outlives its GCS."""
+
+    def __init__(self):
+        self.tables = {}
+
+    def load(self, table):
+        return dict(self.tables.get(table, {}))
+
+    def commit(self, writes):
+        for write in writes:
+            table = self.tables.setdefault(write.table, {})
+            if write.value is None:
+                table.pop(write.key, None)
+            else:
+                table[write.key] = write.value
+
+    def close(self):
+        pass
+
+
+class Peer:
+    """A connection that keeps what is sent to it."""
+
+    def __init__(self):
+        self.peer = None
+        self.is_closed = False
+        self.close_reason = ""
+        self.sent = []
+
+    def send(self, message):
+        self.sent.append(message)
+
+    def reply(self, request, message=None):
+        self.sent.append(message or m.Done())
+
+    def fail(self, request, kind, message, detail=b""):
+        self.sent.append(m.Failed(kind=kind, message=message))
+
+    def of(self, kind):
+        return [message for message in self.sent if isinstance(message, kind)]
+
+
+@pytest.fixture
+def with_gcs():
+    """Runs a scenario with a GCS on `rows`, and stops that GCS."""
+    rows = Rows()
+
+    def run(scenario):
+        async def main():
+            server = GcsServer("/tmp/ray/session", Config(), rows)
+            server.restore()
+            scenario(server)
+            await server.journal.close()
+
+        asyncio.run(main())
+
+    return run
+
+
+def hello(server, role, worker_id=WORKER):
+    peer = Peer()
+    server.received(peer, m.Hello(m.PROTOCOL, role, worker_id=worker_id), b"")
+    return peer
+
+
+def register_actor(server, peer, owner=WORKER):
+    spec = m.ActorSpec(
+        actor_id=b"a" * 16,
+        job_id=b"job1",
+        name="",
+        namespace="space",
+        class_name="C",
+        owner=m.Address(b"node", owner, "", 0, ""),
+        detached=False,
+        max_restarts=0,
+        placement=m.SchedulingClass({"CPU": 10_000}),
+        held={},
+        class_key="",
+        spec_blob=b"",
+    )
+    server.received(peer, m.RegisterActor(spec=spec, handle_blob=b"", ready=True), b"")
+    return spec.actor_id
+
+
+def register_node(server):
+    raylet = Peer()
+    info = m.NodeInfo(b"n" * 28, "h", 1, "", "h", "n", False, "", "", {"CPU": 10_000}, version=VERSION, python=PYTHON)
+    server.received(raylet, m.RegisterNode(info=info), b"")
+    return raylet
+
+
+@pytest.mark.parametrize("role", ["worker", "driver"])
+def test_the_late_end_of_an_older_connection_ends_no_actor(with_gcs, role):
+    def scenario(server):
+        old = hello(server, role)
+        actor_id = register_actor(server, old)
+        new = hello(server, role)
+        server.closed(old)
+        assert server.actors.table.get(actor_id).state == "PENDING_CREATION"
+        server.closed(new)
+        assert server.actors.table.get(actor_id).death_kind == "OWNER_DIED"
+
+    with_gcs(scenario)
+
+
+def test_a_drained_node_gets_nothing_after_a_restart_of_the_gcs(with_gcs):
+    def drain(server):
+        raylet, cli = register_node(server), Peer()
+        server.received(cli, m.DrainNode(b"n" * 28, "DRAIN_NODE_REASON_PREEMPTION", "bye"), b"")
+        assert raylet.of(m.SetDraining) and cli.of(m.Done)
+
+    def look(server):
+        raylet = register_node(server)
+        assert raylet.of(m.SetDraining)  # again: it may not have heard of it
+        assert [view.draining for view in server.nodes.table.views()] == [True]
+        actor_id = register_actor(server, hello(server, "worker"))
+        assert server.actors.table.get(actor_id).state == "PENDING_CREATION" and not raylet.of(m.CreateActor)
+
+    with_gcs(drain)
+    with_gcs(look)
+
+
+def test_requests_that_wait_go_with_their_connection(with_gcs):
+    def scenario(server):
+        asker, other = hello(server, "worker", b"1"), hello(server, "worker", b"2")
+        for peer in (asker, other):
+            server.received(peer, m.KvGet(namespace="n", key=b"k", wait=True), b"")
+        server.closed(asker)
+        assert len(server.kv.waiting) == 1
+        server.received(other, m.KvPut(namespace="n", key=b"k", value=b"v"), b"")
+        assert [reply.value for reply in other.of(m.KvValue)] == [b"v"] and not asker.of(m.KvValue)
+        assert len(server.kv.waiting) == 0
+
+    with_gcs(scenario)
+
+
+def test_a_raylet_that_joins_hears_which_jobs_live(with_gcs):
+    def scenario(server):
+        drivers = [hello(server, "driver", name) for name in (b"1", b"2")]
+        for driver in drivers:
+            server.received(driver, m.RegisterJob("", 1, "host", "script", b""), b"")
+        server.closed(drivers[0])
+        [registered] = register_node(server).of(m.NodeRegistered)
+        assert registered.living_jobs == [drivers[1].of(m.JobRegistered)[0].job_id]
+
+    with_gcs(scenario)
+
+
+def test_the_group_of_an_actor_whose_job_ended_before_a_restart_ends_with_the_actor(with_gcs):
+    group_id = b"g" * 18
+
+    def create(server):
+        driver, worker = hello(server, "driver", b"1"), hello(server, "worker", b"2")
+        server.received(driver, m.RegisterJob("", 1, "host", "script", b""), b"")
+        job_id = driver.of(m.JobRegistered)[0].job_id
+        register_actor(server, worker, owner=b"2")
+        bundles = [m.BundleSpec(0, {"CPU": 10_000})]
+        info = m.PlacementGroupInfo(group_id, job_id, "", "", "PACK", bundles, False, b"a" * 16, "PENDING", [])
+        server.received(driver, m.CreateGroup(info=info), b"")
+        server.closed(driver)
+        assert server.groups.table.get(group_id).state == "PENDING"
+
+    def end_the_actor(server):
+        worker = hello(server, "worker", b"2")
+        server.closed(worker)
+        assert server.groups.table.get(group_id).state == "REMOVED"
+
+    with_gcs(create)
+    with_gcs(end_the_actor)
