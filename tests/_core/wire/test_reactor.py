@@ -1,5 +1,6 @@
 """The reactor: one thread waits and works, several share the leadership, lost peers fail open requests."""
 
+import contextlib
 import socket
 import threading
 
@@ -191,3 +192,37 @@ def test_an_event_of_a_closed_connection_is_not_taken_for_one_of_its_successor(m
     for each in pairs:
         for sock in each:
             sock.close()
+
+
+class Interleaved(Reactor):
+    """Has something happen when a thread is about to park, which a thread of its own would do at that moment."""
+
+    between = staticmethod(lambda reactor, waiter: None)
+
+    def _park(self, waiter, gate, remaining_s):
+        self.between(self, waiter)
+        super()._park(waiter, gate, remaining_s)
+
+
+def finish_and_abdicate(reactor, waiter):
+    with reactor.lock:
+        waiter.finish()
+    reactor._abdicate()
+
+
+def promote_and_interrupt(reactor, waiter):
+    reactor._abdicate()
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("between", [finish_and_abdicate, promote_and_interrupt])
+def test_somebody_leads_after_an_heir_that_does_not(between):
+    """A thread that was promoted, but is done or interrupted, must not leave the sockets to nobody."""
+    reactor = Interleaved()
+    reactor.between = between
+    reactor._leader = object()  # another thread
+    with contextlib.suppress(KeyboardInterrupt):
+        reactor.wait(Waiter(reactor))
+    assert reactor._leader is None
+    assert reactor._follower_gate.is_set()
+    reactor.close()

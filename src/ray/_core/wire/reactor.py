@@ -507,31 +507,38 @@ class Reactor:
     def wait(self, waiter: Waiter, timeout_s: float | None = None) -> bool:
         """Block until `waiter` is done, leading if nobody else does. False: the time is over."""
         deadline_at_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while not waiter.done:
-            remaining_s = None if deadline_at_s is None else deadline_at_s - time.monotonic()
-            if remaining_s is not None and remaining_s <= 0:
-                return False
-            with self._mutex:
-                if waiter.done:  # finished since the check above: nobody would wake this thread
-                    return True
-                if self._leader is None:
-                    self._leader = waiter
-                    self._leader_is_done = False
-                    leads = True
+        has_parked = False
+        try:
+            while not waiter.done:
+                remaining_s = None if deadline_at_s is None else deadline_at_s - time.monotonic()
+                if remaining_s is not None and remaining_s <= 0:
+                    return False
+                with self._mutex:
+                    if waiter.done:  # finished since the check above: nobody would wake this thread
+                        return True
+                    if self._leader is None:
+                        self._leader = waiter
+                        self._leader_is_done = False
+                        leads = True
+                    else:
+                        leads, has_parked = False, True
+                        gate = waiter._gate = allocate_lock()
+                        gate.acquire()
+                        self._parked.append(waiter)
+                        wake = self._leader is _FOLLOWER and not self._yielding
+                        if wake:
+                            self._yielding = True
+                if leads:
+                    self._lead(waiter, deadline_at_s)
                 else:
-                    leads = False
-                    gate = waiter._gate = allocate_lock()
-                    gate.acquire()
-                    self._parked.append(waiter)
-                    wake = self._leader is _FOLLOWER and not self._yielding
                     if wake:
-                        self._yielding = True
-            if leads:
-                self._lead(waiter, deadline_at_s)
-            else:
-                if wake:
-                    self._wake()
-                self._park(waiter, gate, remaining_s)
+                        self._wake()
+                    self._park(waiter, gate, remaining_s)
+        finally:
+            if has_parked:  # it may have been promoted, and not lead after all: done, out of time, or interrupted
+                with self._mutex:
+                    if self._leader is None:
+                        self._promote()
         return True
 
     def _lead(self, waiter: Waiter, deadline_at_s: float | None) -> None:
@@ -554,12 +561,18 @@ class Reactor:
             self._leader = None
             self._leading_thread = 0
             self._yielding = False
-            heir = self._parked.pop() if self._parked else None
-            if heir is not None:
+            self._promote()
+
+    def _promote(self) -> None:
+        """Nobody leads now: have a thread do so that still waits, or the follower. With `_mutex`."""
+        while self._parked:
+            heir = self._parked.pop()
+            if not heir.done:
                 gate, heir._gate = heir._gate, None
                 if gate is not None:
                     gate.release()
-        if heir is None and not self._follower_gate.is_set():
+                return
+        if not self._follower_gate.is_set():
             self._follower_gate.set()
 
     def _park(self, waiter: Waiter, gate: LockType, remaining_s: float | None) -> None:
@@ -570,11 +583,6 @@ class Reactor:
             with self._mutex:
                 if waiter in self._parked:  # not promoted: finished, out of time, or interrupted
                     self._parked.remove(waiter)
-                elif self._leader is None and self._parked and waiter.done:
-                    heir = self._parked.pop()  # promoted, but done: pass it on
-                    heir_gate, heir._gate = heir._gate, None
-                    if heir_gate is not None:
-                        heir_gate.release()
                 waiter._gate = None
 
     def _finished(self, waiter: Waiter) -> None:
