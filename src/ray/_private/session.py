@@ -314,7 +314,7 @@ def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = F
             if driver_log is not None:
                 driver_log.stop()
             if core is not None and core.mode == "driver":
-                core.shutdown()
+                core.shutdown(node_stays=node is None)
         finally:
             if node is not None:
                 node.stop()

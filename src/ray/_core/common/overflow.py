@@ -23,6 +23,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64]
 _libc.mmap.restype = ctypes.c_void_p
+_libc.mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
+_libc.mremap.restype = ctypes.c_void_p
+_MAYMOVE_FIXED = 0x3
 
 
 class Overflow:
@@ -80,3 +83,23 @@ def _map_over(address: int, size: int, fd: int) -> None:
     if _libc.mmap(address, size, protection, _FIXED_SHARED, fd, 0) != address:
         number = ctypes.get_errno()
         raise OSError(number, f"mmap of {size} bytes: {os.strerror(number)}")
+
+
+def make_private(whole: mmap.mmap, offset: int, size: int) -> None:
+    """Put a copy of these bytes of a shared map in their place, pages whole: what others write is not seen any more.
+
+    Raises OSError: no memory for the copy.
+    """
+    start = offset // mmap.PAGESIZE * mmap.PAGESIZE
+    length = -(-(offset + size - start) // mmap.PAGESIZE) * mmap.PAGESIZE
+    anchor = ctypes.c_char.from_buffer(whole)
+    address = ctypes.addressof(anchor) + start
+    del anchor
+    copy = _libc.mmap(None, length, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+    if copy == ctypes.c_void_p(-1).value:
+        number = ctypes.get_errno()
+        raise OSError(number, f"No memory for a private copy of {length} bytes: {os.strerror(number)}")
+    ctypes.memmove(copy, address, length)
+    if _libc.mremap(copy, length, length, _MAYMOVE_FIXED, address) != address:
+        number = ctypes.get_errno()
+        raise OSError(number, f"mremap of {length} bytes: {os.strerror(number)}")

@@ -345,9 +345,23 @@ class LeaseManager:
     def _end_surplus(self, limit: int) -> None:
         now_s, patience_s = self._now_s(), self._raylet.config.idle_worker_killing_time_threshold_ms / 1000
         for surplus in self.pool.surplus(limit, now_s, patience_s):
-            self._raylet.kill(surplus, "It was idle and not needed.")
+            self._retire(surplus)
         if self.pool.idle_count() > limit and self._surplus_timer is None:
             self._surplus_timer = asyncio.get_running_loop().call_later(patience_s, self._end_surplus_later)
+
+    def _retire(self, worker: Worker) -> None:
+        """End an idle worker, unless it owns what others borrow."""
+
+        def answered(reply: asyncio.Future[m.Done]) -> None:
+            problem = reply.exception()
+            if isinstance(problem, aio.RequestFailed) and worker.worker_id in self.pool.workers:
+                self.pool.needed(worker, self._now_s())
+                self.schedule()
+            else:
+                self._raylet.kill(worker, "It was idle and not needed.")
+
+        assert worker.connection is not None
+        worker.connection.request(m.RetireWorker()).add_done_callback(answered)
 
     def _end_surplus_later(self) -> None:
         self._surplus_timer = None

@@ -14,6 +14,7 @@ from ray._core.common.object_header import HEADER_SIZE
 from ray._core.common.overflow import Overflow
 from ray._core.raylet.extents import TieredExtents
 from ray._core.raylet.objects import ObjectTable, Order, TellHolder
+from ray._core.raylet.orphans import Orphans
 from ray._core.raylet.spiller import Spiller
 from ray._core.raylet.transfer import Transfer
 from ray._core.wire import aio
@@ -33,8 +34,10 @@ class ObjectManager:
         self.table = ObjectTable()
         self.transfer = Transfer(raylet)
         self.spiller = Spiller(raylet, self, raylet.config.object_spilling_directory or raylet.settings["session_dir"])
-        self.processes: set[aio.Connection] = set()
-        """Drivers and workers of this node, which read and write the shared memory."""
+        self.orphans = Orphans(raylet, self)
+        self.processes: dict[aio.Connection, bytes] = {}
+        """Drivers and workers of this node, which read and write the shared memory, and their worker ids."""
+        self._living: set[bytes] = set()
         self._room = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.handlers: dict[type, Any] = {
@@ -43,6 +46,7 @@ class ObjectManager:
             m.ObjectsSealed: self._sealed,
             m.FreeObjects: self._free,
             **self.transfer.handlers,
+            **self.orphans.handlers,
         }
 
     def stats(self) -> m.StoreStats:
@@ -165,6 +169,8 @@ class ObjectManager:
     def _sealed(self, _: aio.Connection, message: m.ObjectsSealed) -> None:
         for object_id, offset, size in message.objects:
             self._seal(object_id, offset, size)
+            if object_id in self.table.objects:
+                self.orphans.came(object_id, message.owner_id, message.owner_node)
 
     def _seal(self, object_id: bytes, offset: int, size: int) -> None:
         if self.spiller.url(object_id) is not None and object_id not in self.table.objects:
@@ -200,13 +206,25 @@ class ObjectManager:
             self.free(object_id)
 
     def free(self, object_id: bytes) -> None:
-        was_on_disk = self.spiller.url(object_id) is not None
-        if self.spiller.freed(object_id) and (object_id in self.table.objects or not was_on_disk):
-            self._carry_out(self.table.free(object_id))
+        if self.spiller.freed(object_id):
+            was_here = self.orphans.table.freed(object_id)
+            if object_id in self.table.objects or not was_here:  # else it was only on disk
+                self._carry_out(self.table.free(object_id))
+
+    def lives(self, worker_id: bytes) -> bool:
+        """Whether this driver or worker is of this node, and has not ended."""
+        return worker_id in self._living
+
+    def process_joined(self, connection: aio.Connection, worker_id: bytes) -> None:
+        self.processes[connection] = worker_id
+        self._living.add(worker_id)
 
     def holder_gone(self, connection: aio.Connection) -> None:
-        self.processes.discard(connection)
         self._carry_out(self.table.holder_gone(connection))
+        worker_id = self.processes.pop(connection, None)
+        if worker_id is not None:
+            self._living.discard(worker_id)
+            self.orphans.process_ended(worker_id)
 
     def _carry_out(self, orders: list[Order]) -> None:
         self._raylet.leases.report()  # the use of the store may have changed

@@ -243,7 +243,7 @@ class Raylet:
         )
         connection.reply(request, reply)
         self.state.cores[connection] = request
-        self.objects.processes.add(connection)
+        self.objects.process_joined(connection, request.address.worker_id)
         worker = connection.peer
         if isinstance(worker, Worker) and request.ready:
             self.pool.registered(worker, msgspec.structs.replace(request.address, node_id=self.node_id))

@@ -83,8 +83,12 @@ class SpillTable:
             chosen.update((object_id, objects[object_id]) for object_id in object_ids)
         if not chosen:
             return None
-        batch = Batch(chosen)
-        self._leaving.update(dict.fromkeys(chosen, batch))
+        return self.take(chosen)
+
+    def take(self, objects: dict[bytes, Placed]) -> Batch:
+        """These objects are to leave the memory; none of them is leaving already."""
+        batch = Batch(objects)
+        self._leaving.update(dict.fromkeys(objects, batch))
         return batch
 
     def _refuses(self, object_id: bytes) -> bool:

@@ -7,9 +7,11 @@ the node for their views, write what nobody views, give the memory up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import mmap
 import time
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -79,48 +81,62 @@ class Spiller:
                 objects.room_freed()  # whoever waits looks again, and asks again or gives up
                 continue
             try:
-                await self._carry_out(batch)
-            except OSError as error:
-                self.failure = str(error)
-                logger.error("Objects could not be spilled: %s", error)
+                async with self._leaving(batch):
+                    await self._write(batch)
+            except Exception as error:  # whatever the storage raises: the objects are safe where they are
+                self.failure = str(error) or type(error).__name__
+                logger.error("Objects could not be spilled: %s", self.failure, exc_info=not isinstance(error, OSError))
                 await asyncio.sleep(PAUSE_S)
             finally:
-                self._end(batch)
                 objects.room_freed()
 
-    async def _carry_out(self, batch: Batch) -> None:
-        for placed in batch.objects.values():
-            object_header.set_leaving(self._header(placed), True)
-        refused = await self._vote(list(batch.objects))
-        stay = {object_id: batch.objects[object_id] for object_id in refused if object_id in batch.objects}
-        for object_id in self.table.voted(batch, refused):
-            object_header.set_leaving(self._header(stay[object_id]), False)
-        start_s, wanted = time.monotonic(), self.table.to_write(batch)
-        if wanted:
-            data = {object_id: self._bytes(placed) for object_id, placed in wanted.items()}
-            loop = asyncio.get_running_loop()
-            try:
-                urls = await loop.run_in_executor(self._threads, self._storage.spill, data)
-            except OSError:
-                for placed in batch.objects.values():
-                    object_header.set_leaving(self._header(placed), False)
-                batch.objects.clear()
-                raise
-            self.failure = ""
-            self.table.written(batch, urls)
-            size = sum(url.size for url in urls.values())
-            seconds = time.monotonic() - start_s
-            logger.info("Spilled %d objects, %.1f MiB, in %.2f s.", len(urls), size / 2**20, seconds)
-        for object_id, placed in batch.objects.items():
-            object_header.clear(self._header(placed))
-            self._objects.left(object_id)
+    @contextlib.asynccontextmanager
+    async def _leaving(self, batch: Batch) -> AsyncIterator[None]:
+        """Inside, nobody reads the objects of the batch any more; those with readers are not of it. They are gone
+        from the memory afterwards, or, if anything goes wrong, all there as before."""
+        everything = batch.objects.copy()
+        try:
+            for placed in everything.values():
+                object_header.set_leaving(self._header(placed), True)
+            for object_id in self.table.voted(batch, await self._vote(list(everything))):
+                object_header.set_leaving(self._header(everything[object_id]), False)
+            yield
+            for object_id, placed in batch.objects.items():
+                object_header.clear(self._header(placed))
+                self._objects.left(object_id)
+        except BaseException:
+            for placed in batch.objects.values():
+                object_header.set_leaving(self._header(placed), False)
+            raise
+        finally:
+            for object_id in self.table.ended(batch):  # frees that came meanwhile, and whoever asked for the objects
+                self._objects.free(object_id)
+            self._objects.settled(list(everything))
 
-    def _end(self, batch: Batch) -> None:
-        """The objects of the batch are where they are: what waited for them, and frees that came meanwhile, go on."""
-        everything = list(batch.objects)
-        for object_id in self.table.ended(batch):
-            self._objects.free(object_id)
-        self._objects.settled(everything)
+    async def _write(self, batch: Batch) -> None:
+        start_s, wanted = time.monotonic(), self.table.to_write(batch)
+        if not wanted:
+            return
+        data = {object_id: self._bytes(placed) for object_id, placed in wanted.items()}
+        loop = asyncio.get_running_loop()
+        urls = await loop.run_in_executor(self._threads, self._storage.spill, data)
+        self.failure = ""
+        self.table.written(batch, urls)
+        size = sum(url.size for url in urls.values())
+        logger.info("Spilled %d objects, %.1f MiB, in %.2f s.", len(urls), size / 2**20, time.monotonic() - start_s)
+
+    async def discard(self, object_ids: Iterable[bytes]) -> list[bytes]:
+        """Free objects that have no owner any more, and return those that stay, since somebody reads them now."""
+        objects = self._objects.table.objects
+        busy = [object_id for object_id in object_ids if self.is_leaving(object_id)]
+        idle = [object_id for object_id in object_ids if not self.is_leaving(object_id)]
+        batch = self.table.take({object_id: objects[object_id] for object_id in idle if object_id in objects})
+        async with self._leaving(batch):
+            batch.freed.update(batch.objects)
+        for object_id in idle:
+            if object_id not in objects and self.url(object_id) is not None:
+                self._objects.free(object_id)
+        return busy + [object_id for object_id in idle if object_id in objects]
 
     async def _vote(self, object_ids: list[bytes]) -> set[bytes]:
         """Objects that some process of this node has views of."""
@@ -150,8 +166,8 @@ class Spiller:
         try:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._threads, self._storage.restore, url, target, start)
-        except OSError as error:
-            return f"its spilled copy {url} could not be read: {error}"
+        except Exception as error:  # whatever the storage raises
+            return f"its spilled copy {url} could not be read: {error!r}"
         self.table.restored_bytes += target.nbytes
         return None
 
@@ -178,8 +194,8 @@ class Spiller:
     def _delete(self, path: str) -> None:
         try:
             self._storage.delete(path)
-        except OSError as error:
-            logger.warning("The spilled file %s could not be deleted: %s", path, error)
+        except Exception as error:  # whatever the storage raises; the node's end will try once more
+            logger.warning("The spilled file %s could not be deleted: %r", path, error)
 
     # ---------------------------------------------------------- inside
 

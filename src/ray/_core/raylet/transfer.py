@@ -37,6 +37,7 @@ class Pull:
     """One object on its way here, and who waits for it."""
 
     object_id: bytes
+    owner: m.Address
     size: int
     sources: list[bytes]
     waiting: list[tuple[aio.Connection, m.PullObject]]
@@ -114,13 +115,14 @@ class Transfer:
         if placed is not None:
             connection.reply(request, m.ObjectLocal(offset=placed.offset, size=placed.size))
             return
-        sources = [where.node_id for where in request.locations]
+        own_id = self._raylet.node_id  # named when the owner has not heard yet that the copy here is gone
+        sources = [where.node_id for where in request.locations if where.node_id != own_id]
         pull = self._pulls.get(request.object_id)
         if pull is not None:
             pull.waiting.append((connection, request))
             pull.sources += [node_id for node_id in sources if node_id not in pull.sources]
             return
-        pull = Pull(request.object_id, request.locations[0].size, sources, [(connection, request)])
+        pull = Pull(request.object_id, request.owner, request.locations[0].size, sources, [(connection, request)])
         self._pulls[request.object_id] = pull
         self._raylet.objects.table.expected(request.object_id)
         self._start(self._carry_out(pull))
@@ -150,6 +152,7 @@ class Transfer:
                 self._fail(pull, "lost", problem)
                 return
             objects.adopt(pull.object_id, offset, pull.size)
+            objects.orphans.came(pull.object_id, pull.owner.worker_id, pull.owner.node_id)
             placed = objects.table.objects[pull.object_id]
             wanted = [(connection, request) for connection, request in pull.waiting if not connection.is_closed]
             for connection, request in wanted:

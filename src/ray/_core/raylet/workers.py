@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from ray._core.common.messages import Address
@@ -23,6 +24,8 @@ class Worker:
     lease_id: int = 0
     owner: Any = None
     idle_since_s: float = 0.0
+    needed_at_s: float = -math.inf
+    """When it last said that it cannot end, since others borrow what it owns."""
     working_since_s: float = 0.0
     is_retriable: bool = True
     """What it does now may run again if the process is killed."""
@@ -126,10 +129,21 @@ class WorkerPool:
         One with an environment of its own, whose like may take long to start, stays until idle for `patience_s`.
         """
         too_many = max(len(self._idle) - limit, 0)
-        gone = [w for w in self._idle if not w.runtime_env or now_s - w.idle_since_s >= patience_s][:too_many]
+        gone = [
+            worker
+            for worker in self._idle
+            if now_s - worker.needed_at_s >= patience_s
+            and (not worker.runtime_env or now_s - worker.idle_since_s >= patience_s)
+        ][:too_many]
         for worker in gone:
             self._idle.remove(worker)
         return gone
+
+    def needed(self, worker: Worker, now_s: float) -> None:
+        """A surplus worker does not end, since it is needed: it is offered again."""
+        if not worker.is_ending:
+            worker.needed_at_s = now_s
+            self._idle.append(worker)
 
     def idle_count(self) -> int:
         return len(self._idle)

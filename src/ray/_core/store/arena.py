@@ -138,6 +138,10 @@ class Arena:
         """Writable bytes, for whoever allocated them."""
         return self._view[offset : offset + size]
 
+    def make_private(self, offset: int, size: int) -> None:
+        """From now on this process alone has these bytes, and what shares their pages. Raises OSError."""
+        overflow.make_private(self.map, offset, size)
+
     def close(self) -> None:
         """Unmap; with views still alive the mapping stays until they go (or the process ends)."""
         self._view.release()

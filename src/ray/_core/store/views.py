@@ -51,13 +51,19 @@ class Views:
         array: Any = None if known is None else known()
         if array is None or not array.is_readable:
             array = (ctypes.c_char * where.size).from_buffer(self._arena.map, where.offset)
-            array.pin, array.is_readable = ref, False
+            array.pin, array.offset, array.is_readable = ref, where.offset, False
             # First told, then looked: see object_header.
             self._bases[key] = weakref.ref(array, lambda gone: self._closed(key, gone))
             if not object_header.is_readable(self._arena.window(where.offset - HEADER_SIZE, HEADER_SIZE), key):
                 return None
             array.is_readable = True
         return memoryview(array).cast("B").toreadonly()
+
+    def keep(self) -> None:
+        """The values of this process outlive its part in the session: from now on they lie on memory of its own."""
+        arrays = [array for known in list(self._bases.values()) if (array := known()) is not None]
+        for array in arrays:
+            self._arena.make_private(array.offset, len(array))
 
     def _closed(self, key: bytes, gone: weakref.ref[Any]) -> None:
         """The last value on it is gone; the collector calls this, anywhere."""

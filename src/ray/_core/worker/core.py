@@ -221,8 +221,13 @@ class CoreWorker:
         self.job_id = self.ask_gcs(request).job_id
         self.job_registration = msgspec.structs.replace(request, job_id=self.job_id)
 
-    def shutdown(self) -> None:
-        """Disconnect; refs of before are invalid. What this process owned is freed with it."""
+    def shutdown(self, node_stays: bool = False) -> None:
+        """Disconnect; refs of before are invalid. What this process owned is freed with it, and not read any more.
+
+        `node_stays`: its memory goes on to be used by others. Values that the user has kept are copied first.
+        """
+        if node_stays:
+            self.views.keep()
         object_ref._core = None
         self.unread_errors.stop()
         self.deliveries.stop()
@@ -306,7 +311,14 @@ class CoreWorker:
                 self.cancellation.remote(message)
             case m.GeneratorItem():
                 self.streams.item(message)
-            case m.PushTask() | m.TaskTemplate() | m.GeneratorConsumed() | m.ConstructActor() | m.ExitWorker():
+            case (
+                m.PushTask()
+                | m.TaskTemplate()
+                | m.GeneratorConsumed()
+                | m.ConstructActor()
+                | m.ExitWorker()
+                | m.RetireWorker()
+            ):
                 self.executor.received(connection, message)
             case m.TasksReturned():
                 self.submitter.tasks_returned(connection, message)
@@ -579,8 +591,14 @@ class CoreWorker:
         for key in keys:
             self.hold(key)
 
-    def write(self, key: bytes, serialized: serialization.Serialized) -> m.Value:
-        """Put bytes where they belong: inline, or into the arena. Not locked. Raises ObjectStoreFullError."""
+    def write(self, key: bytes, serialized: serialization.Serialized, owner: m.Address | None = None) -> m.Value:
+        """Put bytes where they belong: inline, or into the arena. Not locked.
+
+        Args:
+            owner: whose object it is; None: of this process.
+        Raises:
+            ObjectStoreFullError: the node has no room.
+        """
         size = serialized.size
         if size <= self.config.max_direct_call_object_size:
             return m.Value(blob=serialized.to_blob(), is_error=serialized.is_error)
@@ -603,8 +621,9 @@ class CoreWorker:
                 self._free_slab_space(offset)
             raise
         object_header.write(self.arena.window(start, HEADER_SIZE), key)
+        owner = owner or self.address
         with self.lock:
-            self.raylet.send(m.ObjectsSealed([(key, offset, size)]))
+            self.raylet.send(m.ObjectsSealed([(key, offset, size)], owner.worker_id, owner.node_id))
         return m.Value(location=m.StoreLocation(self.node.node_id, offset, size), is_error=serialized.is_error)
 
     def _free_slab_space(self, offset: int) -> None:

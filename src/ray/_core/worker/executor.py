@@ -63,6 +63,12 @@ class Executor:
             self.invoker.producers.consumed(message)
         elif isinstance(message, m.ExitWorker):
             self.end(ActorExit(message.reason))
+        elif isinstance(message, m.RetireWorker):
+            self._retires = self._retires or (self._is_unneeded() and not self._queue)
+            if self._retires:
+                connection.reply(message, m.Done())
+            else:
+                connection.reply(message, m.Failed("needed", "Others borrow what this process owns."))
         elif self._retires:
             connection.send(m.TasksReturned([message.task_id], blocked=True))
         elif self.actor is not None and self.actor.is_concurrent:

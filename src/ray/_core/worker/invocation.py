@@ -225,10 +225,10 @@ class Invoker:
         """Serialize one result; refs inside are lent to the caller."""
         core = self.core
         serialized = serialization.serialize(value)
-        written = core.write(key, serialized)
+        assert call.connection is not None
+        written = core.write(key, serialized, call.connection.peer)
         if not serialized.refs:
             return written
-        assert call.connection is not None
         contained = [m.ContainedRef(ref.binary(), ref._owner or core.address) for ref in serialized.refs]
         with core.lock:
             for ref in serialized.refs:

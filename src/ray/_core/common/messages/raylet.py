@@ -175,6 +175,9 @@ class ObjectsSealed(Message, tag=133):
 
     objects: list[tuple[bytes, int, int]]
     """(object id, offset, size)."""
+    owner_id: bytes
+    owner_node: bytes
+    """Whose they are: when that process has ended, nobody else will free them."""
 
 
 class FreeObjects(Message, tag=134):
@@ -204,6 +207,19 @@ class PullObject(Request, tag=136):
 class ObjectLocal(Reply, tag=137):
     offset: int
     size: int
+
+
+class AwaitOwnerEnd(Request, tag=140):
+    """R > R of the node of a driver or worker that owns objects here. Answer: Done, once that process has ended.
+
+    Loss: whoever asked asks again, by its new connection.
+    """
+
+    owner_id: bytes
+
+
+class RetireWorker(Request, tag=141):
+    """R > worker that is idle and surplus. Answer: Done, and it takes no more work; or Failed("needed")."""
 
 
 class ProposeSpill(Request, tag=160):
