@@ -314,3 +314,12 @@ def test_the_modes_and_the_version_are_public():
     assert (ray.SCRIPT_MODE, ray.WORKER_MODE) == (0, 1)
     assert re.match(r"\d+\.\d+\.\d+", ray.__version__)
     assert isinstance(ray.__commit__, str)
+
+
+def test_workers_have_the_modules_that_were_asked_for(fresh_ray):
+    @ray.remote
+    def has(name):
+        return name in sys.modules
+
+    fresh_ray(_system_config={"preload_python_modules": ["no_such_module", "wave"]})
+    assert ray.get(has.remote("wave"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import click
 
@@ -21,16 +20,16 @@ REASONS = ["DRAIN_NODE_REASON_IDLE_TERMINATION", "DRAIN_NODE_REASON_PREEMPTION"]
 @click.option("--reason", type=click.Choice(REASONS), required=True, help="An idle termination is refused when busy.")
 @click.option("--reason-message", required=True, help="For people who wonder.")
 @click.option(
-    "--deadline-remaining-seconds", type=click.IntRange(min=0), help="When the node will be gone; 0: unknown."
+    "--deadline-remaining-seconds",
+    type=click.IntRange(min=0),
+    expose_value=False,
+    help="When the node will be gone. What runs there goes on until then, so it changes nothing.",
 )
-def drain_node(
-    address: str | None, node_id: str | None, reason: str, reason_message: str, deadline_remaining_seconds: int | None
-) -> None:
+def drain_node(address: str | None, node_id: str | None, reason: str, reason_message: str) -> None:
     """Let no new work come to a node."""
-    deadline_ms = int(time.time() + deadline_remaining_seconds) * 1000 if deadline_remaining_seconds else 0
     with gcs(address) as client:
         binary = _node_here(client) if node_id is None else _parse(node_id)
-        client.request(m.DrainNode(node_id=binary, reason=reason, message=reason_message, deadline_ms=deadline_ms))
+        client.request(m.DrainNode(node_id=binary, reason=reason, message=reason_message))
 
 
 def _parse(node_id: str) -> bytes:

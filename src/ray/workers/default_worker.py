@@ -7,6 +7,7 @@ the raylet's word. `python default_worker.py --worker-id HEX --job-id HEX`, run 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import socket
 import sys
@@ -58,13 +59,24 @@ def _breakpoint(*args: Any, **kwargs: Any) -> None:
     rpdb.stop_at(frame)
 
 
+def _preload(modules: list[str]) -> None:
+    """A module that fails here fails in the task that needs it, too, and that is where its user looks."""
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            print(f"preload_python_modules: {name} could not be imported: {error!r}", file=sys.stderr)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Forks workers, or is one. Started by the raylet.")
     parser.add_argument("--zygote-fd", type=int, help="inherited socket to the raylet: be the zygote")
+    parser.add_argument("modules", nargs="*", help="with --zygote-fd: import these, too")
     parser.add_argument("--worker-id", default="", help="in hex: be this worker")
     parser.add_argument("--job-id", default="", help="in hex: the job that the worker is for")
     args, _ = parser.parse_known_args()
     if args.zygote_fd is not None:
+        _preload(args.modules)
         zygote.serve(socket.socket(fileno=args.zygote_fd), run_child)
     elif args.worker_id:
         _be_worker(bytes.fromhex(args.worker_id), bytes.fromhex(args.job_id))

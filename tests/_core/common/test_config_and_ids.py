@@ -19,6 +19,12 @@ def test_settings_survive_the_way_to_a_child_process():
     assert config.load(changed.encode(), {}) == changed
 
 
+def test_a_list_is_given_as_such_or_with_commas():
+    assert config.load({}, {"RAY_preload_python_modules": "a,b"}).preload_python_modules == ["a", "b"]
+    loaded = config.load({"preload_python_modules": ["a", "b"]}, {})
+    assert loaded.preload_python_modules == ["a", "b"] and config.load(loaded.encode(), {}) == loaded
+
+
 @pytest.mark.parametrize("overrides", [{"no_such": 1}, {"slab_size": "many"}, {"enable_token_auth": "maybe"}])
 def test_a_bad_setting_is_refused_by_name(overrides):
     with pytest.raises(ValueError, match=next(iter(overrides))):

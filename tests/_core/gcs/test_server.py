@@ -79,6 +79,10 @@ def hello(server, role, worker_id=WORKER):
     return peer
 
 
+def register_job():
+    return m.RegisterJob("", m.Address(b"node", WORKER, "", 0, ""), 1, "host", "script.py")
+
+
 def register_actor(server, peer, owner=WORKER):
     spec = m.ActorSpec(
         actor_id=b"a" * 16,
@@ -154,7 +158,7 @@ def test_a_raylet_that_joins_hears_which_jobs_live(with_gcs):
     def scenario(server):
         drivers = [hello(server, "driver", name) for name in (b"1", b"2")]
         for driver in drivers:
-            server.received(driver, m.RegisterJob("", 1, "host", "script", b""), b"")
+            server.received(driver, register_job(), b"")
         server.closed(drivers[0])
         [registered] = register_node(server).of(m.NodeRegistered)
         assert registered.living_jobs == [drivers[1].of(m.JobRegistered)[0].job_id]
@@ -167,7 +171,7 @@ def test_the_group_of_an_actor_whose_job_ended_before_a_restart_ends_with_the_ac
 
     def create(server):
         driver, worker = hello(server, "driver", b"1"), hello(server, "worker", b"2")
-        server.received(driver, m.RegisterJob("", 1, "host", "script", b""), b"")
+        server.received(driver, register_job(), b"")
         job_id = driver.of(m.JobRegistered)[0].job_id
         register_actor(server, worker, owner=b"2")
         bundles = [m.BundleSpec(0, {"CPU": 10_000})]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ray._core.common.messages import JobInfo
+from ray._core.common.messages import Address, JobInfo
 from ray._core.raylet.environments import EnvironmentTable
 from ray._core.raylet.job_environments import JobEnvironments
 
@@ -35,7 +35,7 @@ class Environments:
 
 
 def job(name=b"1", env=ENV):
-    return JobInfo(name, "", None, 1, "host", "script", b"", 0, runtime_env=env)
+    return JobInfo(name, "", Address(b"", b"", "", 0, ""), 1, "host", "script", 0, runtime_env=env)
 
 
 @pytest.fixture

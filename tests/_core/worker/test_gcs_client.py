@@ -103,7 +103,7 @@ def test_when_it_is_given_up_that_is_told_and_the_next_request_tries_again(core)
 
 
 def test_a_driver_that_was_given_up_hangs_on_no_request(core):
-    core.job_registration = m.RegisterJob("", 1, "host", "script", b"", job_id=b"job1")
+    core.job_registration = m.RegisterJob("", m.Address(b"", b"", "", 0, ""), 1, "host", "script.py", job_id=b"job1")
     client = GcsClient(core, "head", 6379)
     told, answers = [], []
     client.on_given_up = told.append

@@ -29,7 +29,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     slab_size: int = 8 * 1024 * 1024
     """What a process asks of the arena at a time; objects above half of it get an extent of their own."""
     fetch_chunk_size: int = 4 * 1024 * 1024
-    fetch_fail_timeout_milliseconds: int = 600_000
     max_lineage_bytes: int = 1_000_000_000
 
     # Spilling
@@ -59,8 +58,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     idle_worker_killing_time_threshold_ms: int = 1000
     worker_register_timeout_seconds: int = 60
     enable_worker_prestart: bool = True
-    preload_modules: str = ""
-    """Comma-separated modules which the zygote imports once for all workers."""
+    """Workers are started before anybody asks for one."""
+    preload_python_modules: list[str] = []
+    """Modules which the zygote imports once for all workers; those that cannot be imported are told in its log."""
 
     runtime_env_skip_local_gc: bool = False
     """Runtime environments stay on their nodes when nothing uses them, however much room they take."""
@@ -95,6 +95,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     health_check_initial_delay_ms: int = 5000
     health_check_failure_threshold: int = 5
     gcs_server_request_timeout_seconds: int = 60
+    """How long an answer of the GCS is waited for; it may take that long while the GCS is away."""
     gcs_rpc_server_reconnect_timeout_s: int = 60
     """How long everybody tries to reach a GCS that is away, and how long a restarted GCS waits for them."""
     gcs_storage: str = ""
@@ -103,10 +104,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Keeps the clusters on one Redis apart."""
     graceful_shutdown_timeout_s: float = 5.0
     start_timeout_s: float = 30.0
-
-    # Retries
-    task_retry_delay_ms: int = 0
-    actor_restart_delay_ms: int = 0
 
     # Security
     enable_token_auth: bool = True
@@ -159,6 +156,8 @@ def _parse(name: str, value: Any, type_name: str, source: str) -> Any:
             if lowered not in _TRUE | _FALSE:
                 raise ValueError(lowered)
             return lowered in _TRUE
+        if type_name == "list[str]":
+            return [part for part in value.split(",") if part] if isinstance(value, str) else [str(v) for v in value]
         return {"int": int, "float": float, "str": str, "bool": bool}[type_name](value)
     except (TypeError, ValueError):
         raise ValueError(f"{name}={value!r} from {source} is not of type {type_name}.") from None

@@ -34,7 +34,6 @@ class JobService:
     def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
         return {
             m.RegisterJob: self._register,
-            m.FinishJob: self._finish,
             m.ListJobs: lambda c, r: c.reply(r, m.JobList(jobs=list(self.jobs.values()))),
         }
 
@@ -59,11 +58,10 @@ class JobService:
             info = m.JobInfo(
                 job_id=job_id,
                 namespace=request.namespace,
-                driver=None,
+                driver=request.driver,
                 driver_pid=request.driver_pid,
                 driver_host=request.driver_host,
                 entrypoint=request.entrypoint,
-                config=request.config,
                 start_time_ms=self._now_ms(),
                 runtime_env=request.runtime_env,
                 metadata=request.metadata,
@@ -76,10 +74,6 @@ class JobService:
         self._drivers[job_id] = connection
         session_name, config = self._describe()
         connection.reply(request, m.JobRegistered(job_id=job_id, session_name=session_name, config=config))
-
-    def _finish(self, connection: aio.Connection, request: m.FinishJob) -> None:
-        self.end(request.job_id)
-        connection.reply(request)
 
     def driver_gone(self, job_id: bytes, connection: aio.Connection) -> bool:
         """A driver's connection is closed. False: it has another one already."""

@@ -37,10 +37,10 @@ class Machine:
         """Serve the processes of this node."""
         await aio.serve_unix(handler, socket.socket(fileno=self._listen_fd))
 
-    async def start_zygote(self, handler: aio.Handler) -> aio.Connection:
-        """The process that forks workers; it ends when this one does."""
+    async def start_zygote(self, handler: aio.Handler, modules: list[str]) -> aio.Connection:
+        """The process that forks workers, all with `modules` imported; it ends when this one does."""
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "ray.workers.default_worker", "--zygote-fd", str(theirs.fileno())]
+        command = [sys.executable, "-m", "ray.workers.default_worker", "--zygote-fd", str(theirs.fileno()), *modules]
         self._zygote = await asyncio.create_subprocess_exec(*command, pass_fds=[theirs.fileno()])
         theirs.close()
         return await aio.connect_socket(handler, ours)

@@ -104,7 +104,7 @@ class Raylet:
     async def start(self) -> None:
         """Create the arena, start the zygote, join the cluster, and listen."""
         self.objects.start(self.arena_path)
-        self._zygote = await self.machine.start_zygote(self)
+        self._zygote = await self.machine.start_zygote(self, self.config.preload_python_modules)
         self._zygote.peer = "zygote"
         self._agent = AgentProcess(self._zygote, self.settings, self.config)
         await self.machine.listen(self)
@@ -133,7 +133,7 @@ class Raylet:
         give_up_s = self.config.gcs_rpc_server_reconnect_timeout_s
         self.gcs = Link(self, settings["gcs_host"], settings["gcs_port"], token, self._join, give_up_s)
         await self.gcs.open()
-        for _ in range(self.leases.soft_limit()):
+        for _ in range(self.leases.soft_limit() if self.config.enable_worker_prestart else 0):
             self.fork(b"")
         self._agent.start()
         MemoryMonitor(self).start()

@@ -210,10 +210,10 @@ class CoreWorker:
     ) -> None:
         request = m.RegisterJob(
             namespace=namespace,
+            driver=self.address,
             driver_pid=os.getpid(),
             driver_host=socket.gethostname(),
             entrypoint=entrypoint,
-            config=b"",
             runtime_env=runtime_env,
             metadata=metadata or {},
         )
@@ -297,7 +297,7 @@ class CoreWorker:
         return reply
 
     def ask_gcs(self, request: m.Request) -> Any:
-        return self.call(self.gcs, request)
+        return self.call(self.gcs, request, self.config.gcs_server_request_timeout_seconds)
 
     # ---------------------------------------------------------- messages (reactor.Handler, locked)
 

@@ -56,7 +56,6 @@ class LeaseClient:
     ) -> None:
         request = m.RequestLease(
             scheduling=template.scheduling,
-            backlog=len(queue.waiting),
             hops=hops,
             prefer_nodes=prefer_nodes,
             name=template.name,

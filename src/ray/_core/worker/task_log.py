@@ -184,7 +184,7 @@ class TaskLog:
                 else "PINNED_IN_MEMORY"
             )
             mode = core.mode.upper()
-            found.append(m.ObjectInfo(key, size, status, kind, mode, os.getpid(), core.node.host, entry.owner is None))
+            found.append(m.ObjectInfo(key, size, status, kind, mode, os.getpid(), core.node.host))
         return found
 
 

@@ -99,8 +99,6 @@ class ReportResources(Message, tag=15):
     available: dict[str, int]
     total: dict[str, int]
     demands: list[Demand]
-    num_workers: int = 0
-    idle_ms: int = 0
 
 
 class NodeView(Part, frozen=True):
@@ -141,7 +139,6 @@ class DrainNode(Request, tag=19):
     node_id: bytes
     reason: str
     message: str
-    deadline_ms: int = 0
 
 
 class SetDraining(Message, tag=20):
@@ -217,13 +214,13 @@ class FlushLogs(Request, tag=38):
 
 
 class RegisterJob(Request, tag=40):
-    """driver > G. Answer: JobRegistered. The job ends with this connection, or by FinishJob."""
+    """driver > G. Answer: JobRegistered. The job ends with this connection."""
 
     namespace: str
+    driver: Address
     driver_pid: int
     driver_host: str
     entrypoint: str
-    config: bytes
     runtime_env: str = ""
     metadata: dict[str, str] = {}
     job_id: bytes = b""
@@ -234,10 +231,6 @@ class JobRegistered(Reply, tag=41):
     job_id: bytes
     session_name: str
     config: str
-
-
-class FinishJob(Request, tag=42):
-    job_id: bytes
 
 
 class ListJobs(Request, tag=43):
@@ -292,10 +285,3 @@ class KvKeyList(Reply, tag=51):
 
 class KvCount(Reply, tag=52):
     count: int
-
-
-class SetDriverAddress(Message, tag=53):
-    """driver > G, right after registration, once it listens."""
-
-    job_id: bytes
-    address: Address

@@ -177,11 +177,10 @@ class ActorInfo(Part, frozen=True):
 class JobInfo(Part, frozen=True):
     job_id: bytes
     namespace: str
-    driver: Address | None
+    driver: Address
     driver_pid: int
     driver_host: str
     entrypoint: str
-    config: bytes
     start_time_ms: int
     end_time_ms: int = 0
     is_dead: bool = False

@@ -39,13 +39,11 @@ class RequestLease(Request, tag=102):
     """C > R. Answer: LeaseGranted, LeaseSpilled, or Failed ("unschedulable", "runtime_env", "cancelled")."""
 
     scheduling: SchedulingClass
-    backlog: int
     hops: int = 0
     """How many raylets have sent it on already; a request is not sent on again without better knowledge."""
     prefer_nodes: list[bytes] = []
     """Nodes with most argument bytes, best first."""
     name: str = ""
-    priority: int = 0
     retriable: bool = True
     """The tasks may run again if their worker is killed."""
 
@@ -86,13 +84,6 @@ class RevokeLease(Message, tag=107):
     """R > C: others wait; return this lease as soon as its unstarted tasks are back or done."""
 
     lease_id: int
-
-
-class UpdateBacklog(Message, tag=108):
-    """C > R: how many tasks wait behind an open request; for prestart and `ray status`."""
-
-    request_rid: int
-    backlog: int
 
 
 class WorkerExited(Message, tag=109):
@@ -140,14 +131,6 @@ class KillWorker(Message, tag=114):
 
     worker_id: bytes
     cause: str
-
-
-class NodeStats(Request, tag=115):
-    """CLI > R. Answer: NodeStatsReply: JSON of what the raylet knows of itself."""
-
-
-class NodeStatsReply(Reply, tag=116):
-    stats: str
 
 
 # ------------------------------------------------------------------ R: objects

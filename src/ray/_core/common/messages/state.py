@@ -41,7 +41,6 @@ class ObjectInfo(Part, frozen=True):
     process_type: str
     pid: int
     host: str
-    is_owner: bool
 
 
 class StoreStats(Part, frozen=True):

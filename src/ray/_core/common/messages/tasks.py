@@ -58,9 +58,6 @@ class PushTask(Message, tag=151):
     args: bytes
     deps: list[Dep] = []
     attempt: int = 0
-    contained: int = 0
-    """How many refs are inside args; 0 spares the worker the book-keeping."""
-    trace: bytes = b""
     items_held: int = 0
     """Streaming task that runs again: so many items the owner has already; they are not sent again."""
     items_taken: int = 0
@@ -82,12 +79,6 @@ class TaskDone(Message, tag=152):
     """Since the epoch."""
     worker_exits: bool = False
     """`max_calls` is reached: push nothing more, and give the lease back."""
-
-
-class RecallTasks(Message, tag=153):
-    """owner > worker: give back up to `count` tasks not started (newest first); answered by TasksReturned."""
-
-    count: int
 
 
 class TasksReturned(Message, tag=154):
@@ -136,8 +127,6 @@ class GetObjects(Request, tag=170):
     """borrower > owner. Answer: ObjectValues for each id, when ready (one Reply holds those ready together)."""
 
     object_ids: list[bytes]
-    want_value: bool = True
-    """False: only tell that it is ready (wait with fetch_local=False)."""
 
 
 class ObjectValues(Message, tag=171):

@@ -80,5 +80,5 @@ def _of_driver(job: m.JobInfo, driver: DriverInfo) -> JobDetails:
         end_time=job.end_time_ms or None,
         metadata=job.metadata,
         runtime_env=json.loads(job.runtime_env) if job.runtime_env else {},
-        driver_node_id=job.driver.node_id.hex() if job.driver is not None else None,
+        driver_node_id=job.driver.node_id.hex(),
     )
