@@ -484,7 +484,6 @@ class LeaseManager:
                 state[0],
                 dict(self.scheduler.total),
                 state[1],
-                num_workers=len(self.pool.workers),
             )
         )
         interval_s = max(self._raylet.config.resource_report_interval_ms, len(self.view.rows)) / 1000
