@@ -99,7 +99,10 @@ class WorkerCrashedError(_SaysAlways):
 class LocalRayletDiedError(_SaysAlways):
     """The node daemon under the task died."""
 
-    _text = "The task's local raylet died. Its log is raylet.out in the session's log directory."
+    _text = (
+        "The task's local raylet died. Check raylet.out and raylet.err in the session's log directory "
+        "for more information."
+    )
 
 
 class NodeDiedError(_SaysText):

@@ -32,6 +32,7 @@ class Machine:
         """For ids, and for choices between nodes that are as good."""
         self._listen_fd = listen_fd
         self._zygote: asyncio.subprocess.Process | None = None
+        self._zygote_watch: asyncio.Task[None] | None = None
 
     async def listen(self, handler: aio.Handler) -> None:
         """Serve the processes of this node."""
@@ -43,6 +44,7 @@ class Machine:
         command = [sys.executable, "-m", "ray.workers.default_worker", "--zygote-fd", str(theirs.fileno()), *modules]
         self._zygote = await asyncio.create_subprocess_exec(*command, pass_fds=[theirs.fileno()])
         theirs.close()
+        self._zygote_watch = asyncio.create_task(_tell_end(self._zygote))
         return await aio.connect_socket(handler, ours)
 
     def kill(self, pid: int) -> None:
@@ -70,3 +72,10 @@ class Machine:
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+
+
+async def _tell_end(zygote: asyncio.subprocess.Process) -> None:
+    """The raylet ends with it, and its log is the only place where somebody will look for the cause."""
+    status = await zygote.wait()
+    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with code {status}"
+    logger.error("The zygote (pid %d) %s.", zygote.pid, how)
