@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
     from ray._core.worker.submitter import Submitter, Template
 
+TURN_S = 0.1
+"""A queue whose tasks never end gives a lease back after this if other queues of its owner wait for one."""
 RETRY_S = 0.1
 """After a raylet could not be reached: until word of its death is here, it would be named again."""
 
@@ -43,13 +45,24 @@ class LeaseClient:
         self._raylets: dict[bytes, Connection] = {}
         self._open: dict[LeaseQueue, dict[int, tuple[Connection, int]]] = {}
         """Requests not answered yet, by a number of ours: whom they were sent to, under which rid."""
+        self._num_open = 0
+        self._yields = 0
+        """How many idle leases may still go back without lingering: one for each request. So a queue that waits in vain
+        (for what no node has free) does not cost the others a lease for each call."""
+        self._idle: dict[LeaseQueue, None] = {}
+        """Queues that have idle leases."""
         self._numbers = itertools.count()
         self._sweeping = False
 
     # ---------------------------------------------------------- asking
 
     def ask(self, queue: LeaseQueue, template: Template, prefer_nodes: list[bytes]) -> None:
+        self._yields += 1
         self._ask(self._core.raylet, queue, template, 0, prefer_nodes)
+
+    def turn_s(self, queue: LeaseQueue) -> float | None:
+        """After which time a lease of `queue` goes back; None: nobody else waits for one."""
+        return TURN_S if self._num_open > queue.open_requests else None
 
     def _ask(
         self, raylet: Connection, queue: LeaseQueue, template: Template, hops: int, prefer_nodes: list[bytes]
@@ -61,23 +74,38 @@ class LeaseClient:
             name=template.name,
             retriable=template.max_retries != 0,
         )
-        number, requests = next(self._numbers), self._open.setdefault(queue, {})
+        number = next(self._numbers)
 
         def answered(reply: Any) -> None:
-            requests.pop(number, None)
+            self._closed(queue, number)
             self._answered(raylet, queue, template, hops, reply)
 
-        requests[number] = (raylet, 0)
+        self._open.setdefault(queue, {})[number] = (raylet, 0)
+        self._num_open += 1
         rid = raylet.request(request, answered)
-        if number in requests:
+        requests = self._open.get(queue)
+        if requests is not None and number in requests:
             requests[number] = (raylet, rid)
+
+    def _closed(self, queue: LeaseQueue, number: int) -> tuple[Connection, int] | None:
+        """A request is answered, or taken back; again: nothing."""
+        requests = self._open.get(queue, {})
+        request = requests.pop(number, None)
+        if request is not None:
+            self._num_open -= 1
+            if not requests:
+                del self._open[queue]
+            if not self._num_open:
+                self._yields = 0
+        return request
 
     def withdraw(self, queue: LeaseQueue) -> None:
         """Fewer tasks wait in `queue`: take requests back that nobody needs."""
         requests = self._open.get(queue, {})
         for number in list(requests)[len(queue.waiting) :]:
-            raylet, rid = requests.pop(number)
-            raylet.send(m.CancelLease(rid))
+            request = self._closed(queue, number)
+            if request is not None:
+                request[0].send(m.CancelLease(request[1]))
 
     def _answered(self, raylet: Connection, queue: LeaseQueue, template: Template, hops: int, reply: Any) -> None:
         submitter = self._submitter
@@ -85,6 +113,7 @@ class LeaseClient:
             self._granted(raylet, queue, template, reply)
         elif not queue.waiting:
             queue.refused()
+            submitter.drop_needless(queue)
         elif isinstance(reply, m.Failed) and reply.kind == "cancelled":
             queue.refused()
             submitter.carry_out(queue, template, queue.fill())
@@ -97,6 +126,7 @@ class LeaseClient:
         else:
             queue.refused()
             submitter.refused(queue, reply)
+            submitter.drop_needless(queue)
 
     def _granted(self, raylet: Connection, queue: LeaseQueue, template: Template, granted: m.LeaseGranted) -> None:
         try:
@@ -108,7 +138,8 @@ class LeaseClient:
             return
         self.held[granted.lease_id] = Held(queue, worker, raylet, granted.pid)
         self._of_worker.setdefault(worker, set()).add(granted.lease_id)
-        self._submitter.carry_out(queue, template, queue.granted(granted.lease_id, granted.worker.worker_id))
+        now_s = time.monotonic()
+        self._submitter.carry_out(queue, template, queue.granted(granted.lease_id, granted.worker.worker_id, now_s))
         self._sweep_later()
 
     def _remote(self, where: m.LeaseSpilled) -> Connection:
@@ -132,10 +163,18 @@ class LeaseClient:
         held = self._forget(lease_id)
         if held is not None:
             held.raylet.send(m.ReturnLease(lease_id, worker_exits=held.worker_exits))
+            self._submitter.drop_needless(held.queue)
+
+    def has_idle(self, queue: LeaseQueue) -> None:
+        """A lease of `queue` has become idle: it lingers, unless another queue waits for one."""
+        self._idle[queue] = None
+        if self._yields and self._num_open > queue.open_requests:
+            self._yields -= 1
+            self._expire(queue, 0.0)
 
     def expire_others(self, wanting: LeaseQueue) -> None:
         """Idle leases of other classes stand in the way of one that asks: back with them at once."""
-        for queue in self._submitter.queues():
+        for queue in list(self._idle):
             if queue is not wanting:
                 self._expire(queue, 0.0)
 
@@ -143,6 +182,8 @@ class LeaseClient:
         for order in queue.expire(time.monotonic(), linger_s):
             assert isinstance(order, ReturnLease)
             self.give_back(order.lease_id)
+        if not queue.idle:
+            self._idle.pop(queue, None)
 
     def _sweep_later(self) -> None:
         if not self._sweeping:
@@ -152,7 +193,7 @@ class LeaseClient:
     def _sweep(self) -> None:
         self._sweeping = False
         self._core.drain()
-        for queue in self._submitter.queues():
+        for queue in list(self._idle):
             self._expire(queue, self._core.config.lease_linger_ms / 1000)
         if self.held:
             self._sweep_later()
@@ -174,6 +215,9 @@ class LeaseClient:
             assert held is not None
             held.raylet.send(m.ReturnLease(lease_id, worker_broken=True))
             lost.append((held, held.queue.lost(lease_id)))
+            if not held.queue.idle:
+                self._idle.pop(held.queue, None)
+            self._submitter.drop_needless(held.queue)
         return lost
 
     def raylet_lost(self, node_id: bytes, raylet: Connection) -> None:

@@ -26,6 +26,7 @@ class Lease:
     worker_id: bytes
     running: dict[bytes, float] = dataclasses.field(default_factory=dict)
     load_us: float = 0.0
+    granted_at_s: float = 0.0
     blocked: bool = False
     revoked: bool = False
     idle_since_s: float = 0.0
@@ -66,9 +67,18 @@ class LeaseQueue:
         self.max_depth = 1 if single_use else max_depth
         self.single_use = single_use
         self.max_requests = max_requests
+        self.key: object = None
+        """The caller's name for it."""
         self.waiting: deque[tuple[bytes, float | None]] = deque()
         self.leases: dict[int, Lease] = {}
+        self.idle: dict[int, Lease] = {}
+        """Those of `leases` that run nothing."""
         self.open_requests = 0
+
+    @property
+    def is_needless(self) -> bool:
+        """Nothing waits, runs, or is asked for."""
+        return not (self.waiting or self.leases or self.open_requests)
 
     def __repr__(self) -> str:
         return f"<LeaseQueue waiting={len(self.waiting)} leases={len(self.leases)} requests={self.open_requests}>"
@@ -81,12 +91,12 @@ class LeaseQueue:
             return []
         return self.fill()
 
-    def granted(self, lease_id: int, worker_id: bytes) -> list[Order]:
+    def granted(self, lease_id: int, worker_id: bytes, now_s: float = 0.0) -> list[Order]:
         """An open request was answered by a lease; it goes straight back when nothing waits any more."""
         self.open_requests -= 1
         if not self.waiting:
             return [ReturnLease(lease_id)]
-        self.leases[lease_id] = Lease(lease_id, worker_id)
+        self.leases[lease_id] = Lease(lease_id, worker_id, granted_at_s=now_s)
         return self.fill()
 
     def refused(self) -> list[Order]:
@@ -94,13 +104,18 @@ class LeaseQueue:
         self.open_requests -= 1
         return []
 
-    def finished(self, lease_id: int, task_id: bytes, now_s: float) -> list[Order]:
-        """A worker answered for a task: it takes new ones again, whatever blocked it before."""
+    def finished(self, lease_id: int, task_id: bytes, now_s: float, turn_s: float | None = None) -> list[Order]:
+        """A worker answered for a task: it takes new ones again, whatever blocked it before.
+
+        `turn_s`: other queues wait for a lease, so one that this queue has had for so long goes back.
+        """
         lease = self.leases.get(lease_id)
         if lease is None:
             return []
         lease.load_us -= lease.running.pop(task_id, 0.0)
         lease.blocked = False
+        if turn_s is not None and now_s - lease.granted_at_s >= turn_s:
+            lease.revoked = True
         return self._settle(lease, now_s)
 
     def handed_back(self, lease_id: int, tasks: list[tuple[bytes, float | None]], now_s: float) -> list[Order]:
@@ -130,18 +145,17 @@ class LeaseQueue:
     def lost(self, lease_id: int) -> list[bytes]:
         """The worker is gone; the ids that were pushed to it, oldest first, for the caller to retry or fail."""
         lease = self.leases.pop(lease_id, None)
+        self.idle.pop(lease_id, None)
         return list(lease.running) if lease is not None else []
 
     def expire(self, now_s: float, linger_s: float) -> list[Order]:
         """Give back leases that have been idle for `linger_s`."""
-        idle = [
-            lease
-            for lease in self.leases.values()
-            if not lease.running and not self.waiting and now_s - lease.idle_since_s >= linger_s
-        ]
-        for lease in idle:
-            del self.leases[lease.lease_id]
-        return [ReturnLease(lease.lease_id) for lease in idle]
+        if self.waiting:
+            return []
+        expired = [lease_id for lease_id, lease in self.idle.items() if now_s - lease.idle_since_s >= linger_s]
+        for lease_id in expired:
+            del self.leases[lease_id], self.idle[lease_id]
+        return [ReturnLease(lease_id) for lease_id in expired]
 
     def fill(self) -> list[Order]:
         """Push while some lease has room (the least loaded first), then ask for more leases."""
@@ -153,6 +167,8 @@ class LeaseQueue:
             lease = min(roomy, key=lambda each: each.load_us)
             task_id, estimate_us = self.waiting.popleft()
             load_us = self.target_us if estimate_us is None else estimate_us + OVERHEAD_US
+            if not lease.running:
+                self.idle.pop(lease.lease_id, None)
             lease.running[task_id] = load_us
             lease.load_us += load_us
             orders.append(Push(task_id, lease.lease_id))
@@ -186,6 +202,8 @@ class LeaseQueue:
         for lease in self.leases.values():
             assert abs(lease.load_us - sum(lease.running.values())) < 1e-3, lease
             assert len(lease.running) <= self.max_depth, lease
+            assert (lease.lease_id in self.idle) <= (not lease.running), lease
+            assert lease.running or lease.lease_id in self.idle, lease
         assert 0 <= self.open_requests <= self.max_requests, self
         if any(self._has_room(lease) for lease in self.leases.values()):
             assert not self.waiting, self
@@ -200,7 +218,10 @@ class LeaseQueue:
             lease.idle_since_s = now_s
             if lease.revoked:
                 del self.leases[lease.lease_id]
+                self.idle.pop(lease.lease_id, None)
                 orders.append(ReturnLease(lease.lease_id))
+            else:
+                self.idle[lease.lease_id] = lease
         return orders
 
     def _has_room(self, lease: Lease) -> bool:

@@ -10,7 +10,6 @@ import copy
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -277,7 +276,8 @@ class Submitter:
             spreads = template.scheduling.strategy.kind == "SPREAD"
             single_use = spreads or template.message.max_calls == 1
             queue = LeaseQueue(config.pipeline_target_ms * 1000, config.pipeline_max_depth, single_use=single_use)
-            self._queues[template.queue_key] = queue
+            queue.key = template.queue_key
+            self._queues[queue.key] = queue
         self.carry_out(queue, template, queue.submit(record.task_id, template.average_us))
 
     def carry_out(self, queue: LeaseQueue, template: Template, orders: list[Order]) -> None:
@@ -293,8 +293,10 @@ class Submitter:
                 case ReturnLease():
                     self.leases.give_back(order.lease_id)
 
-    def queues(self) -> Iterable[LeaseQueue]:
-        return self._queues.values()
+    def drop_needless(self, queue: LeaseQueue) -> None:
+        """Forget the queue if it has nothing: there may be as many scheduling classes as tasks."""
+        if queue.is_needless and self._queues.get(queue.key) is queue:
+            del self._queues[queue.key]
 
     def _nodes_of_arguments(self, queue: LeaseQueue) -> list[bytes]:
         """Nodes where the large arguments of the task that is next lie, most bytes first."""
@@ -384,8 +386,11 @@ class Submitter:
     def _settle(self, queue: LeaseQueue | None, record: Record) -> None:
         if queue is not None:
             assert isinstance(record.template, Template)
-            orders = queue.finished(record.lease_id, record.task_id, time.monotonic())
+            turn_s = self.leases.turn_s(queue)
+            orders = queue.finished(record.lease_id, record.task_id, time.monotonic(), turn_s)
             self.carry_out(queue, record.template, orders)
+            if queue.idle:
+                self.leases.has_idle(queue)
 
     def finish(self, record: Record, done: m.TaskDone) -> None:
         """The task has ended on a worker and is not run again: its results are here, good or bad."""
@@ -468,6 +473,8 @@ class Submitter:
                 record.lease_id = 0
             orders = held.queue.handed_back(lease_id, tasks, time.monotonic())
             self.carry_out(held.queue, templates[0], orders)
+            if held.queue.idle:
+                self.leases.has_idle(held.queue)
 
     def withdraw(self, record: Record) -> None:
         """A task that waits here will not be run: no worker is wanted for it."""
@@ -476,6 +483,7 @@ class Submitter:
         queue = self._queues.get(template.queue_key)
         if queue is not None and queue.remove(record.task_id):
             self.leases.withdraw(queue)
+            self.drop_needless(queue)
 
     # ---------------------------------------------------------- failures
 
