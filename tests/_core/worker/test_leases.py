@@ -132,3 +132,22 @@ def test_each_task_is_pushed_to_one_worker_at_a_time_and_all_run_in_the_end(step
         else:
             grant()
     assert len(done) == count
+
+
+def test_a_queue_that_others_wait_for_gives_a_lease_back_when_it_has_had_its_turn():
+    leases = queue()
+    for name in b"a", b"b", b"c":
+        leases.submit(name, None)
+    leases.granted(1, b"w", 10.0)
+    assert leases.finished(1, b"a", 10.05, turn_s=0.1) == [Push(b"b", 1)]
+    assert leases.finished(1, b"b", 10.2, turn_s=0.1) == [ReturnLease(1)]
+
+
+def test_a_queue_is_needless_once_nothing_waits_runs_or_is_asked_for():
+    leases = queue()
+    leases.submit(b"a", None)
+    leases.granted(1, b"w")
+    leases.finished(1, b"a", 0.0)
+    assert not leases.is_needless
+    leases.expire(9.0, 0.25)
+    assert leases.is_needless

@@ -123,11 +123,16 @@ def explain(demand: Mapping[str, int], nodes: Sequence[NodeView], labels: Mappin
 
 def utilization(node: NodeView) -> float:
     """Share in use of the node's most used critical resource, 0 to 1 (more when a woken worker took its CPU back)."""
+    return used_share(node.total, node.available)
+
+
+def used_share(total: Mapping[str, int], available: Mapping[str, int]) -> float:
+    """The same of these amounts."""
     used = 0.0
     for name in CRITICAL:
-        total = node.total.get(name, 0)
-        if total > 0:
-            used = max(used, 1 - node.available.get(name, 0) / total)
+        units = total.get(name, 0)
+        if units > 0:
+            used = max(used, 1 - available.get(name, 0) / units)
     return used
 
 

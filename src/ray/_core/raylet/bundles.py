@@ -100,10 +100,7 @@ class BundleManager:
 
     def _waiting_actors(self, group_id: bytes) -> list[Hosted]:
         """Actors of the group that wait here for a bundle with room: there may be none any more."""
-        return [
-            waiting.key
-            for waiting in self._raylet.leases.scheduler.waiting()
-            if isinstance(waiting.key, Hosted)
-            and waiting.key.spec.placement.strategy.placement_group_id == group_id
-            and not self._raylet.leases.scheduler.bundles.get(group_id)
-        ]
+        scheduler = self._raylet.leases.scheduler
+        if scheduler.bundles.get(group_id):
+            return []
+        return [waiting.key for waiting in scheduler.waiting_in(group_id) if isinstance(waiting.key, Hosted)]

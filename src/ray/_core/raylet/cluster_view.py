@@ -20,16 +20,17 @@ class ClusterView:
     def __repr__(self) -> str:
         return f"<ClusterView nodes={len(self.rows)}>"
 
-    def update(self, views: list[NodeView]) -> bool:
-        """Take rows that changed; older ones than known change nothing. True: something is news."""
-        news = False
+    def update(self, views: list[NodeView]) -> set[bytes]:
+        """Take rows that changed; older ones than known change nothing. Returns of which nodes there is news."""
+        news: set[bytes] = set()
         for view in views:
             known = self.rows.get(view.node_id)
             if not view.alive:
-                news |= self.remove(view.node_id)
+                if self.remove(view.node_id):
+                    news.add(view.node_id)
             elif known is None or view.version > known.version or view.draining != known.draining:
                 self.rows[view.node_id] = view
-                news = True
+                news.add(view.node_id)
         return news
 
     def remove(self, node_id: bytes) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from ray._core.common import messages as m
 from ray._core.common.accelerators import device_names
 from ray._core.common.groups import group_demand, users_names
 from ray._core.common.labels import matches
-from ray._core.common.policy import Choice, Knobs, Outcome, pick_node, utilization
-from ray._core.common.resources import UNIT, Resources, fits, to_float
+from ray._core.common.policy import CRITICAL, Choice, Knobs, Outcome, pick_node, used_share
+from ray._core.common.resources import UNIT, Resources, fits, subtract, to_float
 from ray._core.raylet.actor_host import Hosted
 from ray._core.raylet.cluster_view import ClusterView
 from ray._core.raylet.scheduler import Scheduler, Waiting
@@ -91,7 +92,7 @@ class LeaseManager:
         self._of_connection.setdefault(connection, set()).add(request.rid)
         self._was_sent_work |= request.hops > 0
         self._place(waiting)
-        self.schedule()
+        self.report()
 
     def _place(self, waiting: Waiting) -> None:
         """Queue the request here, send it on, or keep it aside."""
@@ -171,13 +172,9 @@ class LeaseManager:
         request: m.RequestLease = waiting.request
         scheduling = request.scheduling
         strategy, labels = scheduling.strategy, scheduling.label_selector
+        if strategy.kind == "DEFAULT" and not labels and self._stays(waiting):
+            return Choice(Outcome.PLACED, self._raylet.node_id)
         own = self._own_row()
-        if strategy.kind == "DEFAULT" and not labels and not request.prefer_nodes:
-            # The common case, whose cost must not grow with the number of nodes.
-            is_plain = not own.total.get("GPU") or waiting.demand.get("GPU") or len(self.view.rows) < 2
-            has_room = not own.draining and fits(waiting.demand, own.available)
-            if is_plain and has_room and utilization(own) < self._knobs.spread_threshold:
-                return Choice(Outcome.PLACED, own.node_id)
         has_come = request.hops and not own.draining
         if has_come and fits(waiting.demand, own.available) and matches(labels, own.labels):
             return Choice(Outcome.PLACED, own.node_id)  # the raylet before this one has chosen well
@@ -197,6 +194,19 @@ class LeaseManager:
         if strategy.kind == "SPREAD" and choice.node_id is not None:
             self._spread_after = choice.node_id
         return choice
+
+    def _stays(self, waiting: Waiting) -> bool:
+        """The common cases, whose cost must grow neither with the number of nodes nor with that of bundles here:
+        there is no other node, or this one has room and is not half used. False: look closer."""
+        total, demand = self.scheduler.total, waiting.demand
+        if self._raylet.draining or not fits(demand, total):
+            return False
+        if len(self.view.rows) < 2:
+            return True
+        if waiting.request.prefer_nodes or (total.get("GPU") and not demand.get("GPU")):
+            return False
+        free = self.scheduler.unclaimed_of({*demand, *CRITICAL})
+        return fits(demand, free) and used_share(total, free) < self._knobs.spread_threshold
 
     def _own_row(self) -> m.NodeView:
         """This node as the policy sees it: what is claimed by those who wait counts as taken."""
@@ -249,15 +259,15 @@ class LeaseManager:
 
     def _group_changed(self, _: aio.Connection, message: m.GroupChanged) -> None:
         if message.info.state == "REMOVED":
+            self.group_removed(message.info.group_id)
             self._watched.discard(message.info.group_id)
             self._raylet.gcs.send(m.Unsubscribe("group", message.info.group_id))
-            self.group_removed(message.info.group_id)
 
     def group_removed(self, group_id: bytes) -> None:
         """What waits for the group, here or set aside, will never run."""
-        for waiting in [*self.scheduler.waiting(), *self._infeasible.values()]:
-            request = waiting.request
-            if request is not None and request.scheduling.strategy.placement_group_id == group_id:
+        aside = list(self._infeasible.values()) if group_id in self._watched else []
+        for waiting in [*self.scheduler.waiting_in(group_id), *aside]:
+            if waiting.request is not None and waiting.group_id == group_id:
                 self.forget(waiting.key)
                 self._answer(waiting, m.Failed(kind="group_removed", message="Its placement group was removed."))
 
@@ -296,26 +306,57 @@ class LeaseManager:
         return list(self._watched)
 
     def _views_changed(self, _: aio.Connection, message: m.ResourceViews) -> None:
-        if self.view.update(message.views):
+        news = self.view.update(message.views)
+        if news:
             self._raylet.objects.transfer.nodes_changed()
+        if news - {self._raylet.node_id}:  # what this node has is told here first
             self.reconsider()
 
     def reconsider(self) -> None:
-        """The cluster has changed: what waits here may do better elsewhere now, or become possible at all."""
+        """The cluster has changed: what waits here may do better elsewhere now, or become possible at all.
+
+        Of requests that are alike only the first is asked about, until one of them goes elsewhere.
+        """
+        stuck: set[bytes] = set()
         aside, self._infeasible = self._infeasible, {}
         for waiting in aside.values():
+            alike = _alike(waiting.request.scheduling)
+            if alike in stuck:
+                self._infeasible[waiting.key] = waiting
+                continue
             self._place(waiting)
-        left = dict(self.scheduler.available)
+            if waiting.key in self._infeasible:
+                stuck.add(alike)
+        if len(self.view.rows) > 1:
+            self._look_elsewhere()
+        else:
+            for waiting in self.scheduler.infeasible():
+                if waiting.request is not None:
+                    self.forget(waiting.key)
+                    self._place(waiting)
+        self.schedule()
+
+    def _look_elsewhere(self) -> None:
+        """Of what waits here and has no room now, send on what another node can take."""
+        left, stuck = dict(self.scheduler.available), set[bytes]()
         for waiting in self.scheduler.waiting():
             if fits(waiting.demand, left):
-                for name, units in waiting.demand.items():
-                    left[name] -= units
-            elif waiting.request is not None and (len(self.view.rows) > 1 or self.scheduler.missing(waiting.demand)):
+                subtract(left, waiting.demand)
+                continue
+            hosted = waiting.key if isinstance(waiting.key, Hosted) else None
+            scheduling = waiting.request.scheduling if hosted is None else hosted.spec.placement
+            alike = _alike(scheduling)
+            if alike in stuck:
+                continue
+            if hosted is None:
                 self.forget(waiting.key)
                 self._place(waiting)
-            elif isinstance(waiting.key, Hosted) and self._has_room_elsewhere(waiting.key.spec.placement):
-                self._raylet.actors.give_up(waiting.key)
-        self.schedule()
+                if self.scheduler.waits(waiting.key):
+                    stuck.add(alike)
+            elif self._has_room_elsewhere(scheduling):
+                self._raylet.actors.give_up(hosted)
+            else:
+                stuck.add(alike)
 
     def _has_room_elsewhere(self, placement: m.SchedulingClass) -> bool:
         """Whether an actor that waits here could be created at once on another node that suits it as well."""
@@ -336,9 +377,9 @@ class LeaseManager:
         for (job_id, runtime_env), wanted in self.scheduler.servable(max(limit, FORKS_AT_ONCE)).items():
             for _ in range(wanted - self.pool.starting.get((job_id, runtime_env), 0)):
                 self._raylet.fork(job_id, runtime_env)
-        waits = self.scheduler.waiting()
-        self._revoke_for({request.key[0] if isinstance(request.key, tuple) else None for request in waits})
-        if not waits:
+        if self.scheduler.waiters:
+            self._revoke_for(self.scheduler.waiters.keys())
+        else:
             self._end_surplus(limit)
         self.report()
 
@@ -368,6 +409,8 @@ class LeaseManager:
         self.schedule()
 
     def _grant_one(self) -> bool:
+        if not self.pool.idle_count():
+            return False
         for waiting in self.scheduler.fitting():
             worker = self.pool.take_idle(waiting.job_id, waiting.runtime_env)
             if worker is None:
@@ -376,8 +419,7 @@ class LeaseManager:
             devices = self.scheduler.grant(waiting, lease_id)
             self._raylet.environments.drop(waiting.runtime_env)  # the worker holds it
             assert worker.address is not None
-            owner = waiting.key[0] if isinstance(waiting.key, tuple) else None
-            self.pool.lease(worker, lease_id, owner)
+            self.pool.lease(worker, lease_id, waiting.owner)
             worker.working_since_s = self._now_s()
             if isinstance(waiting.key, Hosted):
                 worker.is_retriable = waiting.key.spec.max_restarts != 0
@@ -407,7 +449,7 @@ class LeaseManager:
         limit = self._raylet.config.num_workers_soft_limit
         return limit if limit >= 0 else max(self.scheduler.total.get("CPU", 0) // UNIT, 1)
 
-    def _revoke_for(self, who_waits: set[aio.Connection | None]) -> None:
+    def _revoke_for(self, who_waits: Collection[object]) -> None:
         """Ask leases back from owners that keep others waiting; an owner's own requests revoke nothing of its own."""
         for worker in self.pool.take_kept(who_waits):
             worker.owner.send(m.RevokeLease(worker.lease_id))
@@ -490,14 +532,18 @@ class LeaseManager:
         self._report_timer = asyncio.get_running_loop().call_later(interval_s, self._send_report)
 
     def _demands(self) -> list[m.Demand]:
+        """What waits, by job and shape; no more than the first 100."""
         counts: dict[tuple[bytes, bool, tuple[tuple[str, int], ...]], int] = {}
-        for requests, is_infeasible in ((self.scheduler.waiting(), False), (self._infeasible.values(), True)):
-            for waiting in requests:
-                key = (waiting.job_id, is_infeasible, tuple(sorted(waiting.demand.items())))
-                counts[key] = counts.get(key, 0) + 1
+        aside = ((waiting.job_id, waiting.demand, 1) for waiting in self._infeasible.values())
+        for is_infeasible, demands in ((True, aside), (False, self.scheduler.demands())):
+            for job_id, demand, count in demands:
+                key = (job_id, is_infeasible, tuple(sorted(demand.items())))
+                if key not in counts and len(counts) == 100:
+                    continue
+                counts[key] = counts.get(key, 0) + count
         return [
             m.Demand(dict(shape), count, "no node can hold it" if bad else "waits for resources", job_id, bad)
-            for (job_id, bad, shape), count in itertools.islice(counts.items(), 100)
+            for (job_id, bad, shape), count in counts.items()
         ]
 
 
@@ -508,4 +554,11 @@ def waiting_of(key: object, scheduling: m.SchedulingClass, resources: Resources,
     if strategy.kind == "PLACEMENT_GROUP":
         demand = group_demand(demand, strategy)
         any_of = strategy.placement_group_id if strategy.bundle_index < 0 else b""
-    return Waiting(key, scheduling.job_id, demand, request, scheduling.runtime_env, any_of)
+    owner = key[0] if isinstance(key, tuple) else None
+    group_id = strategy.placement_group_id
+    return Waiting(key, scheduling.job_id, demand, request, scheduling.runtime_env, any_of, group_id, owner)
+
+
+def _alike(scheduling: m.SchedulingClass) -> bytes:
+    """The same for all requests that can go to the same nodes."""
+    return msgspec.msgpack.encode(scheduling)

@@ -3,14 +3,18 @@
 Floor: raylet, pure. Requests wait by job and, within a job, by shape (demand and environment): first come first served
 within a shape, while jobs take turns, and the shapes of a job do. So a job that asks for thousands does not starve one
 that asks for one, and a request that waits for a GPU, or for a worker in its runtime environment, holds nobody up who
-needs a CPU. Amounts are fixed point (see common.resources).
+who needs a CPU. Amounts are fixed point (see common.resources).
+
+There may be thousands of requests and of shapes. So nothing here walks over requests, and over lines (the requests of
+one shape) only where some line may fit: each has a pivot, one amount that it needs, of which there are few.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+import itertools
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ray._core.common.groups import MARK, in_bundle
@@ -21,8 +25,12 @@ Shape = tuple[tuple[tuple[str, int], ...], str]
 Kind = tuple[bytes, str]
 """Job and runtime environment of a worker; any job may have one that is in no environment: (b"", "")."""
 _MARKS = f"{MARK}_group_"
+Pivot = tuple[str, int]
 PATIENCE = 32
-"""A shape that was passed over this often while smaller ones were served has what it needs kept free for it."""
+"""Who waits is looked at once in so many grants, or in as many as there are shapes: one for which there was no room
+twice in a row, and no grant between, has what it needs kept free for it."""
+RESERVED_FOR = 8
+"""Shapes for which room is kept at a time; the others' turn comes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +38,7 @@ class Waiting:
     """A request that waits. `key` is the caller's name for it, `request` whatever the caller wants back with it.
 
     `any_bundle_of`: it takes any bundle of this placement group; which one is chosen when it is granted.
+    `group_id`: of the placement group that it runs in. `owner`: whoever asks, to tell who waits (see `waiters`).
     """
 
     key: object
@@ -38,6 +47,8 @@ class Waiting:
     request: Any = None
     runtime_env: str = ""
     any_bundle_of: bytes = b""
+    group_id: bytes = b""
+    owner: object = None
 
     @property
     def shape(self) -> Shape:
@@ -49,13 +60,15 @@ class Waiting:
         return (self.job_id, self.runtime_env) if self.runtime_env else (b"", "")
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class _Line:
-    """Requests of one job and one shape. `passed`: how often others were served while the first of it could not be."""
+    """Requests of one job and one shape. `is_passed`: there was no room for it when it was last looked at, and nothing
+    of it was granted since."""
 
     demand: Resources
+    pivot: Pivot
     requests: OrderedDict[object, Waiting] = dataclasses.field(default_factory=OrderedDict)
-    passed: int = 0
+    is_passed: bool = False
 
 
 class Scheduler:
@@ -74,7 +87,16 @@ class Scheduler:
         self._in_bundle: dict[str, set[int]] = {}
         """Leases by the mark of the bundle that they are in."""
         self._lines: OrderedDict[bytes, OrderedDict[Shape, _Line]] = OrderedDict()
+        self._pivots: Counter[Pivot] = Counter()
+        """Of all lines."""
+        self._starving: dict[_Line, None] = {}
+        self._grants = 0
+        self._looks_at = PATIENCE
+        """At which grant."""
         self._waiting: dict[object, Waiting] = {}
+        self._of_group: dict[bytes, dict[object, Waiting]] = {}
+        self.waiters: Counter[object] = Counter()
+        """How many requests of each owner wait."""
 
     def __repr__(self) -> str:
         return f"<Scheduler held={len(self._held)} blocked={len(self._blocked)} waiting={len(self._waiting)}>"
@@ -89,13 +111,24 @@ class Scheduler:
         subtract(left, self.claimed)
         return left
 
+    def unclaimed_of(self, names: Iterable[str]) -> Resources:
+        """The same for these resources alone: a node with many placement groups has many."""
+        available, claimed = self.available, self.claimed
+        return {name: available.get(name, 0) - claimed.get(name, 0) for name in names}
+
     # ---------------------------------------------------------- waiting
 
     def enqueue(self, request: Waiting) -> None:
         self._waiting[request.key] = request
         lines = self._lines.setdefault(request.job_id, OrderedDict())
-        line = lines.setdefault(request.shape, _Line(request.demand))
+        line = lines.get(request.shape)
+        if line is None:
+            line = lines[request.shape] = _Line(request.demand, _pivot(request.demand))
+            self._pivots[line.pivot] += 1
         line.requests[request.key] = request
+        if request.group_id:
+            self._of_group.setdefault(request.group_id, {})[request.key] = request
+        self.waiters[request.owner] += 1
         add(self.claimed, request.demand)
 
     def cancel(self, key: object) -> Waiting | None:
@@ -105,23 +138,61 @@ class Scheduler:
             self._remove(request)
         return request
 
+    def waits(self, key: object) -> bool:
+        return key in self._waiting
+
     def waiting(self) -> list[Waiting]:
         """All that wait, oldest first."""
         return list(self._waiting.values())
 
+    def waiting_in(self, group_id: bytes) -> list[Waiting]:
+        """Those that wait for a bundle of this placement group."""
+        return list(self._of_group.get(group_id, {}).values())
+
+    def demands(self) -> Iterator[tuple[bytes, Resources, int]]:
+        """Job, demand and number of all that wait, by shape."""
+        for job_id, lines in self._lines.items():
+            for line in lines.values():
+                yield job_id, line.demand, len(line.requests)
+
+    def infeasible(self) -> list[Waiting]:
+        """Those that wait for what this node does not have any more (a bundle that has gone)."""
+        lines = [line for line in self._all_lines() if not fits(line.demand, self.total)]
+        return [request for line in lines for request in line.requests.values()]
+
     def fitting(self) -> Iterator[Waiting]:
         """Requests that fit now, one per job and shape, in the order in which they should be served."""
-        reserved = {
-            name
-            for line in self._all_lines()
-            if line.passed >= PATIENCE and fits(line.demand, self.total) and not fits(line.demand, self.available)
-            for name in line.demand
+        pivots = self._open_pivots({})
+        if not pivots:
+            return
+        reserved = self._reserved()
+        for lines in self._lines.values():
+            for line in lines.values():
+                if line.pivot in pivots and fits(line.demand, self.available) and reserved.isdisjoint(line.demand):
+                    request = next(iter(line.requests.values()))
+                    if self._concrete(request) is not None:
+                        yield request
+
+    def _open_pivots(self, taken: Resources) -> set[Pivot]:
+        """The pivots of lines for which there may be room, besides what is `taken`."""
+        available = self.available
+        return {
+            (name, units)
+            for name, units in self._pivots
+            if units <= 0 or available.get(name, 0) - taken.get(name, 0) >= units
         }
-        for line in self._all_lines():
-            if fits(line.demand, self.available) and reserved.isdisjoint(line.demand):
-                request = next(iter(line.requests.values()))
-                if self._concrete(request) is not None:
-                    yield request
+
+    def _reserved(self) -> set[str]:
+        """Names of resources that are kept free for those who have waited for them too long."""
+        names: set[str] = set()
+        count = 0
+        for line in self._starving:
+            if fits(line.demand, self.total) and not fits(line.demand, self.available):
+                names.update(line.demand)
+                count += 1
+                if count == RESERVED_FOR:
+                    break
+        return names
 
     def _concrete(self, request: Waiting) -> Resources | None:
         """What exactly a request takes: of any bundle, that of the first with room; None when none has."""
@@ -138,15 +209,22 @@ class Scheduler:
 
         Costs by shape, not by request.
         """
-        left, count, kinds = dict(self.available), 0, dict[Kind, int]()
-        for line in self._all_lines():
-            rooms = (left.get(name, 0) // units for name, units in line.demand.items() if units > 0)
+        available, taken, count, kinds = self.available, Resources(), 0, dict[Kind, int]()
+        pivots = self._open_pivots(taken)
+        for line in itertools.chain.from_iterable(lines.values() for lines in self._lines.values()):
+            if count >= limit or not pivots:
+                break
+            if line.pivot not in pivots:
+                continue
+            demand = line.demand.items()
+            rooms = ((available.get(name, 0) - taken.get(name, 0)) // units for name, units in demand if units > 0)
             number = min([len(line.requests), limit - count, *rooms])
             if number > 0:
                 count += number
                 kind = next(iter(line.requests.values())).kind
                 kinds[kind] = kinds.get(kind, 0) + number
-                subtract(left, {name: units * number for name, units in line.demand.items()})
+                add(taken, {name: units * number for name, units in demand})
+                pivots = self._open_pivots(taken)
         return kinds
 
     # ---------------------------------------------------------- holding
@@ -157,10 +235,11 @@ class Scheduler:
         Returns: the names of the accelerator devices, by kind.
         """
         lines, shape = self._lines[request.job_id], request.shape
-        for line in self._all_lines():
-            if not fits(line.demand, self.available):
-                line.passed += 1
-        lines[shape].passed = 0
+        self._grants += 1
+        if self._grants >= self._looks_at:
+            self._look_who_starves()
+        lines[shape].is_passed = False
+        self._starving.pop(lines[shape], None)
         lines.move_to_end(shape)
         self._lines.move_to_end(request.job_id)
         self._remove(request)
@@ -172,6 +251,15 @@ class Scheduler:
             if name.startswith(_MARKS):
                 self._in_bundle.setdefault(name, set()).add(lease_id)
         return self.devices.take(lease_id, demand)
+
+    def _look_who_starves(self) -> None:
+        lines = self._all_lines()
+        self._looks_at = self._grants + max(PATIENCE, len(lines))
+        for line in lines:
+            if not fits(line.demand, self.available):
+                if line.is_passed:
+                    self._starving[line] = None
+                line.is_passed = True
 
     def next_grant(self, lease_id: int) -> Waiting | None:
         """Grant the first request that fits; None when none does."""
@@ -262,8 +350,12 @@ class Scheduler:
         for request in self.waiting():
             add(claims, request.demand)
         assert {n: u for n, u in claims.items() if u} == {n: u for n, u in self.claimed.items() if u}, self
-        queued = sum(len(line.requests) for line in self._all_lines())
-        assert queued == len(self._waiting), self
+        lines = self._all_lines()
+        assert sum(len(line.requests) for line in lines) == len(self._waiting) == self.waiters.total(), self
+        assert self._pivots == Counter(line.pivot for line in lines), self
+        assert set(self._starving) <= set(lines), self
+        grouped = {request.key for request in self.waiting() if request.group_id}
+        assert grouped == {key for requests in self._of_group.values() for key in requests}, self
 
     # ---------------------------------------------------------- inside
 
@@ -273,12 +365,33 @@ class Scheduler:
     def _remove(self, request: Waiting) -> None:
         del self._waiting[request.key]
         subtract(self.claimed, request.demand)
+        _uncount(self.waiters, request.owner)
+        if request.group_id:
+            requests = self._of_group[request.group_id]
+            del requests[request.key]
+            if not requests:
+                del self._of_group[request.group_id]
         lines, shape = self._lines[request.job_id], request.shape
-        del lines[shape].requests[request.key]
-        if not lines[shape].requests:
+        line = lines[shape]
+        del line.requests[request.key]
+        if not line.requests:
             del lines[shape]
+            _uncount(self._pivots, line.pivot)
+            self._starving.pop(line, None)
             if not lines:
                 del self._lines[request.job_id]
+
+
+def _pivot(demand: Resources) -> Pivot:
+    """The amount by which is seen that there is no room: most often that of CPUs."""
+    names = sorted(demand, key=lambda name: (not _is_cpu(name), name))
+    return (names[0], demand[names[0]]) if names else ("", 0)
+
+
+def _uncount(counts: Counter[Any], key: object) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
 
 
 def _is_cpu(name: str) -> bool:

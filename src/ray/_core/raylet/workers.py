@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any
 
 from ray._core.common.messages import Address
@@ -107,9 +108,9 @@ class WorkerPool:
         if owner is not None:
             self._kept.setdefault(owner, {})[lease_id] = worker
 
-    def take_kept(self, by_others_than: set[Any]) -> list[Worker]:
+    def take_kept(self, by_others_than: Collection[Any]) -> list[Worker]:
         """Leases not asked back yet, of owners that somebody else in the set waits for; each is named once."""
-        owners = [owner for owner in self._kept if by_others_than - {owner}]
+        owners = [owner for owner in self._kept if len(by_others_than) > (owner in by_others_than)]
         return [worker for owner in owners for worker in self._kept.pop(owner).values()]
 
     def end_lease(self, worker: Worker) -> None:

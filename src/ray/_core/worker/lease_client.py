@@ -46,9 +46,9 @@ class LeaseClient:
         self._open: dict[LeaseQueue, dict[int, tuple[Connection, int]]] = {}
         """Requests not answered yet, by a number of ours: whom they were sent to, under which rid."""
         self._num_open = 0
-        self._yields = 0
-        """How many idle leases may still go back without lingering: one for each request. So a queue that waits in vain
-        (for what no node has free) does not cost the others a lease for each call."""
+        self._yields: dict[LeaseQueue, int] = {}
+        """How many idle leases of others may go back for this queue without lingering: one for each request of it. So
+        one that waits in vain (for what no node has free) does not cost the others a lease for each call."""
         self._idle: dict[LeaseQueue, None] = {}
         """Queues that have idle leases."""
         self._numbers = itertools.count()
@@ -57,7 +57,7 @@ class LeaseClient:
     # ---------------------------------------------------------- asking
 
     def ask(self, queue: LeaseQueue, template: Template, prefer_nodes: list[bytes]) -> None:
-        self._yields += 1
+        self._yields[queue] = self._yields.get(queue, 0) + 1
         self._ask(self._core.raylet, queue, template, 0, prefer_nodes)
 
     def turn_s(self, queue: LeaseQueue) -> float | None:
@@ -95,8 +95,7 @@ class LeaseClient:
             self._num_open -= 1
             if not requests:
                 del self._open[queue]
-            if not self._num_open:
-                self._yields = 0
+                self._yields.pop(queue, None)
         return request
 
     def withdraw(self, queue: LeaseQueue) -> None:
@@ -168,8 +167,11 @@ class LeaseClient:
     def has_idle(self, queue: LeaseQueue) -> None:
         """A lease of `queue` has become idle: it lingers, unless another queue waits for one."""
         self._idle[queue] = None
-        if self._yields and self._num_open > queue.open_requests:
-            self._yields -= 1
+        wanting = next((other for other in self._yields if other is not queue), None)
+        if wanting is not None:
+            self._yields[wanting] -= 1
+            if not self._yields[wanting]:
+                del self._yields[wanting]
             self._expire(queue, 0.0)
 
     def expire_others(self, wanting: LeaseQueue) -> None:
