@@ -140,61 +140,31 @@ def init(
         ConnectionError: no cluster there.
         NotImplementedError: an argument that this version cannot honour.
     """
+    given = {name: value for name, value in locals().items() if name != "kwargs"}
     elsewhere = client_builder.elsewhere(address)
     if elsewhere is not None:
-        given = {name: value for name, value in locals().items() if name in _DEFAULTS and value != _DEFAULTS[name]}
-        context_there: Any = client_builder.init(elsewhere, {**given, **kwargs})
+        chosen = {name: value for name, value in given.items() if name in _DEFAULTS and value != _DEFAULTS[name]}
+        context_there: Any = client_builder.init(elsewhere, {**chosen, **kwargs})
         return context_there  # type: ignore[no-any-return]
     start_options.check_names(kwargs)
     if local_mode:
         raise RuntimeError("`local_mode` is no longer supported. Use a debugger in the tasks instead.")
     with _lock:
         if is_initialized():
-            if ignore_reinit_error and client_mode_hook.client_here() is None:
-                return context()
-            raise RuntimeError(
-                "Maybe you called ray.init twice by accident? This error can be suppressed by passing in "
-                "'ignore_reinit_error=True' or by calling 'ray.shutdown()' prior to 'ray.init()'."
-            )
+            return _session_there(ignore_reinit_error)
+        start_options.refuse_given({name: given[name] for name in _REFUSED})
+        start_options.check_hidden(kwargs)
         if job_config is not None and namespace is None:
             namespace = job_config.ray_namespace
-        start_options.refuse_given(
-            {
-                "enable_resource_isolation": enable_resource_isolation,
-                "proxy_server_url": proxy_server_url,
-            }
-        )
-        start_options.check_hidden(kwargs)
         _check_namespace(namespace)
         job_env = _JobEnv(runtime_env, job_config)
-        namespace = namespace or job_env.namespace
         configure_driver(configure_logging, logging_level, logging_format)
         logging_of_job = job_logging(logging_config)
-        settings = log_settings.load()
-        if log_to_driver is not None:
-            settings = msgspec.structs.replace(settings, to_driver=log_to_driver)
-        if logging_of_job:  # each record says where it comes from
-            settings = msgspec.structs.replace(settings, prefix=False)
-        shape = {
-            **kwargs,
-            "num_cpus": num_cpus,
-            "num_gpus": num_gpus,
-            "resources": resources,
-            "labels": labels,
-            "include_dashboard": include_dashboard,
-            "dashboard_host": dashboard_host,
-            "dashboard_port": dashboard_port,
-            "object_store_memory": object_store_memory,
-        }
-        cluster = addresses.find(address, session_dir.temp_dir(kwargs.get("_temp_dir")))
-        if cluster is None:
-            node = _start_node(start_options.head_params(shape))
-            raylet_path = node.raylet_socket_name
-        else:
-            start_options.check_joining(shape)
-            log.info("Connecting to existing Ray cluster at address: %s...", cluster.address)
-            node, raylet_path = None, addresses.local_raylet(cluster, kwargs.get("_node_ip_address"))
-        _connect(node, raylet_path, namespace or str(uuid.uuid4()), settings, job_env, logging_of_job)
+        settings = _log_settings(log_to_driver, logging_of_job)
+        node, raylet_path = _find_node(address, {**kwargs, **{name: given[name] for name in _NODE_SHAPE}})
+        _connect(
+            node, raylet_path, namespace or job_env.namespace or str(uuid.uuid4()), settings, job_env, logging_of_job
+        )
         log.info("Started a local Ray instance." if node else "Connected to Ray cluster.")
         return context()
 
@@ -204,6 +174,44 @@ _DEFAULTS = {
     for name, parameter in inspect.signature(init).parameters.items()
     if parameter.default is not parameter.empty
 }
+_REFUSED = ("enable_resource_isolation", "proxy_server_url")
+"""Arguments of `init` that this version cannot honour."""
+_NODE_SHAPE = (
+    *("num_cpus", "num_gpus", "resources", "labels", "object_store_memory"),
+    *("include_dashboard", "dashboard_host", "dashboard_port"),
+)
+"""Arguments of `init` that say what a new node is to be; whoever joins a cluster must not give them."""
+
+
+def _session_there(ignore_reinit_error: bool) -> RayContext:
+    """`init` was called in a process that has a session."""
+    if ignore_reinit_error and client_mode_hook.client_here() is None:
+        return context()
+    raise RuntimeError(
+        "Maybe you called ray.init twice by accident? This error can be suppressed by passing in "
+        "'ignore_reinit_error=True' or by calling 'ray.shutdown()' prior to 'ray.init()'."
+    )
+
+
+def _log_settings(log_to_driver: bool | None, logging_of_job: str) -> log_settings.LogSettings:
+    """How this driver shows what its workers print."""
+    settings = log_settings.load()
+    if log_to_driver is not None:
+        settings = msgspec.structs.replace(settings, to_driver=log_to_driver)
+    if logging_of_job:  # each record says where it comes from
+        settings = msgspec.structs.replace(settings, prefix=False)
+    return settings
+
+
+def _find_node(address: str | None, shape: dict[str, Any]) -> tuple[Node | None, str]:
+    """The node that this process will use, by its raylet's socket; started here if there is no cluster to join."""
+    cluster = addresses.find(address, session_dir.temp_dir(shape.get("_temp_dir")))
+    if cluster is None:
+        node = _start_node(start_options.head_params(shape))
+        return node, node.raylet_socket_name
+    start_options.check_joining(shape)
+    log.info("Connecting to existing Ray cluster at address: %s...", cluster.address)
+    return None, addresses.local_raylet(cluster, shape.get("_node_ip_address"))
 
 
 class _JobEnv:

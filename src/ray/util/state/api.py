@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import builtins
 import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from ray._core.common import messages as m
 from ray._private import state_rows
@@ -170,122 +170,121 @@ def _passes(schema: type[StateSchema], row: dict[str, Any], column: str, equal: 
 
 # ------------------------------------------------------------------ functions
 
-
-def _list(
-    resource: StateResource,
-    address: str | None,
-    filters: list[Filter] | None,
-    limit: int,
-    timeout: int,
-    detail: bool,
-    raise_on_missing_output: bool,
-) -> list[Any]:
-    options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=filters)
-    return StateApiClient(address).list(resource, options, raise_on_missing_output)
+Row = TypeVar("Row")
+RowOut = TypeVar("RowOut", covariant=True)
 
 
-def list_actors(
-    address: str | None = None,
-    filters: list[Filter] | None = None,
-    limit: int = DEFAULT_LIMIT,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    detail: bool = False,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> list[ActorState]:
-    """Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
-    return _list(StateResource.ACTORS, address, filters, limit, timeout, detail, raise_on_missing_output)
+class _List(Protocol[Row]):
+    """A `list_…` function. Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
+
+    def __call__(
+        self,
+        address: str | None = None,
+        filters: list[Filter] | None = None,
+        limit: int = DEFAULT_LIMIT,
+        timeout: int = DEFAULT_RPC_TIMEOUT,
+        detail: bool = False,
+        raise_on_missing_output: bool = True,
+        _explain: bool = False,
+    ) -> list[Row]: ...
 
 
-def list_placement_groups(
-    address: str | None = None,
-    filters: list[Filter] | None = None,
-    limit: int = DEFAULT_LIMIT,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    detail: bool = False,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> list[PlacementGroupState]:
-    """Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
-    return _list(StateResource.PLACEMENT_GROUPS, address, filters, limit, timeout, detail, raise_on_missing_output)
+class _Get(Protocol[RowOut]):
+    """A `get_…` function: all columns of the row with that id."""
+
+    def __call__(
+        self, id: str, address: str | None = None, timeout: int = DEFAULT_RPC_TIMEOUT, _explain: bool = False
+    ) -> RowOut: ...
 
 
-def list_nodes(
-    address: str | None = None,
-    filters: list[Filter] | None = None,
-    limit: int = DEFAULT_LIMIT,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    detail: bool = False,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> list[NodeState]:
-    """Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
-    return _list(StateResource.NODES, address, filters, limit, timeout, detail, raise_on_missing_output)
+class _Summarize(Protocol):
+    """A `summarize_…` function: {"cluster": {"summary": …, "total_…": …, "summary_by": …}}."""
+
+    def __call__(
+        self,
+        address: str | None = None,
+        timeout: int = DEFAULT_RPC_TIMEOUT,
+        raise_on_missing_output: bool = True,
+        _explain: bool = False,
+    ) -> dict[str, Any]: ...
 
 
-def list_jobs(
-    address: str | None = None,
-    filters: list[Filter] | None = None,
-    limit: int = DEFAULT_LIMIT,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    detail: bool = False,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> list[JobState]:
-    """Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
-    return _list(StateResource.JOBS, address, filters, limit, timeout, detail, raise_on_missing_output)
+def _named(function: Callable[..., Any], name: str, doc: str) -> None:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
 
 
-def list_workers(
-    address: str | None = None,
-    filters: list[Filter] | None = None,
-    limit: int = DEFAULT_LIMIT,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    detail: bool = False,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> list[WorkerState]:
-    """Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
-    return _list(StateResource.WORKERS, address, filters, limit, timeout, detail, raise_on_missing_output)
+def _list(resource: StateResource, row: type[Row], doc: str = "") -> _List[Row]:
+    """The function `list_<resource>`, whose rows are of the class `row`."""
+
+    def list_rows(
+        address: str | None = None,
+        filters: list[Filter] | None = None,
+        limit: int = DEFAULT_LIMIT,
+        timeout: int = DEFAULT_RPC_TIMEOUT,
+        detail: bool = False,
+        raise_on_missing_output: bool = True,
+        _explain: bool = False,
+    ) -> list[Row]:
+        options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=filters)
+        return StateApiClient(address).list(resource, options, raise_on_missing_output)
+
+    _named(list_rows, f"list_{resource.value}", doc or _List.__doc__ or "")
+    return list_rows
 
 
-def list_runtime_envs(
-    address: str | None = None,
-    filters: list[Filter] | None = None,
-    limit: int = DEFAULT_LIMIT,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    detail: bool = False,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> list[RuntimeEnvState]:
-    """Environments of each node, and what could not be built lately. Raises as `StateApiClient.list`."""
-    return _list(StateResource.RUNTIME_ENVS, address, filters, limit, timeout, detail, raise_on_missing_output)
+def _get(resource: StateResource, name: str, found: type[Row], doc: str = "") -> _Get[Row]:
+    """The function `name`, which returns what `StateApiClient.get` does."""
+
+    def get_row(id: str, address: str | None = None, timeout: int = DEFAULT_RPC_TIMEOUT, _explain: bool = False) -> Row:
+        return cast("Row", StateApiClient(address).get(resource, id, GetApiOptions(timeout)))
+
+    _named(get_row, name, doc or "All columns of one; None when there is none of that id.")
+    return get_row
 
 
-def list_tasks(
-    address: str | None = None,
-    filters: list[Filter] | None = None,
-    limit: int = DEFAULT_LIMIT,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    detail: bool = False,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> list[TaskState]:
-    """Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
-    return _list(StateResource.TASKS, address, filters, limit, timeout, detail, raise_on_missing_output)
+def _summarize(resource: SummaryResource) -> _Summarize:
+    """The function `summarize_<resource>`."""
+
+    def summarize(
+        address: str | None = None,
+        timeout: int = DEFAULT_RPC_TIMEOUT,
+        raise_on_missing_output: bool = True,
+        _explain: bool = False,
+    ) -> dict[str, Any]:
+        options = SummaryApiOptions(timeout=timeout)
+        return StateApiClient(address).summary(
+            resource, options=options, raise_on_missing_output=raise_on_missing_output
+        )
+
+    _named(summarize, f"summarize_{resource.value}", _Summarize.__doc__ or "")
+    return summarize
 
 
-def list_objects(
-    address: str | None = None,
-    filters: list[Filter] | None = None,
-    limit: int = DEFAULT_LIMIT,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    detail: bool = False,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> list[ObjectState]:
-    """Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
-    return _list(StateResource.OBJECTS, address, filters, limit, timeout, detail, raise_on_missing_output)
+list_actors = _list(StateResource.ACTORS, ActorState)
+list_jobs = _list(StateResource.JOBS, JobState)
+list_nodes = _list(StateResource.NODES, NodeState)
+list_objects = _list(StateResource.OBJECTS, ObjectState)
+list_placement_groups = _list(StateResource.PLACEMENT_GROUPS, PlacementGroupState)
+list_runtime_envs = _list(
+    StateResource.RUNTIME_ENVS, RuntimeEnvState, "Environments of each node, and what could not be built lately."
+)
+list_tasks = _list(StateResource.TASKS, TaskState)
+list_workers = _list(StateResource.WORKERS, WorkerState)
+summarize_actors = _summarize(SummaryResource.ACTORS)
+summarize_objects = _summarize(SummaryResource.OBJECTS)
+summarize_tasks = _summarize(SummaryResource.TASKS)
+
+get_actor: _Get[ActorState | None] = _get(StateResource.ACTORS, "get_actor", ActorState)
+get_job: _Get[JobState | None] = _get(StateResource.JOBS, "get_job", JobState)
+get_node: _Get[NodeState | None] = _get(StateResource.NODES, "get_node", NodeState)
+get_placement_group: _Get[PlacementGroupState | None] = _get(
+    StateResource.PLACEMENT_GROUPS, "get_placement_group", PlacementGroupState
+)
+get_worker: _Get[WorkerState | None] = _get(StateResource.WORKERS, "get_worker", WorkerState)
+get_objects: _Get[list[ObjectState]] = _get(
+    StateResource.OBJECTS, "get_objects", list, "An object as each process that has refs to it sees it."
+)
 
 
 def list_cluster_events(
@@ -298,46 +297,9 @@ def list_cluster_events(
     _explain: bool = False,
 ) -> list[dict[str, Any]]:
     """The newest warnings and errors that drivers were told of. Raises as `StateApiClient.list`."""
-    found = _list(StateResource.CLUSTER_EVENTS, address, filters, limit, timeout, detail, raise_on_missing_output)
+    options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=filters)
+    found = StateApiClient(address).list(StateResource.CLUSTER_EVENTS, options, raise_on_missing_output)
     return [each.asdict() for each in found]
-
-
-def get_actor(
-    id: str, address: str | None = None, timeout: int = DEFAULT_RPC_TIMEOUT, _explain: bool = False
-) -> ActorState | None:
-    """All columns of one; None when there is none of that id."""
-    return cast("ActorState | None", StateApiClient(address).get(StateResource.ACTORS, id, GetApiOptions(timeout)))
-
-
-def get_placement_group(
-    id: str, address: str | None = None, timeout: int = DEFAULT_RPC_TIMEOUT, _explain: bool = False
-) -> PlacementGroupState | None:
-    """All columns of one; None when there is none of that id."""
-    return cast(
-        "PlacementGroupState | None",
-        StateApiClient(address).get(StateResource.PLACEMENT_GROUPS, id, GetApiOptions(timeout)),
-    )
-
-
-def get_node(
-    id: str, address: str | None = None, timeout: int = DEFAULT_RPC_TIMEOUT, _explain: bool = False
-) -> NodeState | None:
-    """All columns of one; None when there is none of that id."""
-    return cast("NodeState | None", StateApiClient(address).get(StateResource.NODES, id, GetApiOptions(timeout)))
-
-
-def get_job(
-    id: str, address: str | None = None, timeout: int = DEFAULT_RPC_TIMEOUT, _explain: bool = False
-) -> JobState | None:
-    """All columns of one; None when there is none of that id."""
-    return cast("JobState | None", StateApiClient(address).get(StateResource.JOBS, id, GetApiOptions(timeout)))
-
-
-def get_worker(
-    id: str, address: str | None = None, timeout: int = DEFAULT_RPC_TIMEOUT, _explain: bool = False
-) -> WorkerState | None:
-    """All columns of one; None when there is none of that id."""
-    return cast("WorkerState | None", StateApiClient(address).get(StateResource.WORKERS, id, GetApiOptions(timeout)))
 
 
 def get_task(
@@ -346,49 +308,3 @@ def get_task(
     """A task by its id, or by a ref to its result; a list when it was tried more than once."""
     text = id if isinstance(id, str) else id.task_id().hex()
     return cast("TaskState | None", StateApiClient(address).get(StateResource.TASKS, text, GetApiOptions(timeout)))
-
-
-def get_objects(
-    id: str, address: str | None = None, timeout: int = DEFAULT_RPC_TIMEOUT, _explain: bool = False
-) -> list[ObjectState]:
-    """An object as each process that has refs to it sees it."""
-    return cast("list[ObjectState]", StateApiClient(address).get(StateResource.OBJECTS, id, GetApiOptions(timeout)))
-
-
-def summarize_tasks(
-    address: str | None = None,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> dict[str, Any]:
-    """{"cluster": {"summary": …, "total_…": …, "summary_by": …}}."""
-    options = SummaryApiOptions(timeout=timeout)
-    return StateApiClient(address).summary(
-        SummaryResource.TASKS, options=options, raise_on_missing_output=raise_on_missing_output
-    )
-
-
-def summarize_actors(
-    address: str | None = None,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> dict[str, Any]:
-    """{"cluster": {"summary": …, "total_…": …, "summary_by": …}}."""
-    options = SummaryApiOptions(timeout=timeout)
-    return StateApiClient(address).summary(
-        SummaryResource.ACTORS, options=options, raise_on_missing_output=raise_on_missing_output
-    )
-
-
-def summarize_objects(
-    address: str | None = None,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> dict[str, Any]:
-    """{"cluster": {"summary": …, "total_…": …, "summary_by": …}}."""
-    options = SummaryApiOptions(timeout=timeout)
-    return StateApiClient(address).summary(
-        SummaryResource.OBJECTS, options=options, raise_on_missing_output=raise_on_missing_output
-    )
