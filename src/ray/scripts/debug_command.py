@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ray._core.common import messages as m
-from ray._core.wire import auth
+from ray._core.wire import auth, tls
 from ray.scripts import where
 from ray.util.rpdb import KEY_PREFIX, NAMESPACE
 from ray.util.state.state_text import table
@@ -72,6 +72,7 @@ def attach(address: str) -> None:
     try:
         connection = socket.create_connection((host, int(port)), timeout=10)
         if host != "127.0.0.1":  # there a process of the same user is let in as it is
+            connection = tls.wrap(connection, tls.client_context(host), host)
             auth.handshake_blocking(connection, auth.load_token())
         connection.settimeout(None)
     except OSError as error:

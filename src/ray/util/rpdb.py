@@ -22,7 +22,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from ray._core.common import messages as m
-from ray._core.wire import auth
+from ray._core.wire import auth, tls
 from ray._core.wire.local_peer import is_own_process
 from ray._core.worker import object_ref as _process
 from ray._private.auto_init_hook import connected_core
@@ -138,6 +138,7 @@ def _accept(listening: socket.socket, token: bytes) -> socket.socket:
         connection, peer = listening.accept()
         try:
             if not is_own_process(connection):
+                connection = tls.wrap(connection, tls.server_context())
                 auth.accept_blocking(connection, token)
             return connection
         except OSError as error:

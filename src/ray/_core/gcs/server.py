@@ -122,7 +122,7 @@ class GcsServer:
         def connect() -> aio.Connection:
             return aio.Connection(self, token, is_server=True, gate=self._gate)
 
-        return await asyncio.get_running_loop().create_server(connect, sock=sock, backlog=1024)
+        return await asyncio.get_running_loop().create_server(connect, sock=sock, backlog=1024, **aio.server_tls())
 
     # ---------------------------------------------------------- aio.Handler
 

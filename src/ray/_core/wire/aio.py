@@ -10,12 +10,13 @@ import asyncio
 import itertools
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray._core.common.messages import Done, Failed, Reply, Request
-from ray._core.wire import auth, codec
+from ray._core.wire import auth, codec, tls
 
 logger = logging.getLogger(__name__)
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -212,7 +213,7 @@ class Connection(asyncio.Protocol):
         self._drained.set()
         self.close_reason = self.close_reason or (str(exc) if exc else "closed by the peer")
         if not self.ready.done():
-            self.ready.set_exception(auth.AuthenticationFailed("The connection closed during the handshake."))
+            self.ready.set_exception(_closed_early(exc))
             self.ready.exception()  # seen: whoever awaits `ready` still gets it
         replies, self._replies = self._replies, {}
         for future in replies.values():
@@ -263,10 +264,25 @@ class Connection(asyncio.Protocol):
         self._handler.received(self, message, payload)
 
 
+def _closed_early(exc: Exception | None) -> ConnectionError:
+    """A server that refuses our certificate says so only once it has answered (TLS 1.3)."""
+    if isinstance(exc, ssl.SSLError):
+        return tls.TlsFailed(f"The connection could not be secured by TLS: {tls.explain(exc)}.")
+    return auth.AuthenticationFailed(tls.why_closed())
+
+
+def server_tls() -> dict[str, Any]:
+    """What `loop.create_server` must be told beside; nothing without TLS."""
+    context = tls.server_context()
+    return {} if context is None else {"ssl": context, "ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S}
+
+
 async def serve_tcp(handler: Handler, host: str, port: int, token: bytes) -> tuple[asyncio.Server, int]:
     """Listen; returns the server and its port (chosen by the system for port 0)."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(handler, token, is_server=True), host, port, backlog=1024)
+    server = await loop.create_server(
+        lambda: Connection(handler, token, is_server=True), host, port, backlog=1024, **server_tls()
+    )
     return server, server.sockets[0].getsockname()[1]
 
 
@@ -282,11 +298,23 @@ async def connect_tcp(handler: Handler, host: str, port: int, token: bytes) -> C
     """Connect and prove the token.
 
     Raises:
-        OSError: nobody listens there.
+        OSError: nobody listens there; a subclass, TlsFailed, when the connection could not be secured.
         AuthenticationFailed: the handshake failed.
     """
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(lambda: Connection(handler, token), host, port)
+    loop, context = asyncio.get_running_loop(), tls.client_context(host)
+    try:
+        if context is None:
+            _, connection = await loop.create_connection(lambda: Connection(handler, token), host, port)
+        else:
+            _, connection = await loop.create_connection(
+                lambda: Connection(handler, token), host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S
+            )
+    except ssl.SSLError as error:
+        raise tls.TlsFailed(
+            f"The connection to {host}:{port} could not be secured by TLS: {tls.explain(error)}."
+        ) from error
+    except (ConnectionResetError, ConnectionAbortedError) as error:
+        raise tls.TlsFailed(tls.why_closed()) from error
     await connection.ready
     return connection
 

@@ -22,6 +22,8 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+from ray._core.wire import tls
+
 MAGIC = b"pure-ray\x01"
 NONCE_SIZE = 32
 PROOF_SIZE = hashlib.sha256().digest_size
@@ -161,7 +163,7 @@ def _receive(sock: socket.socket, size: int) -> bytes:
     while len(data) < size:
         part = sock.recv(size - len(data))
         if not part:
-            raise AuthenticationFailed("The peer closed the connection during the handshake.")
+            raise AuthenticationFailed(tls.why_closed())
         data += part
     return data
 

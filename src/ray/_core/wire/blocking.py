@@ -6,12 +6,13 @@ Floor: wire, shell.
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from types import TracebackType
 from typing import Any, Self
 
 from ray._core.common.messages import Failed, Hello, Request
-from ray._core.wire import auth, codec
+from ray._core.wire import auth, codec, tls
 
 
 class RemoteError(Exception):
@@ -23,16 +24,20 @@ class RemoteError(Exception):
 
 
 def connect_tcp(host: str, port: int, token: bytes, timeout_s: float = 10.0) -> socket.socket:
-    """A connected blocking socket which has proved the token.
+    """A connected blocking socket, secured if RAY_USE_TLS is set, which has proved the token.
 
     Raises:
-        OSError: nobody listens, or the time is over.
+        OSError: nobody listens, or the time is over; a subclass, TlsFailed, when it could not be secured.
         AuthenticationFailed: the handshake failed.
     """
     sock = socket.create_connection((host, port), timeout_s)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = tls.wrap(sock, tls.client_context(host), host)
         auth.handshake_blocking(sock, token)
+    except ssl.SSLError as error:  # with TLS 1.3 a server refuses our certificate only after its own handshake
+        sock.close()
+        raise tls.TlsFailed(f"The connection could not be secured by TLS: {tls.explain(error)}.") from error
     except BaseException:
         sock.close()
         raise

@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ray._core.common.messages import Failed, Reply, Request
-from ray._core.wire import auth, codec
+from ray._core.wire import auth, codec, tls
 
 if TYPE_CHECKING:
     import asyncio
@@ -104,6 +104,7 @@ class Connection:
         "_replies",
         "_rids",
         "_state",
+        "_tls",
         "_want_write",
         "fd",
         "handler",
@@ -116,10 +117,16 @@ class Connection:
     )
 
     def __init__(
-        self, reactor: Reactor, sock: socket.socket, handler: Handler, token: bytes | None, is_server: bool
+        self,
+        reactor: Reactor,
+        sock: socket.socket | tls.TlsSocket,
+        handler: Handler,
+        token: bytes | None,
+        is_server: bool,
     ) -> None:
         self.reactor = reactor
         self.sock = sock
+        self._tls = sock if isinstance(sock, tls.TlsSocket) else None
         self.fd = sock.fileno()
         self.handler = handler
         self.peer: Any = None
@@ -169,14 +176,16 @@ class Connection:
 
     def flush(self) -> None:
         """Hand all buffered frames to the system, or as many as it takes now."""
-        if self._state != "open" or self.is_closed:
+        if self.is_closed or self._state == "connecting":
             return
         out = self.out
         try:
-            while out:
+            while out and self._state == "open":
                 sent = self.sock.send(out[0]) if len(out) == 1 else self.sock.sendmsg(out[:_MAX_IOVECS])
                 self.out_bytes -= sent
                 self._drop_sent(sent)
+            if self._tls is not None:
+                self._tls.push()
         except BlockingIOError:
             self._set_want_write(True)
             return
@@ -185,6 +194,10 @@ class Connection:
             return
         if self._want_write:
             self._set_want_write(False)
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self.out) or (self._tls is not None and self._tls.has_sealed)
 
     def _drop_sent(self, sent: int) -> None:
         out, whole = self.out, 0
@@ -220,7 +233,7 @@ class Connection:
         except OSError as error:
             data, reason = b"", str(error)
         else:
-            reason = "closed by the peer"
+            reason = "closed by the peer" if self._state == "open" else tls.why_closed()
         if self.is_closed:
             return
         if not data:
@@ -256,7 +269,7 @@ class Connection:
             self._state = "shaking"
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.sock.send(self._handshake.opening)  # 41 bytes into an empty buffer: never partial
-            self._set_want_write(False)
+            self._set_want_write(self._tls is not None and self._tls.has_sealed)
         else:
             self.flush()
 
@@ -362,7 +375,9 @@ class Reactor:
 
     # ---------------------------------------------------------- connections (locked)
 
-    def add(self, sock: socket.socket, handler: Handler, token: bytes | None, is_server: bool) -> Connection:
+    def add(
+        self, sock: socket.socket | tls.TlsSocket, handler: Handler, token: bytes | None, is_server: bool
+    ) -> Connection:
         """Take a connected (or connecting) socket over. `token` None: a Unix socket, no handshake."""
         sock.setblocking(False)
         connection = Connection(self, sock, handler, token, is_server)
@@ -400,11 +415,15 @@ class Reactor:
             failed = self._by_fd[sock.fileno()] = Connection(self, sock, handler, token, is_server=False)
             self.call_later(0.0, lambda: self._lost(failed, reason))
             return failed
-        return self.add(sock, handler, token, is_server=False)
+        context = tls.client_context(host)
+        return self.add(
+            sock if context is None else tls.TlsSocket(sock, context, host), handler, token, is_server=False
+        )
 
     def listen(self, sock: socket.socket, handler: Handler, token: bytes | None) -> None:
         """Accept connections of a listening socket; `handler` gets their messages."""
         sock.setblocking(False)
+        context = None if token is None else tls.server_context()
 
         def accept() -> None:
             try:
@@ -420,7 +439,8 @@ class Reactor:
                 logger.warning("Connection refused: %s", error)
                 peer.close()
                 return
-            self.add(peer, handler, token, is_server=True)
+            end = peer if context is None else tls.TlsSocket(peer, context, None)
+            self.add(end, handler, token, is_server=True)
 
         self._by_fd[sock.fileno()] = accept
         self._poll.register(sock.fileno(), select.EPOLLIN)
@@ -471,7 +491,7 @@ class Reactor:
 
     def has_unsent(self) -> bool:
         """Whether some connection has frames that the system has not taken yet. Locked."""
-        return any(isinstance(each, Connection) and each.out for each in self._by_fd.values())
+        return any(isinstance(each, Connection) and each.has_unsent for each in self._by_fd.values())
 
     def soon_flushed(self) -> None:
         """Something is buffered and nobody may be about to wait: the follower will send it within a millisecond,
@@ -681,6 +701,8 @@ class Reactor:
                 connection._writable()
             if events & ~select.EPOLLOUT and not connection.is_closed:
                 connection._readable()
+                if connection._tls is not None and connection._tls.has_sealed and not connection.is_closed:
+                    connection._set_want_write(True)
         except Exception:
             logger.exception("Connection %r closed: a message from it could not be handled.", connection)
             self._lost(connection, "a message could not be handled; see this process's log")

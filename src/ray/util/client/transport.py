@@ -6,13 +6,12 @@ gRPC is imported here first, so that a missing package is one clear error.
 from __future__ import annotations
 
 import hmac
-import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ray._core.wire import auth
+from ray._core.wire import auth, tls
 from ray.util.client.settings import CLIENT_SERVER_MAX_THREADS, GRPC_OPTIONS
 
 try:
@@ -24,7 +23,6 @@ except ImportError as error:
     ) from error
 
 CALL_THREADS = 20
-TLS_VARIABLES = ("RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
 FINAL_CODES = frozenset(
     {
         grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -38,26 +36,10 @@ FINAL_CODES = frozenset(
 """After these codes trying again would not help; after all others the call is tried again within the grace period."""
 
 
-def uses_tls() -> bool:
-    return os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true")
-
-
-def load_certs_from_env() -> tuple[bytes, bytes, bytes]:
-    """Certificate, key and CA certificate as PEM. Raises RuntimeError when a variable is not set."""
-    missing = [name for name in TLS_VARIABLES if not os.environ.get(name)]
-    if missing:
-        raise RuntimeError(f"RAY_USE_TLS is set, but these variables are not: {', '.join(missing)}.")
-    texts = []
-    for name in TLS_VARIABLES:
-        with open(os.environ[name], "rb") as file:
-            texts.append(file.read())
-    return texts[0], texts[1], texts[2]
-
-
 def open_channel(address: str, *, secure: bool = False, credentials: Any = None) -> Any:
     """A channel to `address`: by `credentials` if given, by the TLS variables if RAY_USE_TLS is set, else plain."""
-    if credentials is None and uses_tls():
-        certificate, key, authority = load_certs_from_env()
+    if credentials is None and tls.uses_tls():
+        certificate, key, authority = tls.load_certs_from_env()
         credentials = grpc.ssl_channel_credentials(
             root_certificates=authority, private_key=key, certificate_chain=certificate
         )
@@ -91,8 +73,8 @@ def open_server(address: str, *, token: bytes, threads: int = CLIENT_SERVER_MAX_
     pool = ThreadPoolExecutor(threads + CALL_THREADS, thread_name_prefix="ray-client-server")
     options = [*GRPC_OPTIONS, ("grpc.so_reuseport", 0)]
     server = grpc.server(pool, interceptors=interceptors, options=options)
-    if uses_tls():
-        certificate, key, authority = load_certs_from_env()
+    if tls.uses_tls():
+        certificate, key, authority = tls.load_certs_from_env()
         credentials = grpc.ssl_server_credentials([(key, certificate)], authority, require_client_auth=True)
         port = server.add_secure_port(address, credentials)
     else:

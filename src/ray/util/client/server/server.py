@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ray
-from ray._core.wire import auth
+from ray._core.wire import auth, tls
 from ray._private import auto_init_hook
 from ray._private.client_mode_hook import disable_client_hook
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
@@ -28,7 +28,7 @@ from ray.util.client.server.dataservicer import DataServicer
 from ray.util.client.server.logservicer import LogHub, LogstreamServicer
 from ray.util.client.server.servicer import RayletServicer
 from ray.util.client.settings import DEFAULT_PORT, TIMEOUT_FOR_SPECIFIC_SERVER_S
-from ray.util.client.transport import open_server, uses_tls
+from ray.util.client.transport import open_server
 
 log = logging.getLogger(__name__)
 STOP_S = 10.0
@@ -78,7 +78,7 @@ def serve(
     pb_grpc.add_RayletDriverServicer_to_server(basic, grpc_server)
     pb_grpc.add_RayletDataStreamerServicer_to_server(data, grpc_server)
     pb_grpc.add_RayletLogStreamerServicer_to_server(LogstreamServicer(hub or LogHub()), grpc_server)
-    bulk = None if uses_tls() else BulkServer(bulk_host or host, token, basic.known_client)
+    bulk = None if tls.uses_tls() else BulkServer(bulk_host or host, token, basic.known_client)
     data.bulk_port = bulk.port if bulk is not None else 0
     grpc_server.start()
     return ClientServer(grpc_server, bound, basic, data, bulk)
