@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import Server
 
 import ray
+from ray._common.tls_utils import generate_self_signed_tls_certs
+from ray.cluster_utils import Cluster
 from ray.util.client import settings
 
 START = "import ray\n"
@@ -181,20 +184,28 @@ def test_too_many_clients(start_server: Callable[..., Any]) -> None:
         context.disconnect()
 
 
-def test_tls(start_server: Callable[..., Any], tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    )
-    made = subprocess.run([*command.split(), "-keyout", str(key), "-out", str(certificate)], capture_output=True)
-    assert made.returncode == 0, made.stderr
+def test_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for kind, text in zip(("CERT", "KEY"), generate_self_signed_tls_certs(), strict=True):
+        (tmp_path / kind).write_text(text)
     tls = {
         "RAY_USE_TLS": "1",
-        "RAY_TLS_SERVER_CERT": str(certificate),
-        "RAY_TLS_SERVER_KEY": str(key),
-        "RAY_TLS_CA_CERT": str(certificate),
+        "RAY_TLS_SERVER_CERT": str(tmp_path / "CERT"),
+        "RAY_TLS_SERVER_KEY": str(tmp_path / "KEY"),
+        "RAY_TLS_CA_CERT": str(tmp_path / "CERT"),
     }
-    server = start_server("specific-server", **tls)
+    with monkeypatch.context() as environment:
+        for name, value in tls.items():
+            environment.setenv(name, value)
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 128 << 20})
+        server = Server(cluster.address, "proxy", tmp_path / "log", {})
+    try:
+        check_tls(server, tls)
+    finally:
+        server.stop()
+        cluster.shutdown()
+
+
+def check_tls(server: Server, tls: dict[str, str]) -> None:
     code = f"{START}ray.init({server.address!r})\nprint(ray.get(ray.put(3)))"
     secured = run(code, **tls)
     assert secured.stdout == "3\n", secured.stderr

@@ -26,7 +26,7 @@ _AT_ONCE = 256 * 1024
 """Bytes that are encrypted before the system has taken what was: bounds what waits in memory twice."""
 _REASONS = {
     "WRONG_VERSION_NUMBER": "the peer does not speak TLS (set RAY_USE_TLS=1 and the certificates there too)",
-    "UNEXPECTED_EOF_WHILE_READING": "the peer closed the connection; does it use TLS (RAY_USE_TLS=1)?",
+    "UNEXPECTED_EOF_WHILE_READING": "the peer closed the connection; does it use TLS (RAY_USE_TLS=1)",
     "HTTP_REQUEST": "the peer speaks HTTP",
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer has shown no certificate",
     "TLSV1_ALERT_UNKNOWN_CA": "the peer does not trust our certificate: its RAY_TLS_CA_CERT is of another authority",
