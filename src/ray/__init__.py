@@ -78,6 +78,8 @@ _HOMES = {
     "ray.cross_language": "Language cpp_function java_actor_class java_function",
     "ray.runtime_context": "get_runtime_context",
 }
+_ELSEWHERE = {name: f"ray._private.{name}" for name in ("ray_constants", "services", "state", "worker")}
+"""Modules that programs written for older versions look for here."""
 _NOT_INCLUDED = frozenset(("air", "data", "rllib", "train", "workflow"))
 """Libraries of Ray that nobody has written for pure-ray."""
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -93,10 +95,11 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
         elif name.startswith("__"):
             raise AttributeError(f"module 'ray' has no attribute {name!r}")
         else:
+            module = _ELSEWHERE.get(name, f"ray.{name}")
             try:
-                value = importlib.import_module(f"ray.{name}")
+                value = importlib.import_module(module)
             except ModuleNotFoundError as error:
-                if error.name != f"ray.{name}":
+                if error.name != module:
                     raise
                 not_here = " (it is not a part of pure-ray)" if name in _NOT_INCLUDED else ""
                 raise AttributeError(f"module 'ray' has no attribute {name!r}{not_here}") from None

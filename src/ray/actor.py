@@ -253,7 +253,8 @@ class ActorClass(Generic[T]):
         if parents:
             raise ActorClassInheritanceException(
                 f"Attempted to define subclass {name!r} of actor class {parents[0].__name__!r}. "
-                "Derive from the plain class and apply @ray.remote to the result."
+                "Inheriting from actor classes is not currently supported. You can instead inherit from a non-actor "
+                "base class and make the derived class an actor class (with @ray.remote)."
             )
         raise TypeError("An actor class is made by ray.remote.")
 

@@ -13,6 +13,15 @@ from typing import Any
 
 import ray
 from ray._common.utils import TimerBase
+from ray._private.metric_tests import (
+    MetricSamplePattern,
+    PrometheusTimeseries,
+    fetch_prometheus,
+    fetch_prometheus_metric_timeseries,
+    fetch_prometheus_metrics,
+    fetch_prometheus_timeseries,
+    fetch_raw_prometheus,
+)
 
 DEFAULT_DRIVER_TIMEOUT_SECONDS = 300
 KILLED_DRIVER_DRAIN_TIMEOUT_SECONDS = 10
@@ -171,3 +180,23 @@ def is_named_tuple(cls: type) -> bool:
     """Whether `cls` was made by `namedtuple`."""
     fields = getattr(cls, "_fields", None)
     return cls.__bases__ == (tuple,) and isinstance(fields, tuple) and all(type(name) is str for name in fields)
+
+
+__all__ = [
+    "DEFAULT_DRIVER_TIMEOUT_SECONDS",
+    "KILLED_DRIVER_DRAIN_TIMEOUT_SECONDS",
+    "FakeTimer",
+    "MetricSamplePattern",
+    "PrometheusTimeseries",
+    "Semaphore",
+    "SignalActor",
+    "async_wait_for_condition",
+    "fetch_prometheus",
+    "fetch_prometheus_metric_timeseries",
+    "fetch_prometheus_metrics",
+    "fetch_prometheus_timeseries",
+    "fetch_raw_prometheus",
+    "is_named_tuple",
+    "run_string_as_driver",
+    "wait_for_condition",
+]

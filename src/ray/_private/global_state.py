@@ -4,18 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ray._core.common import messages as m
+from ray._core.common.ids import JobID, PlacementGroupID
 from ray._private.auto_init_hook import connected_core
+from ray._private.utils import validate_actor_state_name
 
 Table = dict[str, Any]
 
 
-def actors(actor_id: str | None = None) -> Table:
-    """Every actor by its id in hex, dead ones too; or the one of this id. Raises RaySystemError before `ray.init`."""
+def actors(actor_id: str | None = None, job_id: JobID | None = None, actor_state_name: str | None = None) -> Table:
+    """Every actor by its id in hex, dead ones too; or the one of this id. Raises RaySystemError before `ray.init`.
+
+    Args:
+        job_id: only those of this job.
+        actor_state_name: only those in this state.
+    """
+    validate_actor_state_name(actor_state_name)
     if actor_id is not None:
         info = connected_core().ask_gcs(m.GetActor(actor_id=bytes.fromhex(actor_id))).info
         return {} if info is None else _actor(info)
-    return {info.actor_id.hex(): _actor(info) for info in connected_core().ask_gcs(m.ListActors()).actors}
+    return {
+        info.actor_id.hex(): _actor(info)
+        for info in connected_core().ask_gcs(m.ListActors()).actors
+        if (job_id is None or info.job_id == job_id.binary()) and actor_state_name in (None, info.state)
+    }
+
+
+def workers() -> Table:
+    """Living processes by their id in hex: where they are."""
+    dump = connected_core().ask_gcs(m.DumpState(what="workers"))
+    lists = [msgspec.msgpack.decode(blob, type=list[m.WorkerInfo]) for blob in dump.blobs]
+    found = {info.worker_id.hex(): info for each in lists for info in each}
+    arenas = {node.node_id: node.arena_path for node in connected_core().ask_gcs(m.ListNodes()).nodes}
+    return {
+        name: {"node_ip_address": info.host, "plasma_store_socket": arenas.get(info.node_id, "")}
+        for name, info in found.items()
+        if info.type == "WORKER"
+    }
 
 
 def jobs() -> list[Table]:
@@ -64,8 +91,18 @@ def _actor(info: m.ActorInfo) -> Table:
 class GlobalState:
     """The same as methods. Needs a session."""
 
-    def actor_table(self, actor_id: str | None = None, *args: Any, **kwargs: Any) -> Table:
-        return actors(actor_id)
+    def actor_table(
+        self, actor_id: str | None = None, job_id: JobID | None = None, actor_state_name: str | None = None
+    ) -> Table:
+        return actors(actor_id, job_id, actor_state_name)
+
+    def workers(self) -> Table:
+        return workers()
+
+    def placement_group_table(self, placement_group_id: PlacementGroupID | None = None) -> Table:
+        from ray.util.placement_group import PlacementGroup, placement_group_table
+
+        return placement_group_table(None if placement_group_id is None else PlacementGroup(placement_group_id))
 
     def job_table(self) -> list[Table]:
         return jobs()

@@ -9,6 +9,44 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 
+class Absent:
+    """Stands for a class, an enumeration or one of its values that pure-ray has not: it cannot be called or compared.
+
+    Its attributes are such stand-ins too, since programs name them at the import already (`Message.Kind.FIRST`).
+    """
+
+    def __init__(self, full_name: str, instead: str = "") -> None:
+        self._full_name = full_name
+        self._instead = instead
+
+    def __repr__(self) -> str:
+        return f"<{self._full_name}: not included in pure-ray>"
+
+    def __getattr__(self, name: str) -> Absent:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Absent(f"{self._full_name}.{name}", self._instead)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise NotImplementedError(f"{self._full_name} is not included in pure-ray. {self._instead}".rstrip())
+
+    __eq__ = __bool__ = __iter__ = __call__
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def absent_names(module: str, instead: str = "") -> Callable[[str], Absent]:
+    """A `__getattr__` for a module of which everything is absent."""
+
+    def name_of(name: str) -> Absent:
+        if name.startswith("__"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        return Absent(f"{module}.{name}", instead)
+
+    return name_of
+
+
 def absent(module: str, names: str, instead: str) -> dict[str, Callable[..., NoReturn]]:
     """Functions that raise NotImplementedError.
 

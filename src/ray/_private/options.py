@@ -8,9 +8,10 @@ Source: Ray docs, "ray.remote", "ray.method"; the kinds of errors are those that
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from ray._private.label_utils import validate_fallback_strategy, validate_label_selector
 
 SMALLEST = 0.0001
 """The smallest amount of a resource; also its precision."""
@@ -27,8 +28,8 @@ class Option:
 
     def accept(self, name: str, value: Any) -> None:
         if not isinstance(value, self.kinds):
-            accepted = ", ".join("None" if kind is type(None) else kind.__name__ for kind in self.kinds)
-            raise TypeError(f"The type of keyword '{name}' must be one of {accepted}, but received {type(value)}")
+            accepted = self.kinds if len(self.kinds) > 1 else self.kinds[0]
+            raise TypeError(f"The type of keyword '{name}' must be {accepted}, but received type {type(value)}")
         if self.check is not None and value is not None:
             self.check(name, value)
 
@@ -42,14 +43,16 @@ def check_amount(name: str, value: float) -> None:
     if not isinstance(value, (int, float)):
         raise TypeError(f"The quantity of resource {name} is a number, not {type(value).__name__}")
     if value < 0:
-        raise ValueError(f"The quantity of resource {name} cannot be negative: {value}")
+        raise ValueError(f"The quantity of resource {name} cannot be negative, as {value} is")
     if 0 < value < SMALLEST:
-        raise ValueError(f"The precision of the quantity of resource {name} cannot go beyond {SMALLEST}: {value}")
+        raise ValueError(
+            f"The precision of the fractional quantity of resource {name} cannot go beyond {SMALLEST}, as {value} does"
+        )
 
 
 def _check_resources(name: str, resources: dict[str, float]) -> None:
     if "CPU" in resources or "GPU" in resources:
-        raise ValueError("Use the 'num_cpus' and 'num_gpus' keywords instead of 'CPU' and 'GPU' in 'resources'.")
+        raise ValueError("Use the 'num_cpus' and 'num_gpus' keyword instead of 'CPU' and 'GPU' in 'resources' keyword")
     for resource, amount in resources.items():
         check_amount(resource, amount)
         if resource in WHOLE_RESOURCES and amount != int(amount):
@@ -58,26 +61,33 @@ def _check_resources(name: str, resources: dict[str, float]) -> None:
             raise ValueError(f"A request of {amount} TPU is no supported configuration: {TPU_COUNTS}.")
 
 
-def at_least(least: int, *, infinite: str = "") -> Callable[[str, Any], None]:
-    def check(name: str, value: int) -> None:
-        if value < least:
-            raise ValueError(f"The keyword '{name}' is {least} or more{infinite}, not {value}.")
-
-    return check
+def _check_count(name: str, value: int) -> None:
+    if value < 0:
+        raise ValueError(f"The keyword '{name}' only accepts None, 0 or a positive integer, not {value}.")
 
 
-_COUNT = Option((int, _NONE), at_least(0))
-_RETRIES = Option((int, _NONE), at_least(-1, infinite=" (-1: without limit)"))
+def _check_retries(name: str, value: int) -> None:
+    if value < -1:
+        raise ValueError(
+            f"The keyword '{name}' only accepts None, 0, -1 or a positive integer, where -1 represents infinity; "
+            f"not {value}."
+        )
+
+
+_COUNT = Option((int, _NONE), _check_count)
+_RETRIES = Option((int, _NONE), _check_retries)
 
 
 def _check_retry_exceptions(name: str, value: Any) -> None:
     if not isinstance(value, bool) and not all(isinstance(e, type) and issubclass(e, Exception) for e in value):
-        raise ValueError(f"{name} must be a boolean or a list of exception classes, not {value!r}.")
+        raise ValueError(f"{name} must be either a boolean or a list of exceptions, not {value!r}.")
 
 
 def _check_backpressure(name: str, value: int) -> None:
     if value == 0:
-        raise ValueError(f"{name}=0 is not allowed: the generator could never yield. Use 1 or more, or -1 for none.")
+        raise ValueError(
+            f"{name}=0 is not allowed: the generator could never yield. Use a value > 0, or -1 for no back-pressure."
+        )
 
 
 def _check_items_per_yield(name: str, value: int) -> None:
@@ -90,12 +100,17 @@ def _check_num_returns(name: str, value: int | str) -> None:
         if value not in ("streaming", "dynamic"):
             raise TypeError(f"{name} is a number, 'streaming' or 'dynamic', not {value!r}.")
     elif value < 0:
-        raise ValueError(f"{name} must be >= 0, but got {value}.")
+        raise ValueError(
+            f"The keyword '{name}' only accepts None, a non-negative integer, 'streaming' (for generators), or "
+            f"'dynamic', not {value}. For None it is 1, and 'streaming' for generators."
+        )
 
 
 def _check_lifetime(name: str, value: str) -> None:
     if value not in ("detached", "non_detached"):
-        raise ValueError(f"The actor's {name} is 'detached', 'non_detached' or None, not {value!r}.")
+        raise ValueError(
+            f"actor `{name}` argument must be one of 'detached', 'non_detached' and 'None', not {value!r}."
+        )
 
 
 def _check_runtime_env(name: str, value: Mapping[str, Any]) -> None:
@@ -105,33 +120,22 @@ def _check_runtime_env(name: str, value: Mapping[str, Any]) -> None:
     check_only_uris(RuntimeEnv(**value))
 
 
-_LABEL = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-_LABEL_KEY = re.compile(rf"([A-Za-z0-9]([A-Za-z0-9.-]{{0,251}}[A-Za-z0-9])?/)?{_LABEL}")
-_LABEL_SELECTOR = re.compile(rf"(!?({_LABEL})?)|(!?in\(\s*{_LABEL}(\s*,\s*{_LABEL})*\s*\))")
-
-
 def check_label_selector(name: str, value: Mapping[str, str]) -> None:
-    """Keys are label keys; values `v`, `!v`, `in(a,b)` or `!in(a,b)`."""
-    for key, selector in value.items():
-        if not isinstance(key, str) or not isinstance(selector, str):
-            raise TypeError(f"{name} is a dict of str by str; this item is not: {key!r}: {selector!r}")
-        if not _LABEL_KEY.fullmatch(key):
-            raise ValueError(f"{name}: {key!r} is no label key (63 letters, digits, '-', '_', '.', alphanumeric ends).")
-        if not _LABEL_SELECTOR.fullmatch(selector):
-            raise ValueError(f"{name}: {selector!r} is none of value, !value, in(a,b), !in(a,b).")
+    wrong = validate_label_selector(value)
+    if wrong:
+        raise ValueError(wrong)
 
 
 def _check_fallback(name: str, value: list[Any]) -> None:
-    for choice in value:
-        if set(choice) != {"label_selector"} or not choice["label_selector"]:
-            raise ValueError(f"Each item of {name} is {{'label_selector': {{…}}}} with at least one label: {choice}")
-        check_label_selector("label_selector", choice["label_selector"])
+    wrong = validate_fallback_strategy(value)
+    if wrong:
+        raise ValueError(wrong)
     if value:
         raise NotImplementedError(f"{name} is not available yet; use label_selector alone.")
 
 
 def _no_task_store_memory(name: str, value: int) -> None:
-    raise ValueError(f"Setting '{name}' is not implemented for tasks.")
+    raise ValueError(f"Setting '{name}' is not implemented for tasks")
 
 
 def _not_yet(name: str, value: Any) -> None:
@@ -152,7 +156,7 @@ _COMMON = {
     "name": Option((str, _NONE)),
     "num_cpus": Option(_NUMBER, check_amount),
     "num_gpus": Option(_NUMBER, check_amount),
-    "object_store_memory": Option((int, _NONE), at_least(0)),
+    "object_store_memory": _COUNT,
     "placement_group": Option((object,)),  # its type is checked with the strategy's
     "placement_group_bundle_index": Option((int,)),
     "placement_group_capture_child_tasks": Option((bool, _NONE)),

@@ -128,3 +128,27 @@ def kill_process_by_name(name: str, SIGKILL: bool = False) -> None:
                 os.kill(pid, signal.SIGKILL if SIGKILL else signal.SIGTERM)
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended by itself
+
+
+def end_raylet(node_id: str, graceful: bool) -> None:
+    """End the raylet of a node of this machine, and wait until it has ended.
+
+    Raises:
+        ValueError: the cluster knows no living node of this id in hex.
+    """
+    from ray._core.common import messages as m
+    from ray._private.auto_init_hook import connected_core
+
+    nodes = {info.node_id.hex(): info for info in connected_core().ask_gcs(m.ListNodes()).nodes}
+    info = nodes.get(node_id)
+    if info is None or info.state != "ALIVE":
+        raise ValueError(f"There is no living node {node_id}.")
+    os.kill(info.pid, signal.SIGTERM if graceful else signal.SIGKILL)
+    wait_for_pid_to_exit(info.pid)
+
+
+def kill_processes(process_infos: Sequence[Any]) -> None:
+    """Kill what `Node.all_processes` lists, and wait until it has ended."""
+    for info in process_infos:
+        info.process.kill()
+        info.process.wait()

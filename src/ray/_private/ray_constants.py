@@ -1,40 +1,184 @@
-"""Constants that libraries import."""
+"""Constants that libraries and tests import. Those of machinery that is built otherwise here are left out."""
 
 import os
 
+from ray._common.ray_constants import (
+    DEFAULT_MAX_CONCURRENCY_ASYNC,
+    LOGGING_ROTATE_BACKUP_COUNT,
+    LOGGING_ROTATE_BYTES,
+)
+from ray._common.utils import env_bool, env_float, env_integer
 from ray._core.node.params import LEAST_STORE
 
-OBJECT_STORE_MINIMUM_MEMORY_BYTES = LEAST_STORE
-DEFAULT_PORT = 6379
+
+def env_set_by_user(key: str) -> bool:
+    return key in os.environ
+
+
+# ------------------------------------------------------------------ sizes, limits, defaults
 ID_SIZE = 28
-RAY_ADDRESS_ENVIRONMENT_VARIABLE = "RAY_ADDRESS"
-RAY_NAMESPACE_ENVIRONMENT_VARIABLE = "RAY_NAMESPACE"
-RAY_RUNTIME_ENV_ENVIRONMENT_VARIABLE = "RAY_RUNTIME_ENV"
-RAY_JOB_CONFIG_JSON_ENV_VAR = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+OBJECT_STORE_MINIMUM_MEMORY_BYTES = LEAST_STORE
+DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES = env_integer("RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES", 200 * 10**9)
+DEFAULT_OBJECT_STORE_MEMORY_PROPORTION = env_float("RAY_DEFAULT_OBJECT_STORE_MEMORY_PROPORTION", 0.3)
+REQUIRE_SHM_SIZE_THRESHOLD = 10**10
+MAX_INT64_VALUE = 2**63 - 1
+MAX_RESOURCE_QUANTITY = 100e12
+MIN_RESOURCE_GRANULARITY = 0.0001
+FUNCTION_SIZE_WARN_THRESHOLD = 10**7
+FUNCTION_SIZE_ERROR_THRESHOLD = env_integer("FUNCTION_SIZE_ERROR_THRESHOLD", 10**8)
+GRPC_CPP_MAX_MESSAGE_SIZE = 512 * 1024 * 1024
+CALLER_MEMORY_USAGE_PER_OBJECT_REF = 3000
+DEFAULT_MAX_CONCURRENCY_THREADED = 1
+DEFAULT_TASK_MAX_RETRIES = 3
+DEFAULT_ACTOR_METHOD_NUM_RETURN_VALS = 1
+DEFAULT_ACTOR_METHOD_CPU_SIMPLE = 1
+DEFAULT_ACTOR_CREATION_CPU_SIMPLE = 0
+DEFAULT_ACTOR_METHOD_CPU_SPECIFIED = 0
+DEFAULT_ACTOR_CREATION_CPU_SPECIFIED = 1
+DEFAULT_RUNTIME_ENV_TIMEOUT_SECONDS = env_integer("RAY_RUNTIME_ENV_SETUP_TIMEOUT_SECONDS", 600)
+DEFAULT_CLIENT_RECONNECT_GRACE_PERIOD = 30
+GCS_SERVER_REQUEST_TIMEOUT_SECONDS = 60
+HEALTHCHECK_EXPIRATION_S = env_integer("RAY_HEALTHCHECK_EXPIRATION_S", 10)
+NUM_PORT_RETRIES = env_integer("RAY_NUM_PORT_RETRIES", 40)
+NUM_REDIS_GET_RETRIES = env_integer("RAY_NUM_REDIS_GET_RETRIES", 20)
+LANGUAGE_WORKER_TYPES = ["python", "java", "cpp"]
+IS_WINDOWS_OR_OSX = False
+ENABLE_RAY_CLUSTER = True
+
+# ------------------------------------------------------------------ addresses and ports
+DEFAULT_PORT = 6379
 DEFAULT_DASHBOARD_IP = "127.0.0.1"
 DEFAULT_DASHBOARD_PORT = 8265
-DEFAULT_MAX_CONCURRENCY_ASYNC = 1000
-DEFAULT_TASK_MAX_RETRIES = 3
+DEFAULT_DASHBOARD_AGENT_LISTEN_PORT = 52365
+DASHBOARD_ADDRESS = "dashboard"
+RAY_ADDRESS_ENVIRONMENT_VARIABLE = "RAY_ADDRESS"
+RAY_API_SERVER_ADDRESS_ENVIRONMENT_VARIABLE = "RAY_API_SERVER_ADDRESS"
+RAY_NAMESPACE_ENVIRONMENT_VARIABLE = "RAY_NAMESPACE"
+GCS_PORT_ENVIRONMENT_VARIABLE = "RAY_GCS_SERVER_PORT"
+RAY_OVERRIDE_DASHBOARD_URL = "RAY_OVERRIDE_DASHBOARD_URL"
+REDIS_DEFAULT_USERNAME = ""
+REDIS_DEFAULT_PASSWORD = ""
+RAY_REDIS_PASSWORD_ENV = "RAY_REDIS_PASSWORD"
+SESSION_LATEST = "session_latest"
+
+# ------------------------------------------------------------------ resources and labels
+CPU = "CPU"
+GPU = "GPU"
+TPU = "TPU"
+HPU = "HPU"
+NPU = "NPU"
+NEURON_CORES = "neuron_cores"
+DEFAULT_RESOURCES = {"CPU", "GPU", "memory", "object_store_memory"}
 NODE_ID_PREFIX = "node:"
 RESOURCE_CONSTRAINT_PREFIX = "accelerator_type:"
+RESOURCES_ENVIRONMENT_VARIABLE = "RAY_OVERRIDE_RESOURCES"
+LABELS_ENVIRONMENT_VARIABLE = "RAY_OVERRIDE_LABELS"
+RAY_DEFAULT_LABEL_KEYS_PREFIX = "ray.io/"
 CUDA_VISIBLE_DEVICES_ENV_VAR = "CUDA_VISIBLE_DEVICES"
+AUTOSCALER_RESOURCE_REQUEST_CHANNEL = b"autoscaler_resource_request"
+DEBUG_AUTOSCALING_ERROR = "__autoscaling_error"
+DEBUG_AUTOSCALING_STATUS = "__autoscaling_status"
+DEBUG_AUTOSCALING_STATUS_LEGACY = "__autoscaling_status_legacy"
+
+# ------------------------------------------------------------------ the `type` of error events
+WAIT_FOR_FUNCTION_PUSH_ERROR = "wait_for_function"
+VERSION_MISMATCH_PUSH_ERROR = "version_mismatch"
+WORKER_CRASH_PUSH_ERROR = "worker_crash"
 WORKER_DIED_PUSH_ERROR = "worker_died"
+WORKER_POOL_LARGE_ERROR = "worker_pool_large"
+PUT_RECONSTRUCTION_PUSH_ERROR = "put_reconstruction"
+RESOURCE_DEADLOCK_ERROR = "resource_deadlock"
+REMOVED_NODE_ERROR = "node_removed"
+MONITOR_DIED_ERROR = "monitor_died"
+LOG_MONITOR_DIED_ERROR = "log_monitor_died"
+DASHBOARD_AGENT_DIED_ERROR = "dashboard_agent_died"
+DASHBOARD_DIED_ERROR = "dashboard_died"
+RAYLET_DIED_ERROR = "raylet_died"
+DETACHED_ACTOR_ANONYMOUS_NAMESPACE_ERROR = "detached_actor_anonymous_namespace"
+PICKLING_LARGE_OBJECT_PUSH_ERROR = "pickling_large_object"
+EXCESS_QUEUEING_WARNING = "excess_queueing_warning"
+
+# ------------------------------------------------------------------ processes and their titles
 PROCESS_TYPE_GCS_SERVER = "gcs_server"
 PROCESS_TYPE_RAYLET = "raylet"
 PROCESS_TYPE_REAPER = "reaper"
+PROCESS_TYPE_MONITOR = "monitor"
+PROCESS_TYPE_LOG_MONITOR = "log_monitor"
+PROCESS_TYPE_DASHBOARD = "dashboard"
+PROCESS_TYPE_DASHBOARD_AGENT = "dashboard_agent"
+PROCESS_TYPE_RUNTIME_ENV_AGENT = "runtime_env_agent"
+PROCESS_TYPE_RAY_CLIENT_SERVER = "ray_client_server"
+PROCESS_TYPE_REDIS_SERVER = "redis_server"
+PROCESS_TYPE_WORKER = "worker"
+PROCESS_TYPE_PYTHON_CORE_WORKER = "python-core-worker"
+PROCESS_TYPE_PYTHON_CORE_WORKER_DRIVER = "python-core-driver"
+WORKER_PROCESS_TYPE_IDLE_WORKER = "ray::IDLE"
+AGENT_PROCESS_TYPE_DASHBOARD_AGENT = "ray::DashboardAgent"
+AGENT_PROCESS_TYPE_RUNTIME_ENV_AGENT = "ray::RuntimeEnvAgent"
+AGENT_PROCESS_LIST = [AGENT_PROCESS_TYPE_DASHBOARD_AGENT, AGENT_PROCESS_TYPE_RUNTIME_ENV_AGENT]
+
+# ------------------------------------------------------------------ logs
 LOGGER_FORMAT = "%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s"
+LOGGER_FORMAT_STDERR = "%(asctime)s\t%(levelname)s ({component}) %(filename)s:%(lineno)s -- %(message)s"
 LOGGER_LEVEL = "info"
+LOGGER_LEVEL_CHOICES = ["debug", "info", "warning", "error", "critical"]
+LOG_PREFIX_ACTOR_NAME = ":actor_name:"
+LOG_PREFIX_TASK_NAME = ":task_name:"
+LOG_PREFIX_JOB_ID = ":job_id:"
+LOG_PREFIX_EVENT_SUMMARY = ":event_summary:"
+LOG_PREFIX_INFO_MESSAGE = ":info_message:"
+LOG_MONITOR_LOG_FILE_NAME = f"{PROCESS_TYPE_LOG_MONITOR}.log"
+MONITOR_LOG_FILE_NAME = f"{PROCESS_TYPE_MONITOR}.log"
+LOGGING_REDIRECT_STDERR_ENVIRONMENT_VARIABLE = "RAY_LOG_TO_STDERR"
+RAY_BACKEND_LOG_JSON_ENV_VAR = "RAY_BACKEND_LOG_JSON"
+RAY_LOGGING_CONFIG_ENCODING = os.environ.get("RAY_LOGGING_CONFIG_ENCODING")
+RAY_LOG_TO_DRIVER = env_bool("RAY_LOG_TO_DRIVER", True)
+RAY_LOG_TO_DRIVER_EVENT_LEVEL = os.environ.get("RAY_LOG_TO_DRIVER_EVENT_LEVEL", "INFO")
+RAY_DEDUP_LOGS = env_bool("RAY_DEDUP_LOGS", True)
+RAY_DEDUP_LOGS_AGG_WINDOW_S = env_integer("RAY_DEDUP_LOGS_AGG_WINDOW_S", 5)
+TESTING_NEVER_DEDUP_TOKEN = "__ray_testing_never_deduplicate__"
+RAY_DEDUP_LOGS_ALLOW_REGEX = os.environ.get("RAY_DEDUP_LOGS_ALLOW_REGEX", TESTING_NEVER_DEDUP_TOKEN)
+RAY_DEDUP_LOGS_SKIP_REGEX = os.environ.get("RAY_DEDUP_LOGS_SKIP_REGEX")
+RAY_DISABLE_WORKER_LOG_PREFIX = env_bool("RAY_DISABLE_WORKER_LOG_PREFIX", False)
+PROMETHEUS_SERVICE_DISCOVERY_FILE = "prom_metrics_service_discovery.json"
 
+# ------------------------------------------------------------------ runtime environments and jobs
+RAY_RUNTIME_ENV_ENVIRONMENT_VARIABLE = "RAY_RUNTIME_ENV"
+RAY_RUNTIME_ENV_HOOK = "RAY_RUNTIME_ENV_HOOK"
+RAY_RUNTIME_ENV_IGNORE_GITIGNORE = "RAY_RUNTIME_ENV_IGNORE_GITIGNORE"
+RAY_RUNTIME_ENV_CREATE_WORKING_DIR_ENV_VAR = "RAY_RUNTIME_ENV_CREATE_WORKING_DIR"
+RAY_RUNTIME_ENV_URI_PIN_EXPIRATION_S_ENV_VAR = "RAY_RUNTIME_ENV_TEMPORARY_REFERENCE_EXPIRATION_S"
+RAY_RUNTIME_ENV_URI_PIN_EXPIRATION_S_DEFAULT = 600
+RAY_RUNTIME_ENV_DEFAULT_EXCLUDES = ".git,.venv,venv,__pycache__"
+DEFAULT_RUNTIME_ENV_DIR_NAME = "runtime_resources"
+WORKER_PROCESS_SETUP_HOOK_ENV_VAR = "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR"
+RAY_WORKER_PROCESS_SETUP_HOOK_LOAD_TIMEOUT_ENV_VAR = "RAY_WORKER_PROCESS_SETUP_HOOK_LOAD_TIMEOUT"
+RAY_ENABLE_UV_RUN_RUNTIME_ENV = env_bool("RAY_ENABLE_UV_RUN_RUNTIME_ENV", True)
+RAY_JOB_CONFIG_JSON_ENV_VAR = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+RAY_JOB_SUBMIT_HOOK = "RAY_JOB_SUBMIT_HOOK"
+RAY_JOB_HEADERS = "RAY_JOB_HEADERS"
+RAY_START_HOOK = "RAY_START_HOOK"
 
-def env_integer(key: str, default: int) -> int:
-    """The environment variable as an int; `default` when it is not set."""
-    return int(os.environ[key]) if key in os.environ else default
+# ------------------------------------------------------------------ spilling
+DEFAULT_OBJECT_PREFIX = "ray_spilled_objects"
 
+# ------------------------------------------------------------------ namespaces of the key-value table
+KV_NAMESPACE_CLUSTER = b"cluster"
+KV_NAMESPACE_DASHBOARD = b"dashboard"
+KV_NAMESPACE_FUNCTION_TABLE = b"fun"
+KV_NAMESPACE_HEALTHCHECK = b"healthcheck"
+KV_NAMESPACE_JOB = b"job"
+KV_NAMESPACE_PACKAGE = None
+KV_NAMESPACE_PDB = b"ray_pdb"
+KV_NAMESPACE_SESSION = b"session"
+KV_NAMESPACE_TRACING = b"tracing"
+KV_HEAD_NODE_ID_KEY = b"head_node_id"
 
-def env_float(key: str, default: float) -> float:
-    return float(os.environ[key]) if key in os.environ else default
-
-
-def env_bool(key: str, default: bool) -> bool:
-    """Whether the environment variable is "1" or "true"; `default` when it is not set."""
-    return os.environ[key].lower() in ("1", "true") if key in os.environ else default
+__all__ = [
+    "DEFAULT_MAX_CONCURRENCY_ASYNC",
+    "LOGGING_ROTATE_BACKUP_COUNT",
+    "LOGGING_ROTATE_BYTES",
+    "env_bool",
+    "env_float",
+    "env_integer",
+]

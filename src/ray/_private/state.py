@@ -80,10 +80,14 @@ def _node(info: m.NodeInfo) -> dict[str, Any]:
 
 def __getattr__(name: str) -> Any:
     """Names of older tools, which are asked for less often than this module is imported."""
-    if name in ("GlobalState", "actors", "current_node_id", "jobs", "node_ids", "state"):
+    if name in ("GlobalState", "actors", "current_node_id", "jobs", "node_ids", "state", "workers"):
         from ray._private import global_state
 
         return getattr(global_state, name)
+    if name == "GlobalStateAccessor":
+        from ray._private.global_state_accessor import GlobalStateAccessor
+
+        return GlobalStateAccessor
     if name == "timeline":
         from ray._private.timeline import timeline
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import os
 import socket
 import time
@@ -19,11 +20,21 @@ from ray._common.test_utils import (
     run_string_as_driver,
     wait_for_condition,
 )
+from ray._private import process_tests
 from ray._private.gcs_pubsub import GcsErrorSubscriber, GcsLogSubscriber
+from ray._private.metric_tests import (
+    MetricSamplePattern,
+    PrometheusTimeseries,
+    fetch_prometheus_metric_timeseries,
+    fetch_prometheus_timeseries,
+    get_metric_check_condition,
+    raw_metric_timeseries,
+)
 from ray._private.process_tests import (
     check_call_ray,
     check_call_subprocess,
     kill_process_by_name,
+    kill_processes,
     run_string_as_driver_nonblocking,
     run_string_as_driver_stdout_stderr,
     wait_for_children_of_pid,
@@ -34,6 +45,7 @@ from ray.util.queue import Empty, Queue, _QueueActor
 
 _ANY_NUMBER = 10**6
 _ACTOR_STATES = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING", "DEAD")
+EXE_SUFFIX = ""
 
 
 # ------------------------------------------------------------------ waiting
@@ -124,8 +136,10 @@ def kill_actor_and_wait_for_failure(actor: Any, timeout: float = 10, retry_inter
     wait_for_condition(is_dead, timeout, retry_interval_ms)
 
 
-def convert_actor_state(state: str) -> str:
-    """A state of an actor as the API writes it. KeyError for none."""
+def convert_actor_state(state: str | int) -> str:
+    """The name of a state of an actor, from its number in `ActorTableData`, or itself. KeyError for none."""
+    if isinstance(state, int):
+        return dict(enumerate(_ACTOR_STATES))[state]
     if state not in _ACTOR_STATES:
         raise KeyError(state)
     return state
@@ -303,7 +317,114 @@ def get_log_batch(subscriber: GcsLogSubscriber, num: int, *args: Any, **kwargs: 
     return get_log_data(subscriber, num, *args, **kwargs)[:num]
 
 
+def make_global_state_accessor(ray_context: Any) -> Any:
+    """A `GlobalStateAccessor`, connected. `ray_context`: what `ray.init` returned."""
+    from ray._private.global_state_accessor import GcsClientOptions, GlobalStateAccessor
+
+    accessor = GlobalStateAccessor(GcsClientOptions.create(ray_context.address_info["gcs_address"]))
+    accessor.connect()
+    return accessor
+
+
+def object_memory_usage() -> float:
+    """Bytes of the cluster's object stores that are in use."""
+    name = "object_store_memory"
+    return ray.cluster_resources()[name] - ray.available_resources().get(name, 0)
+
+
+def no_resource_leaks_excluding_node_resources() -> bool:
+    """Whether all resources of the cluster are free; "node:…" is not looked at."""
+
+    def without_nodes(resources: dict[str, float]) -> dict[str, float]:
+        return {name: amount for name, amount in resources.items() if not name.startswith("node:")}
+
+    return without_nodes(ray.cluster_resources()) == without_nodes(ray.available_resources())
+
+
+def check_spilled_mb(
+    address: Any, spilled: float | None = None, restored: float | None = None, fallback: float | None = None
+) -> None:
+    """Wait until `ray memory` tells of so many MiB, in whole; of none, for None.
+
+    Args:
+        address: what `ray.init` returned.
+    """
+    from ray._private.internal_api import memory_summary
+
+    if fallback is not None:
+        raise NotImplementedError("check_spilled_mb(fallback=) is not available: that part is not counted by itself.")
+
+    def agrees() -> bool:
+        summary = memory_summary(address["address"], stats_only=True)
+        told = [("Spilled", spilled), ("Restored", restored)]
+        return all(f"{word} {int(mib)} MiB" in summary if mib else f"{word} " not in summary for word, mib in told)
+
+    wait_for_condition(agrees, timeout=3)
+
+
+def kill_raylet(raylet: dict[str, Any], graceful: bool = False) -> None:
+    """End the raylet of a row of `ray.nodes()`, which is of this machine, and wait until it has ended.
+
+    Raises:
+        ValueError: the cluster knows no such node, or it is dead.
+    """
+    process_tests.end_raylet(raylet["NodeID"], graceful)
+
+
+def get_load_metrics_report(webui_url: str) -> Any:
+    """What the dashboard says of the load: its resources, and what waits."""
+    from ray.dashboard.modules.dashboard_sdk import SubmissionClient
+
+    answer = SubmissionClient(webui_url)._do_request("GET", "/api/cluster_status")
+    answer.raise_for_status()
+    return answer.json()["data"]["clusterStatus"]["loadMetricsReport"]
+
+
+def check_local_files_gced(cluster: Any) -> bool:
+    """Whether no node of the cluster holds files of a runtime environment any more."""
+    kinds = ("conda", "pip", "uv", "working_dir_files", "py_modules_files")
+    for node in cluster.list_all_nodes():
+        for kind in kinds:
+            directory = os.path.join(node.get_runtime_env_dir_path(), kind)
+            names = os.listdir(directory) if os.path.isdir(directory) else []
+            if any(not name.endswith((".lock", ".txt")) for name in names):
+                print(f"{directory} still has {names}")
+                return False
+    return True
+
+
+def generate_runtime_env_dict(field: str, spec_format: str, tmp_path: Any, pip_list: Any = None) -> dict[str, Any]:
+    """A runtime environment with `field` "pip" or "conda", as a "file" in `tmp_path` or as a "python_object"."""
+    wanted = pip_list or ["pip-install-test==0.5"]
+    if field == "pip":
+        if spec_format != "file":
+            return {"pip": wanted}
+        path = os.path.join(tmp_path, "requirements.txt")
+        text = "\n".join(wanted)
+    elif field == "conda":
+        conda = {"dependencies": ["pip", {"pip": wanted}]}
+        if spec_format != "file":
+            return {"conda": conda}
+        path = os.path.join(tmp_path, "environment.yml")
+        text = json.dumps(conda)  # which is YAML
+    else:
+        raise ValueError(f"field is 'pip' or 'conda', not {field!r}.")
+    with open(path, "w") as file:
+        file.write(text)
+    return {field: path}
+
+
 # ------------------------------------------------------------------ small things
+
+
+def safe_write_to_results_json(
+    result: Any, default_file_name: str = "/tmp/release_test_output.json", env_var: str | None = "TEST_OUTPUT_JSON"
+) -> None:
+    """Write a JSON file that readers see whole or not at all."""
+    path = os.environ.get(env_var or "", default_file_name)
+    with open(f"{path}.tmp", "w") as file:
+        json.dump(result, file)
+    os.replace(f"{path}.tmp", path)
 
 
 def generate_system_config_map(**kwargs: Any) -> dict[str, Any]:
@@ -360,6 +481,20 @@ def external_redis_test_enabled() -> bool:
     return os.environ.get("TEST_EXTERNAL_REDIS") == "1"
 
 
+def persistent_gcs_test_enabled() -> bool:
+    """Whether the tests run with a GCS that survives its process by itself."""
+    return external_redis_test_enabled() or rocksdb_gcs_test_enabled()
+
+
+def rocksdb_gcs_test_enabled() -> bool:
+    """Never: the GCS keeps its tables in memory, SQLite or Redis."""
+    return False
+
+
+def sandbox_test_enabled() -> bool:
+    return False
+
+
 def redis_replicas() -> int:
     return int(os.environ.get("TEST_EXTERNAL_REDIS_REPLICAS", "1"))
 
@@ -400,10 +535,17 @@ teardown_tls = _absent("teardown_tls", "setup_tls makes no certificates")
 
 __all__ = [
     "DEFAULT_DRIVER_TIMEOUT_SECONDS",
+    "MetricSamplePattern",
+    "PrometheusTimeseries",
     "SignalActor",
     "check_call_ray",
     "check_call_subprocess",
+    "fetch_prometheus_metric_timeseries",
+    "fetch_prometheus_timeseries",
+    "get_metric_check_condition",
     "kill_process_by_name",
+    "kill_processes",
+    "raw_metric_timeseries",
     "run_string_as_driver",
     "run_string_as_driver_nonblocking",
     "run_string_as_driver_stdout_stderr",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pickle import PicklingError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ray._private.gcs_client import GcsClient
 
 T = TypeVar("T")
-SCRIPT_MODE, WORKER_MODE = 0, 1
+SCRIPT_MODE, WORKER_MODE, SPILL_WORKER_MODE, RESTORE_WORKER_MODE = range(4)
 
 
 @overload
@@ -157,7 +158,8 @@ def remote(*args: Any, **options: Any) -> Any:
         return make_remote(args[0], {})
     assert not args and options, (
         "The @ray.remote decorator must be applied either with no arguments and no parentheses, for example "
-        "'@ray.remote', or with keyword options, for example '@ray.remote(num_cpus=2)'."
+        "'@ray.remote', or it must be applied using some of the options as keyword arguments, for example "
+        "'@ray.remote(num_returns=2, resources={\"CustomResource\": 1})'."
     )
     return lambda function_or_class: make_remote(function_or_class, options)
 
@@ -326,6 +328,13 @@ class Worker:
     _gcs_client: GcsClient | None = None
 
 
+def get_dashboard_url() -> str | None:
+    """host:port of the cluster's dashboard; None without one."""
+    from ray._private.services import get_webui_url_from_internal_kv
+
+    return os.environ.get("RAY_OVERRIDE_DASHBOARD_URL") or get_webui_url_from_internal_kv()
+
+
 global_worker = Worker()
 BaseContext = RayContext
 
@@ -346,6 +355,7 @@ __all__ = [
     "cluster_resources",
     "get",
     "get_actor",
+    "get_dashboard_url",
     "global_worker",
     "init",
     "is_initialized",

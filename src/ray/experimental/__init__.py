@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ray._private import submodule
+
 if TYPE_CHECKING:
     from ray.experimental.dynamic_resources import set_resource
     from ray.experimental.locations import get_local_object_locations, get_object_locations
@@ -20,9 +22,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         if name in _HOME_OF:
             return getattr(importlib.import_module(_HOME_OF[name]), name)
-        if name in ("internal_kv", "tqdm_ray"):
-            return importlib.import_module(f"ray.experimental.{name}")
-        raise AttributeError(f"module 'ray.experimental' has no attribute {name!r}")
+        return submodule(__name__, name)
 
 
 __all__ = ["get_local_object_locations", "get_object_locations", "set_resource"]

@@ -12,7 +12,7 @@ import click
 from ray._core.common import messages as m
 from ray._core.node import membership
 from ray._core.wire import auth, blocking
-from ray.scripts.status_report import report
+from ray.scripts.status_report import report, requested
 from ray.scripts.where import ADDRESS, cluster_address, gcs
 
 HEALTH_REPORT_EXPIRES_S = 10.0
@@ -29,8 +29,8 @@ def status(address: str | None, verbose: bool, redis_password: str | None) -> No
         began_at_s = time.monotonic()
         cluster: m.ClusterResources = client.request(m.GetClusterResources())
         took_s = time.monotonic() - began_at_s
-        nodes = membership.list_nodes(client)
-    click.echo(report(cluster, nodes, datetime.datetime.now(), verbose=verbose, request_s=took_s))
+        nodes, wanted = membership.list_nodes(client), requested(client.request)
+    click.echo(report(cluster, nodes, datetime.datetime.now(), verbose=verbose, request_s=took_s, wanted=wanted))
 
 
 @click.command("health-check")

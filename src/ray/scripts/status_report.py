@@ -1,4 +1,4 @@
-"""The text of `ray status`. Pure: what the GCS answered in, lines out.
+"""The text of `ray status`. Pure, but for `requested`: what the GCS answered in, lines out.
 
 Source: cluster.md 1.5; Ray docs, "Cluster monitoring CLI".
 """
@@ -6,12 +6,16 @@ Source: cluster.md 1.5; Ray docs, "Cluster monitoring CLI".
 from __future__ import annotations
 
 import datetime
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from ray._core.common import messages as m
 from ray._core.common.resources import UNIT
 
+REQUESTS = b"autoscaler_resource_request"
+"""Where the key-value table keeps what `request_resources` was given."""
 RULE = "-" * 63
 _BYTES = ("memory", "object_store_memory")
 
@@ -23,11 +27,13 @@ def report(
     *,
     verbose: bool = False,
     request_s: float = 0.0,
+    wanted: Sequence[Mapping[str, float]] = (),
 ) -> str:
     """All of it.
 
     Args:
         nodes: all that the GCS knows, the dead too.
+        wanted: what `request_resources` was last given.
         request_s: how long the GCS took to answer; shown when `verbose`.
     """
     views = [view for view in cluster.views if view.alive]
@@ -36,7 +42,7 @@ def report(
         lines += [f"GCS request time: {request_s:.6f}s", ""]
     lines += ["Node status", RULE, *_node_lines(views, nodes), "", "Resources", RULE]
     lines += ["Total Usage:", *_usage(views, cluster.pending_groups), ""]
-    lines += ["From request_resources:", " (none)", "Pending Demands:", *_demands(cluster)]
+    lines += ["From request_resources:", *_requested(wanted), "Pending Demands:", *_demands(cluster)]
     if verbose:
         for view in views:
             node = view.node_id.hex()
@@ -101,6 +107,18 @@ def size(number: float) -> str:
             break
         number /= 1024
     return f"{int(number)}B" if unit == "B" else f"{number:.2f}{unit}"
+
+
+def requested(ask: Callable[[m.Request], Any]) -> list[dict[str, float]]:
+    """What `ray.autoscaler.sdk.request_resources` was last given. `ask`: asks the GCS."""
+    value = ask(m.KvGet(namespace="", key=REQUESTS)).value
+    bundles: list[dict[str, float]] = json.loads(value) if value else []
+    return bundles
+
+
+def _requested(wanted: Sequence[Mapping[str, float]]) -> list[str]:
+    shapes = Counter(str(dict(bundle)) for bundle in wanted)
+    return [f" {shape}: {count} from request_resources()" for shape, count in shapes.items()] or [" (none)"]
 
 
 def _demands(cluster: m.ClusterResources) -> list[str]:

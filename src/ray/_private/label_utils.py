@@ -1,0 +1,139 @@
+"""Labels of nodes, and the selectors that tasks, actors and bundles name them by: their forms, checked.
+
+Source: Ray docs, "Label-based scheduling". `validate_*` of keys and selectors return what is wrong, or None.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ray._private.ray_constants import RAY_DEFAULT_LABEL_KEYS_PREFIX
+
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_IS_NAME = re.compile(_NAME)
+_IS_PREFIX = re.compile(rf"{_NAME}(\.{_NAME})*")
+_IS_SELECTOR = re.compile(rf"(!?({_NAME})?)|(!?in\(\s*{_NAME}(\s*,\s*{_NAME})*\s*\))")
+_LONGEST_PREFIX = 253
+_FORM = (
+    "must be 63 chars or less beginning and ending with an alphanumeric character ([a-z0-9A-Z]) with dashes (-), "
+    "underscores (_), dots (.), and alphanumerics between."
+)
+
+
+def validate_label_key(key: str) -> str | None:
+    prefix, slash, name = key.rpartition("/")
+    if slash and (len(prefix) > _LONGEST_PREFIX or not _IS_PREFIX.fullmatch(prefix)):
+        return (
+            f"Invalid label key prefix `{prefix}`. Prefix must be a series of DNS labels separated by dots (.), not "
+            f"longer than {_LONGEST_PREFIX} characters in total."
+        )
+    if not _IS_NAME.fullmatch(name):
+        return f"Invalid label key name `{name}`. Name {_FORM}"
+    return None
+
+
+def validate_label_value(value: str) -> None:
+    """Raises ValueError; "" is a value."""
+    if value and not _IS_NAME.fullmatch(value):
+        raise ValueError(f"Invalid label key value `{value}`. Value {_FORM}")
+
+
+def validate_label_selector_value(selector: str) -> str | None:
+    """`v`, `!v`, `in(a,b)` or `!in(a,b)`."""
+    if not _IS_SELECTOR.fullmatch(selector):
+        return (
+            f"Invalid label selector value `{selector}`. The label selector value should contain optional operators "
+            f"and a label value. Supported operators are: ! and {{'in'}}. Value {_FORM}"
+        )
+    return None
+
+
+def validate_label_selector(label_selector: Mapping[str, str] | None) -> str | None:
+    """Raises TypeError unless keys and values are texts."""
+    for key, selector in (label_selector or {}).items():
+        if not isinstance(key, str) or not isinstance(selector, str):
+            raise TypeError(f"A label selector is a dict of str by str; this item is not: {key!r}: {selector!r}")
+        wrong = validate_label_key(key) or validate_label_selector_value(selector)
+        if wrong:
+            return wrong
+    return None
+
+
+def validate_fallback_strategy(fallback_strategy: list[dict[str, Any]] | None) -> str | None:
+    for choice in fallback_strategy or []:
+        if not isinstance(choice, dict):
+            return "Each element in fallback_strategy must be a dictionary."
+        if not choice:
+            return "Empty dictionary found in `fallback_strategy`."
+        for option in choice:
+            if option != "label_selector":
+                return f"Unsupported option found: '{option}'. Only ['label_selector'] is currently supported."
+        wrong = validate_label_selector(choice["label_selector"])
+        if wrong:
+            return wrong
+    return None
+
+
+def validate_node_label_syntax(labels: Mapping[str, str]) -> None:
+    """Raises ValueError for labels that no node can have."""
+    for key, value in labels.items():
+        wrong = validate_label_key(key)
+        if wrong:
+            raise ValueError(wrong)
+        validate_label_value(value)
+
+
+def validate_node_labels(labels: Mapping[str, str] | None) -> None:
+    """Raises ValueError for names that are the system's."""
+    for key in labels or {}:
+        if key.startswith(RAY_DEFAULT_LABEL_KEYS_PREFIX):
+            raise ValueError(
+                f"Custom label keys `{key}` cannot start with the prefix `{RAY_DEFAULT_LABEL_KEYS_PREFIX}`. "
+                "This is reserved for Ray defined labels."
+            )
+
+
+def parse_node_labels_string(labels_str: str) -> dict[str, str]:
+    """Labels of "key=value,key=value". Raises ValueError."""
+    labels: dict[str, str] = {}
+    for pair in labels_str.split(",") if labels_str.strip() else ():
+        parts = [part.strip() for part in pair.split("=")]
+        if len(parts) != 2:
+            raise ValueError("Label string is not a key-value pair.")
+        labels[parts[0]] = parts[1]
+    validate_node_label_syntax(labels)
+    return labels
+
+
+def parse_node_labels_json(labels_json: str) -> dict[str, str]:
+    """Labels of a JSON object. Raises ValueError."""
+    labels = json.loads(labels_json)
+    if not isinstance(labels, dict):
+        raise ValueError("The format after deserialization is not a key-value pair map")
+    for key, value in labels.items():
+        if not isinstance(value, str):
+            raise ValueError(f'The value of the "{key}" is not string type')
+    validate_node_label_syntax(labels)
+    return labels
+
+
+def parse_node_labels_from_yaml_file(path: str) -> dict[str, str]:
+    """Labels of a YAML file; none for "". Raises ValueError, and OSError for a file that cannot be read."""
+    if not path:
+        return {}
+    import yaml
+
+    with open(path) as file:
+        labels = yaml.safe_load(file)
+    if not isinstance(labels, dict):
+        raise ValueError("The format after deserialization is not a key-value pair map.")
+    for key, value in labels.items():
+        if not isinstance(key, str):
+            raise ValueError("The key is not string type.")
+        if not isinstance(value, str):
+            raise ValueError(f'The value of "{key}" is not string type.')
+    validate_node_label_syntax(labels)
+    return labels

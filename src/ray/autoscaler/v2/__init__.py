@@ -1,0 +1,1 @@
+"""Behind the public names."""

@@ -1,0 +1,183 @@
+"""Names that Ray's tests and third parties import though they are not public: they are there, and do what they say."""
+
+import importlib
+
+import pytest
+
+import ray
+from ray._common.test_utils import MetricSamplePattern, PrometheusTimeseries, fetch_prometheus_metrics
+from ray._private import gcs_utils, label_utils, ray_constants, services
+from ray._private.state_api_test_utils import verify_failed_task, wait_for_task_states
+from ray._private.test_utils import (
+    convert_actor_state,
+    get_metric_check_condition,
+    make_global_state_accessor,
+    no_resource_leaks_excluding_node_resources,
+    object_memory_usage,
+    raw_metric_timeseries,
+    wait_for_condition,
+)
+from ray._raylet import GcsClientOptions, GlobalStateAccessor
+from ray.autoscaler._private.commands import debug_status
+from ray.autoscaler.sdk import request_resources
+from ray.core.generated import common_pb2, gcs_pb2, node_manager_pb2
+
+INIT = {"namespace": "surface"}
+NAMES = {
+    "ray._common.ray_constants": "LOGGING_ROTATE_BYTES LOGGING_ROTATE_BACKUP_COUNT",
+    "ray._private.external_storage": "ExternalStorage FileSystemStorage create_url_with_offset parse_url_with_offset",
+    "ray._private.log_monitor": "LOG_NAME_UPDATE_INTERVAL_S LogFileInfo LogMonitor is_proc_alive",
+    "ray._private.metrics_agent": "PrometheusServiceDiscoveryWriter RAY_WORKER_TIMEOUT_S",
+    "ray._private.node": "Node",
+    "ray._private.parameter": "RayParams",
+    "ray._private.ray_constants": "KV_NAMESPACE_SESSION RAY_ADDRESS_ENVIRONMENT_VARIABLE REDIS_DEFAULT_PASSWORD",
+    "ray._private.state_api_test_utils": "StateAPICallSpec create_api_options get_state_api_manager verify_schema",
+    "ray._private.test_utils": "check_spilled_mb generate_runtime_env_dict kill_raylet kill_processes RayletKiller",
+    "ray._private.utils": "get_current_node_cpu_model_name try_import_each_module update_envs",
+    "ray.autoscaler._private.constants": "AUTOSCALER_METRIC_PORT AUTOSCALER_UPDATE_INTERVAL_S",
+    "ray.autoscaler.node_provider": "NodeProvider",
+    "ray.autoscaler.v2.sdk": "get_cluster_status",
+    "ray.autoscaler.v2.utils": "is_autoscaler_v2",
+    "ray.core.generated.gcs_service_pb2_grpc": "InternalKVGcsServiceStub",
+    "ray.core.generated.reporter_pb2": "StreamLogRequest",
+    "ray.dashboard.consts": "DASHBOARD_METRIC_PORT",
+    "ray.dashboard.state_aggregator": "StateAPIManager",
+    "ray.util.state.state_manager": "StateDataSourceClient",
+}
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_names_can_be_imported(module):
+    for name in NAMES[module].split():
+        assert hasattr(importlib.import_module(module), name), name
+
+
+def test_modules_are_reached_as_attributes():
+    assert ray._private.services is services
+    assert ray._private.runtime_env.context.RuntimeEnvContext
+    assert ray._common.utils.env_integer
+    assert ray.worker is ray._private.worker
+    for package in (ray._private, ray._common, ray.experimental, ray.autoscaler, ray._private.runtime_env):
+        with pytest.raises(AttributeError, match="no_such_module"):
+            _ = package.no_such_module
+
+
+def test_what_is_absent_says_so_at_its_use_and_not_before():
+    message = node_manager_pb2.SomeRequest.SomeEnum
+    with pytest.raises(NotImplementedError, match=r"node_manager_pb2.SomeRequest is not included"):
+        node_manager_pb2.SomeRequest(name=1)
+    with pytest.raises(NotImplementedError, match="SomeEnum"):
+        assert message == 3
+
+
+def test_tables_of_the_cluster_as_protobuf_messages(cluster):
+    actor = ray.remote(num_cpus=0)(type("Held", (), {})).options(name="held").remote()
+    ray.get(actor.__ray_ready__.remote())
+    group = ray.util.placement_group([{"CPU": 1}], name="g")
+    ray.get(group.ready())
+    accessor = GlobalStateAccessor(GcsClientOptions.create(ray.get_runtime_context().gcs_address))
+    assert accessor.connect()
+    info = gcs_utils.ActorTableData.FromString(accessor.get_actor_info(actor._actor_id))
+    assert (info.name, info.state, info.ray_namespace) == ("held", gcs_pb2.ActorTableData.ALIVE, "surface")
+    assert convert_actor_state(info.state) == "ALIVE"
+    assert accessor.get_actor_info(ray.ActorID(b"x" * 16)) is None
+    assert accessor.get_actor_table(None, "DEAD") == []
+    (job,) = map(gcs_utils.JobTableData.FromString, accessor.get_job_table())
+    assert job.job_id.hex() == ray.get_runtime_context().get_job_id()
+    made = gcs_utils.PlacementGroupTableData.FromString(accessor.get_placement_group_by_name("g", "surface"))
+    assert made.state == gcs_utils.PlacementGroupTableData.CREATED
+    assert common_pb2.PlacementStrategy.Name(made.strategy) == "PACK"
+    (total,) = map(gcs_utils.TotalResources.FromString, accessor.get_all_total_resources())
+    (free,) = map(gcs_utils.AvailableResources.FromString, accessor.get_all_available_resources())
+    assert total.resources_total["CPU"] == 4 > free.resources_available["CPU"]
+    pids = {gcs_utils.WorkerTableData.FromString(blob).pid for blob in accessor.get_worker_table()}
+    assert info.pid in pids
+    assert accessor.get_node_table() == ray.nodes()
+    ray.kill(actor)
+    ray.util.remove_placement_group(group)
+    wait_for_condition(no_resource_leaks_excluding_node_resources)
+
+
+def test_an_accessor_of_nothing_does_not_connect():
+    assert not GlobalStateAccessor(GcsClientOptions.create("127.0.0.1:1")).connect()
+    context = type("Context", (), {"address_info": {"gcs_address": "127.0.0.1:1"}})()
+    with pytest.raises(OSError):
+        make_global_state_accessor(context).get_job_table()
+
+
+def test_requested_resources_are_shown(cluster):
+    request_resources(num_cpus=2, bundles=[{"GPU": 1}])
+    status = debug_status()
+    assert " {'CPU': 1}: 2 from request_resources()" in status
+    assert " {'GPU': 1}: 1 from request_resources()" in status
+    request_resources()
+    assert "From request_resources:\n (none)" in debug_status()
+    for wrong in ({"num_cpus": "x"}, {"bundles": 3}, {"bundles": [3]}, {"bundles": [{"CPU": "x"}]}):
+        with pytest.raises(TypeError):
+            request_resources(**wrong)
+
+
+def test_tasks_are_waited_for_by_name(cluster):
+    @ray.remote(max_retries=0)
+    def fails():
+        raise ValueError("of this kind")
+
+    with pytest.raises(ValueError):
+        ray.get(fails.options(name="failing").remote())
+    wait_for_task_states({"failing": "FAILED"})
+    assert verify_failed_task("failing", "TASK_EXECUTION_EXCEPTION", ["ValueError", "of this kind"])
+    with pytest.raises(AssertionError):
+        verify_failed_task("failing", "WORKER_DIED")
+
+
+def test_memory_in_use_is_counted(cluster):
+    wait_for_condition(lambda: object_memory_usage() == 0)
+    ref = ray.put(b"x" * (1 << 20))
+    wait_for_condition(lambda: object_memory_usage() >= 1 << 20)
+    del ref
+
+
+def test_metrics_are_scraped(cluster):
+    pytest.importorskip("prometheus_client")
+    (node,) = ray.nodes()
+    address = f"{node['NodeManagerAddress']}:{node['MetricsExportPort']}"
+    samples = fetch_prometheus_metrics([address, "127.0.0.1:1"])
+    of_cpu = MetricSamplePattern(name="ray_resources", partial_label_match={"Name": "CPU"})
+    assert sum(sample.value for sample in samples["ray_resources"] if of_cpu.matches(sample)) == 4
+    pattern = MetricSamplePattern(value="4.0", partial_label_match={"Name": "CPU", "State": "AVAILABLE"})
+    series = PrometheusTimeseries()
+    wait_for_condition(get_metric_check_condition([pattern], series))
+    info = {"node_ip_address": node["NodeManagerAddress"], "metrics_export_port": node["MetricsExportPort"]}
+    assert set(raw_metric_timeseries(info, series)) == set(samples)
+    series.flush()
+    assert not series.metric_samples
+
+
+def test_labels_are_read_and_checked(tmp_path):
+    assert label_utils.parse_node_labels_string(" a = b ,c=") == {"a": "b", "c": ""}
+    assert label_utils.parse_node_labels_json('{"a": "b"}') == {"a": "b"}
+    file = tmp_path / "labels.yaml"
+    file.write_text("a: b\n")
+    assert label_utils.parse_node_labels_from_yaml_file(str(file)) == {"a": "b"}
+    for wrong in ("a", "a=b=c", "=b", "a=-b", "a b=c", "_/a=b"):
+        with pytest.raises(ValueError):
+            label_utils.parse_node_labels_string(wrong)
+    for right in ("v", "!v", "in(a, b)", "!in(a)", ""):
+        assert label_utils.validate_label_selector({"a.b/c": right}) is None
+    for wrong in ("!!v", "in()", "in(a", "-v"):
+        assert "Invalid label selector value" in label_utils.validate_label_selector({"a": wrong})
+    assert "Invalid label key name" in label_utils.validate_label_selector({"-a": "v"})
+    assert "Empty dictionary" in label_utils.validate_fallback_strategy([{}])
+    with pytest.raises(ValueError, match="reserved for Ray"):
+        label_utils.validate_node_labels({"ray.io/x": "1"})
+
+
+def test_addresses_are_made_canonical(cluster):
+    here = services.get_node_ip_address()
+    assert services.canonicalize_bootstrap_address("localhost:6379") == f"{here}:6379"
+    assert services.canonicalize_bootstrap_address("local") is None
+    assert services.extract_ip_port("10.0.0.1:6379") == ("10.0.0.1", 6379)
+    with pytest.raises(ValueError, match="Invalid address port 5"):
+        services.extract_ip_port("10.0.0.1:5")
+    assert services.remaining_processes_alive()
+    assert ray_constants.env_integer("RAY_NO_SUCH_VARIABLE", 3) == 3
