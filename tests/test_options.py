@@ -63,7 +63,7 @@ REFUSED = [
     (BOTH, "label_selector", TypeError, ["x", {"a": 1}]),
     (BOTH, "label_selector", ValueError, [{"a": "in(b"}, {"a b": "x"}]),
     (BOTH, "fallback_strategy", TypeError, [{}, "x"]),
-    (BOTH, "fallback_strategy", ValueError, [[{}], [{"label_selector": {}}], [{"x": 1}]]),
+    (BOTH, "fallback_strategy", ValueError, [[{}], [{"x": 1}]]),
     (BOTH, "scheduling_strategy", TypeError, [5, object()]),
     (BOTH, "placement_group", TypeError, [5]),
     (BOTH, "placement_group_bundle_index", TypeError, [None, "x"]),
