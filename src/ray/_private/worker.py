@@ -51,7 +51,7 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     if timeout is not None and timeout < 0:
         timeout = None
     if isinstance(object_refs, ObjectRef):
-        return core.get([object_refs], timeout)[0]
+        return core.values.get([object_refs], timeout)[0]
     if isinstance(object_refs, ObjectRefGenerator):
         return object_refs
     if _has_compiled(object_refs):
@@ -61,7 +61,7 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     for ref in object_refs:
         if not isinstance(ref, ObjectRef):
             raise TypeError(f"Attempting to call `get` on the value {ref!r}, which is not an ray.ObjectRef.")
-    return core.get(object_refs, timeout)
+    return core.values.get(object_refs, timeout)
 
 
 def _has_compiled(refs: Any) -> bool:
@@ -101,7 +101,7 @@ def put(value: T, *, _owner: Any = None, _tensor_transport: str | None = None) -
     refuse(None if _tensor_transport is None else "a tensor transport")
     core = _process._core or auto_init_core()
     try:
-        return core.put(value)
+        return core.values.put(value)
     except (TypeError, PicklingError) as error:
         from ray.util.check_serialize import can_be_pickled, report
 
@@ -144,7 +144,7 @@ def wait(
         raise ValueError("Wait requires a list of unique ray_waitables.")
     if not 0 < num_returns <= len(ray_waitables):
         raise ValueError(f"num_returns is between 1 and {len(ray_waitables)} (the number of refs), not {num_returns}.")
-    return core.wait(ray_waitables, num_returns, timeout, fetch_local)
+    return core.values.wait(ray_waitables, num_returns, timeout, fetch_local)
 
 
 def remote(*args: Any, **options: Any) -> Any:

@@ -108,7 +108,7 @@ class ActorRuntime:
         if recipe.deps:
             args = list(args)
             refs = [core.borrowed_ref(dep.object_id, dep.owner) for dep in recipe.deps]
-            for dep, value in zip(recipe.deps, core.get(refs, None), strict=True):
+            for dep, value in zip(recipe.deps, core.values.get(refs, None), strict=True):
                 if isinstance(dep.slot, int):
                     args[dep.slot] = value
                 else:

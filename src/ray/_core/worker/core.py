@@ -6,35 +6,24 @@ The public face calls `template`, `submit`, `put`, `get`, `wait`; `executor` run
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import os
 import socket
 import sys
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
-from ray._core.common import object_header
 from ray._core.common.errors import (
-    GetTimeoutError,
     ObjectLostError,
-    ObjectStoreFullError,
     OwnerDiedError,
     RaySystemError,
-    RayTaskError,
 )
-from ray._core.common.ids import NO_ACTOR_PREFIX, TaskID, TaskIDSource, object_id
-from ray._core.common.object_header import HEADER_SIZE
+from ray._core.common.ids import NO_ACTOR_PREFIX, TaskID, TaskIDSource
 from ray._core.common.options import TaskOptions
-from ray._core.store import serialization
-from ray._core.store.arena import Arena, SlabAllocator
-from ray._core.store.views import Views
 from ray._core.wire import auth
 from ray._core.wire.ports import WORKER_PORTS, bind_within, ports
 from ray._core.wire.reactor import Connection, Reactor, Waiter
@@ -42,7 +31,6 @@ from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
 from ray._core.worker.assignment import Assignment
 from ray._core.worker.cancellation import Cancellation
-from ray._core.worker.deliveries import Deliveries
 from ray._core.worker.functions import Exports
 from ray._core.worker.gcs_client import GcsClient
 from ray._core.worker.groups import Groups
@@ -50,37 +38,20 @@ from ray._core.worker.invocation import Call, current
 from ray._core.worker.lineage import Lineage
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Arrival, Entry, Lending, error_value
-from ray._core.worker.ref_generator import ObjectRefGenerator
 from ray._core.worker.remote_objects import RemoteObjects
-from ray._core.worker.streams import OpenStream, Streams
+from ray._core.worker.streams import Streams
 from ray._core.worker.submitter import Submitter, Template
 from ray._core.worker.task_log import TaskLog
 from ray._core.worker.unread_errors import UnreadErrors
+from ray._core.worker.values import Values
 
 if TYPE_CHECKING:
-    import asyncio
+    pass
 
 FEW = 4
 """Dropped refs that are not worth a collection of what is given back to their owners."""
-BRINGING_S = 0.5
-"""How often a task that waits for an argument looks whether that is lost, and must be made again."""
 IDLE_DRAIN_S = 0.1
 """A process that does nothing counts dropped refs this often: dropping one must not cost a system call."""
-
-
-class _Delivery:
-    """Calls back when a value has arrived; see `objects.Arrival`."""
-
-    __slots__ = ("_callback", "fails_fast")
-
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self._callback = callback
-        self.fails_fast = False
-
-    def arrived(self) -> None:
-        self._callback()
-
-    finish = arrived
 
 
 class CoreWorker:
@@ -95,7 +66,7 @@ class CoreWorker:
         self.objects: dict[bytes, Entry] = {}
         self._told: deque[tuple[Callable[[m.Value], None], m.Value]] = deque()
         self._is_telling = False
-        self.views = Views()
+        self.values = Values(self)
         self.released: deque[bytes] = deque()
         self._drains = False
         self.lending = Lending(self)
@@ -111,7 +82,6 @@ class CoreWorker:
         self.executor: Any = executor(self) if executor is not None else None
         self.session_token = object()
         self._ids = TaskIDSource()
-        self._puts = 0
         self._peers: dict[bytes, Connection] = {}
         self.gcs: GcsClient
         self.job_registration: m.RegisterJob | None = None
@@ -129,7 +99,6 @@ class CoreWorker:
         """How often the actor in this process has been restarted before."""
         self.unread_errors = UnreadErrors()
         self.task_log = TaskLog(self)
-        self.deliveries = Deliveries()
         self.listeners: dict[type, Callable[[Any], None]] = {}
         """Who else takes messages of a kind; called by the leader with the lock held."""
         self._connect(raylet_path)
@@ -166,11 +135,7 @@ class CoreWorker:
             self.address = m.Address(self.node.node_id, self.worker_id, host, port, self.path)
         self.gcs = GcsClient(self, registered.gcs_host, registered.gcs_port)
         self.gcs.on_given_up = self.actors.gcs_given_up
-        self.arena = Arena(
-            self.node.arena_path, registered.arena_size, registered.overflow_path, registered.overflow_size
-        )
-        self.views.attach(self.arena)
-        self.slabs = SlabAllocator(self.config.slab_size)
+        self.values.attach(registered)
 
     def _register(self, ready: bool) -> m.WorkerRegistered:
         is_driver = self.mode == "driver"
@@ -227,10 +192,10 @@ class CoreWorker:
         `node_stays`: its memory goes on to be used by others. Values that the user has kept are copied first.
         """
         if node_stays:
-            self.views.keep()
+            self.values.keep()
         object_ref._core = None
         self.unread_errors.stop()
-        self.deliveries.stop()
+        self.values.stop()
         self.is_closed = True
         with self.lock:
             self.task_log.flush()
@@ -240,7 +205,7 @@ class CoreWorker:
         self._listening.close()
         self._listening_tcp.close()
         os.unlink(self.path)
-        self.arena.close()
+        self.values.close()
 
     def listening_sockets(self) -> list[socket.socket]:
         return [self._listening, self._listening_tcp]
@@ -342,10 +307,10 @@ class CoreWorker:
             case m.WorkerExited():
                 self.submitter.worker_exited(message)
             case m.ProposeSpill():
-                connection.reply(message, m.SpillVotes(refused=self.views.viewed(message.object_ids)))
+                connection.reply(message, m.SpillVotes(refused=self.values.viewed(message.object_ids)))
             case m.SlabSpaceFreed():
                 for offset in message.offsets:
-                    self._free_slab_space(offset)
+                    self.values.free_space(offset)
             case m.Hello():
                 connection.peer = message.address or message.role
                 if message.address is not None:
@@ -549,6 +514,12 @@ class CoreWorker:
                 self.lending.registered(part.object_id, inner)
                 self.maybe_free(part.object_id, inner)
 
+    def contain(self, entry: Entry, keys: list[bytes]) -> None:
+        """The value of `entry` has these refs inside: they live as long as it does. Locked."""
+        entry.inner = keys
+        for key in keys:
+            self.hold(key)
+
     def _fail(self, key: bytes, error: BaseException) -> None:
         self.resolve(key, error_value(error))
 
@@ -567,276 +538,6 @@ class CoreWorker:
     def _fetched(self, key: bytes, reply: Any) -> None:
         if isinstance(reply, m.Failed):
             self._fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))
-
-    # ---------------------------------------------------------- values
-
-    def put(self, value: Any) -> ObjectRef[Any]:
-        return self.put_serialized(serialization.serialize(value))
-
-    def put_serialized(self, serialized: serialization.Serialized) -> ObjectRef[Any]:
-        self._puts += 1
-        key = object_id(self._ids.task_id(NO_ACTOR_PREFIX + self.job_id), 0x80000000 | (self._puts & 0x7FFFFFFF))
-        value = self.write(key, serialized)
-        with self.lock:
-            self.drain()
-            self.objects[key] = entry = Entry(None)
-            entry.value = value
-            if serialized.refs:
-                self.contain(entry, [ref.binary() for ref in serialized.refs])
-            return self.new_ref(key)
-
-    def contain(self, entry: Entry, keys: list[bytes]) -> None:
-        """The value of `entry` has these refs inside: they live as long as it does. Locked."""
-        entry.inner = keys
-        for key in keys:
-            self.hold(key)
-
-    def write(self, key: bytes, serialized: serialization.Serialized, owner: m.Address | None = None) -> m.Value:
-        """Put bytes where they belong: inline, or into the arena. Not locked.
-
-        Args:
-            owner: whose object it is; None: of this process.
-        Raises:
-            ObjectStoreFullError: the node has no room.
-        """
-        size = serialized.size
-        if size <= self.config.max_direct_call_object_size:
-            return m.Value(blob=serialized.to_blob(), is_error=serialized.is_error)
-        room = size + HEADER_SIZE
-        with self.lock:
-            self.drain()
-            self.reactor.flush()
-            start = self.slabs.allocate(room)
-        if start is None:
-            granted = self.ask(self.raylet, m.AllocateSlab(size=self.slabs.slab_for(room)))
-            if isinstance(granted, m.Failed):
-                raise ObjectStoreFullError(f"An object of {size} bytes could not be stored. {granted.message}")
-            with self.lock:
-                start = self.slabs.add_slab(granted.offset, granted.size, room)
-        offset = start + HEADER_SIZE
-        try:
-            serialized.write_into(self.arena.window(offset, size))
-        except BaseException:  # bytes that were to come from elsewhere did not
-            with self.lock:
-                self._free_slab_space(offset)
-            raise
-        object_header.write(self.arena.window(start, HEADER_SIZE), key)
-        owner = owner or self.address
-        with self.lock:
-            self.raylet.send(m.ObjectsSealed([(key, offset, size)], owner.worker_id, owner.node_id))
-        return m.Value(location=m.StoreLocation(self.node.node_id, offset, size), is_error=serialized.is_error)
-
-    def _free_slab_space(self, offset: int) -> None:
-        empty = self.slabs.free(offset - HEADER_SIZE)
-        if empty is not None:
-            self.raylet.send(m.ReleaseSlab(empty))
-
-    def load(self, ref: ObjectRef[Any], value: m.Value) -> Any:
-        """Deserialize, once it is on this node; an error value is raised. Views of the arena hold `ref`. Not locked."""
-        where = value.location
-        data: bytes | memoryview | None = value.blob
-        while data is None:
-            if where is None or where.node_id != self.node.node_id:
-                value, where = self._brought(ref)
-                data = value.blob
-                continue
-            data = self.views.open(ref, where)
-            if data is None:
-                with self.lock:
-                    self.remote.moved(self.objects[ref.binary()], where)
-                where = None
-        result = serialization.deserialize(data)
-        if value.contained:
-            with self.lock:
-                self.lending.borrow_contained(ref, value.contained)
-                self.reactor.flush()
-        if isinstance(result, serialization.ErrorValue):
-            self._mark_seen([ref])
-            error = result.error
-            raise error.as_instanceof_cause() if isinstance(error, RayTaskError) else error
-        return result
-
-    def _brought(self, ref: ObjectRef[Any]) -> tuple[m.Value, m.StoreLocation | None]:
-        """The value once it can be read on this node, and where it lies here.
-
-        A task that waits for its arguments keeps its CPU, since another one in its place would only want more memory;
-        but not when the argument is being made again, for which somebody may need that CPU.
-        """
-        entry = self.objects[ref.binary()]
-        while not self.remote.is_here(entry):
-            self._await([ref], 1, BRINGING_S, lends_cpu=entry.value is None)
-        problem, entry.problem = entry.problem, None
-        if problem is not None:
-            raise problem
-        assert entry.value is not None
-        return entry.value, entry.here or entry.value.location
-
-    def _mark_seen(self, refs: list[ObjectRef[Any]]) -> None:
-        """Their errors, if they are any, are known to the user."""
-        for ref in refs:
-            entry = self.objects.get(ref.binary())
-            if entry is not None:
-                entry.seen = True
-
-    def get(self, refs: list[ObjectRef[Any]], timeout_s: float | None) -> list[Any]:
-        """Values in order. One that failed is raised, even while others are not ready. Raises GetTimeoutError."""
-        self._await(refs, len(refs), timeout_s, fails_fast=True)
-        entries = [self.objects[ref.binary()] for ref in refs]
-        values = [entry.value if self.remote.is_here(entry) else None for entry in entries]
-        if any(value is None for value in values):
-            for ref, value in zip(refs, values, strict=True):
-                if value is not None and value.is_error:
-                    self.load(ref, value)
-            missing = sum(value is None for value in values)
-            raise GetTimeoutError(f"{missing} of {len(refs)} objects were not ready within {timeout_s} s.")
-        return [self.load(ref, value) for ref, value in zip(refs, values, strict=True) if value is not None]
-
-    def wait(
-        self, refs: list[Any], num_returns: int, timeout_s: float | None, fetch_local: bool = True
-    ) -> tuple[list[Any], list[Any]]:
-        """Refs and generators; a generator is ready when its next item is, or at its end.
-
-        `fetch_local`: values are brought to this node, and are ready only then.
-        """
-        self._await(refs, num_returns, timeout_s, fetch_local=fetch_local)
-        ready = [ref for ref in refs if self._is_ready(ref, fetch_local)][:num_returns]
-        self._mark_seen([ref for ref in ready if type(ref) is ObjectRef])
-        chosen = set(ready)
-        return ready, [ref for ref in refs if ref not in chosen]
-
-    def _is_ready(self, ref: Any, fetch_local: bool) -> bool:
-        if type(ref) is ObjectRefGenerator:
-            return ref._stream.is_ready
-        entry = self.objects[ref.binary()]
-        return self.remote.is_here(entry) if fetch_local else entry.value is not None
-
-    def _await(
-        self,
-        refs: list[Any],
-        count: int,
-        timeout_s: float | None,
-        fails_fast: bool = False,
-        fetch_local: bool = True,
-        lends_cpu: bool = True,
-    ) -> None:
-        """Wait until `count` of `refs` are ready (or one has failed, with `fails_fast`), or the time is over."""
-        pending: list[Entry | OpenStream] = []
-        with self.lock:
-            self.drain()
-            for ref in refs:
-                if type(ref) is ObjectRefGenerator:
-                    if not ref._stream.is_ready:
-                        pending.append(ref._stream)
-                    continue
-                entry = self.objects.get(ref.binary())
-                if entry is None:
-                    raise RaySystemError(f"{ref!r} is of a session that has ended.")
-                if entry.value is None:
-                    pending.append(entry)
-                    self.fetch(ref.binary(), entry)
-                elif fetch_local and not self.remote.is_here(entry):
-                    pending.append(entry)
-                    self.remote.bring(ref.binary(), entry)
-            needed = count - (len(refs) - len(pending))
-            if needed <= 0:
-                return
-            if fails_fast and any(entry.value.is_error for ref in refs if (entry := self.objects[ref.binary()]).value):
-                return
-            waiter = Waiter(self.reactor, needed, fails_fast)
-            for slot in pending:
-                if fetch_local and isinstance(slot, Entry):
-                    slot.arrivals = [*slot.arrivals, waiter]
-                else:
-                    slot.add_waiter(waiter)
-        try:
-            self.block(waiter, timeout_s, lends_cpu)
-        finally:
-            with self.lock:
-                for slot in pending:
-                    if waiter in slot.waiters:
-                        slot.waiters.remove(waiter)
-                    elif isinstance(slot, Entry) and slot.arrivals:
-                        slot.arrivals = [other for other in slot.arrivals if other is not waiter]
-
-    def block(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool = True) -> None:
-        """Wait; a task that waits longer than the grace lends its CPU and hands back what it has not started."""
-        if self.executor is None or not self.executor.is_running_here():
-            self.reactor.wait(waiter, timeout_s)
-            return
-        with self.executor.interrupts.waiting_for(waiter):
-            self._block_task(waiter, timeout_s, lends_cpu)
-
-    def _block_task(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool) -> None:
-        grace_s = self.config.blocked_grace_ms / 1000
-        if timeout_s is not None and timeout_s <= grace_s:
-            self.reactor.wait(waiter, timeout_s)
-            return
-        if self.reactor.wait(waiter, grace_s):
-            return
-        with self.lock:
-            self.executor.hand_back()
-            if lends_cpu:
-                self.raylet.send(m.SetBlocked(True))
-        try:
-            self.reactor.wait(waiter, None if timeout_s is None else timeout_s - grace_s)
-        finally:
-            if lends_cpu:
-                with self.lock:
-                    self.raylet.send(m.SetBlocked(False))
-                    self.reactor.flush()
-
-    def future(self, ref: ObjectRef[Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-
-        def deliver() -> None:
-            self._settle(future, ref)
-
-        if self._is_here(ref, lambda: self.deliveries.submit(deliver)):
-            deliver()
-        return future
-
-    def asyncio_future(self, ref: ObjectRef[Any], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
-        """As `future`, for the thread that runs `loop`; what the value's pickle calls runs there, too."""
-        future: asyncio.Future[Any] = loop.create_future()
-        context = contextvars.copy_context()
-
-        def deliver() -> None:
-            if not future.done():  # cancelled, that is
-                self._settle(future, ref)
-
-        def arrived() -> None:
-            if self.reactor.is_hosted_here(loop):
-                loop.call_soon(deliver, context=context)
-                return
-            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits there any more
-                loop.call_soon_threadsafe(deliver, context=context)
-
-        if self._is_here(ref, arrived):
-            loop.call_soon(deliver)
-        return future
-
-    def _settle(self, future: Future[Any] | asyncio.Future[Any], ref: ObjectRef[Any]) -> None:
-        """Never with the lock held: unpickling runs the user's code, which may wait for other objects."""
-        try:
-            value = self.objects[ref.binary()].value
-            assert value is not None
-            future.set_result(self.load(ref, value))
-        except BaseException as error:
-            future.set_exception(error)
-
-    def _is_here(self, ref: ObjectRef[Any], arrived: Callable[[], None]) -> bool:
-        """Whether the value can be read on this node; if not, the leader calls `arrived` (locked) when it can."""
-        with self.lock:
-            entry = self.objects[ref.binary()]
-            if self.remote.is_here(entry):
-                return True
-            entry.arrivals = [*entry.arrivals, _Delivery(arrived)]
-            if entry.value is None:
-                self.fetch(ref.binary(), entry)
-            else:
-                self.remote.bring(ref.binary(), entry)
-            self.reactor.flush()
-            return False
 
     # ---------------------------------------------------------- tasks
 

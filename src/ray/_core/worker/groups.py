@@ -85,7 +85,7 @@ class Groups:
         with core.lock:
             core.gcs.request(m.GetGroup(group_id=group_id, wait=True), answered)
             core.reactor.flush()
-        core.block(waiter, timeout_s)
+        core.values.block(waiter, timeout_s)
         if not replies:
             return None
         if isinstance(replies[0], m.Failed):

@@ -170,7 +170,7 @@ class Invoker:
             entry.held += 1
             call.held.append(dep.object_id)
             ref: ObjectRef[Any] = core.new_ref(dep.object_id, entry.owner)
-        return core.load(ref, dep.value)
+        return core.values.load(ref, dep.value)
 
     # ---------------------------------------------------------- results
 
@@ -226,7 +226,7 @@ class Invoker:
         core = self.core
         serialized = serialization.serialize(value)
         assert call.connection is not None
-        written = core.write(key, serialized, call.connection.peer)
+        written = core.values.write(key, serialized, call.connection.peer)
         if not serialized.refs:
             return written
         contained = [m.ContainedRef(ref.binary(), ref._owner or core.address) for ref in serialized.refs]

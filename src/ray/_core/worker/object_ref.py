@@ -96,13 +96,13 @@ class ObjectRef(Generic[T]):
 
     def future(self) -> Future[T]:
         """A concurrent future of the value."""
-        return _connected().future(self)
+        return _connected().values.future(self)
 
     def as_future(self) -> asyncio.Future[T]:
         """A future of the running event loop. Cancelling it does not cancel the task."""
         import asyncio
 
-        return _connected().asyncio_future(self, asyncio.get_running_loop())
+        return _connected().values.asyncio_future(self, asyncio.get_running_loop())
 
     def __await__(self) -> Generator[Any, None, T]:
         return self.as_future().__await__()

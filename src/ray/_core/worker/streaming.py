@@ -296,7 +296,7 @@ class Producer:
                     return
                 waiter = Waiter(self._core.reactor)
                 self._wake.append(waiter.finish)
-            self._core.block(waiter, None, lends_cpu=False)
+            self._core.values.block(waiter, None, lends_cpu=False)
 
     async def _pause_while(self, condition: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()

@@ -175,7 +175,7 @@ class Streams:
             left_s = None if deadline_at_s is None else deadline_at_s - time.monotonic()
             try:
                 if left_s is None or left_s > 0:
-                    core.block(waiter, left_s)
+                    core.values.block(waiter, left_s)
                 if not waiter.done:
                     raise TimeoutError
             finally:

@@ -192,7 +192,7 @@ class Submitter:
             for slot, value in items:
                 each = serialization.serialize(value)
                 if each.size > self._core.config.max_direct_call_object_size:
-                    deps.append((slot, self._core.put_serialized(each)))
+                    deps.append((slot, self._core.values.put_serialized(each)))
                     target[slot] = None  # type: ignore[index]
         return serialization.serialize((tuple(plain), named))
 

@@ -66,7 +66,7 @@ class Connection:
         """Take values until the client closes."""
         try:
             while (frame := bulk.receive_frame(self._sock)) is not None:
-                ref = connected_core().put_serialized(_Arriving(self._sock, frame))
+                ref = connected_core().values.put_serialized(_Arriving(self._sock, frame))
                 with self._arrived:
                     self._uploads[frame.number] = ref
                     self._arrived.notify_all()

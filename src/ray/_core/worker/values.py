@@ -1,0 +1,363 @@
+"""Values of objects: put and written, got and waited for, in this process and its node's shared memory.
+
+Floor: worker, shell. The core worker knows which objects there are and who needs them; this moves their bytes, and
+blocks the threads that want them. Methods are not locked unless they say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common import messages as m
+from ray._core.common import object_header
+from ray._core.common.errors import GetTimeoutError, ObjectStoreFullError, RaySystemError, RayTaskError
+from ray._core.common.ids import NO_ACTOR_PREFIX, object_id
+from ray._core.common.object_header import HEADER_SIZE
+from ray._core.store import serialization
+from ray._core.store.arena import Arena, SlabAllocator
+from ray._core.store.views import Views
+from ray._core.wire.reactor import Waiter
+from ray._core.worker.deliveries import Deliveries
+from ray._core.worker.object_ref import ObjectRef
+from ray._core.worker.objects import Entry
+from ray._core.worker.ref_generator import ObjectRefGenerator
+from ray._core.worker.streams import OpenStream
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ray._core.worker.core import CoreWorker
+
+BRINGING_S = 0.5
+"""How often a task that waits for an argument looks whether that is lost, and must be made again."""
+
+
+class _Delivery:
+    """Calls back when a value has arrived; see `objects.Arrival`."""
+
+    __slots__ = ("_callback", "fails_fast")
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
+        self.fails_fast = False
+
+    def arrived(self) -> None:
+        self._callback()
+
+    finish = arrived
+
+
+class Values:
+    def __init__(self, core: CoreWorker) -> None:
+        self._core = core
+        self._puts = 0
+        self._views = Views()
+        self._deliveries = Deliveries()
+        self._arena: Arena
+        self._slabs: SlabAllocator
+
+    def attach(self, node: m.WorkerRegistered) -> None:
+        """From now on there is shared memory: that of the node with which this process has registered."""
+        self._arena = Arena(node.node.arena_path, node.arena_size, node.overflow_path, node.overflow_size)
+        self._views.attach(self._arena)
+        self._slabs = SlabAllocator(self._core.config.slab_size)
+
+    def keep(self) -> None:
+        """Copy what the user still has of the shared memory, which others will use for something else."""
+        self._views.keep()
+
+    def stop(self) -> None:
+        """Futures that are fulfilled by now still tell; the arena stays until `close`."""
+        self._deliveries.stop()
+
+    def close(self) -> None:
+        self._arena.close()
+
+    # ---------------------------------------------------------- writing
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        return self.put_serialized(serialization.serialize(value))
+
+    def put_serialized(self, serialized: serialization.Serialized) -> ObjectRef[Any]:
+        core = self._core
+        self._puts += 1
+        key = object_id(core.new_task_id(NO_ACTOR_PREFIX + core.job_id), 0x80000000 | (self._puts & 0x7FFFFFFF))
+        value = self.write(key, serialized)
+        with core.lock:
+            core.drain()
+            core.objects[key] = entry = Entry(None)
+            entry.value = value
+            if serialized.refs:
+                core.contain(entry, [ref.binary() for ref in serialized.refs])
+            return core.new_ref(key)
+
+    def write(self, key: bytes, serialized: serialization.Serialized, owner: m.Address | None = None) -> m.Value:
+        """Put bytes where they belong: inline, or into the arena. Not locked.
+
+        Args:
+            owner: whose object it is; None: of this process.
+        Raises:
+            ObjectStoreFullError: the node has no room.
+        """
+        core = self._core
+        size = serialized.size
+        if size <= core.config.max_direct_call_object_size:
+            return m.Value(blob=serialized.to_blob(), is_error=serialized.is_error)
+        room = size + HEADER_SIZE
+        with core.lock:
+            core.drain()
+            core.reactor.flush()
+            start = self._slabs.allocate(room)
+        if start is None:
+            granted = core.ask(core.raylet, m.AllocateSlab(size=self._slabs.slab_for(room)))
+            if isinstance(granted, m.Failed):
+                raise ObjectStoreFullError(f"An object of {size} bytes could not be stored. {granted.message}")
+            with core.lock:
+                start = self._slabs.add_slab(granted.offset, granted.size, room)
+        offset = start + HEADER_SIZE
+        try:
+            serialized.write_into(self._arena.window(offset, size))
+        except BaseException:  # bytes that were to come from elsewhere did not
+            with core.lock:
+                self.free_space(offset)
+            raise
+        object_header.write(self._arena.window(start, HEADER_SIZE), key)
+        owner = owner or core.address
+        with core.lock:
+            core.raylet.send(m.ObjectsSealed([(key, offset, size)], owner.worker_id, owner.node_id))
+        return m.Value(location=m.StoreLocation(core.node.node_id, offset, size), is_error=serialized.is_error)
+
+    def free_space(self, offset: int) -> None:
+        """What was written there is not needed any more. Locked."""
+        empty = self._slabs.free(offset - HEADER_SIZE)
+        if empty is not None:
+            self._core.raylet.send(m.ReleaseSlab(empty))
+
+    def viewed(self, keys: list[bytes]) -> list[bytes]:
+        """Which of these objects are being read in this process. Locked."""
+        return self._views.viewed(keys)
+
+    # ---------------------------------------------------------- reading
+
+    def load(self, ref: ObjectRef[Any], value: m.Value) -> Any:
+        """Deserialize, once it is on this node; an error value is raised. Views of the arena hold `ref`. Not locked."""
+        core = self._core
+        where = value.location
+        data: bytes | memoryview | None = value.blob
+        while data is None:
+            if where is None or where.node_id != core.node.node_id:
+                value, where = self._brought(ref)
+                data = value.blob
+                continue
+            data = self._views.open(ref, where)
+            if data is None:
+                with core.lock:
+                    core.remote.moved(core.objects[ref.binary()], where)
+                where = None
+        result = serialization.deserialize(data)
+        if value.contained:
+            with core.lock:
+                core.lending.borrow_contained(ref, value.contained)
+                core.reactor.flush()
+        if isinstance(result, serialization.ErrorValue):
+            self._mark_seen([ref])
+            error = result.error
+            raise error.as_instanceof_cause() if isinstance(error, RayTaskError) else error
+        return result
+
+    def _brought(self, ref: ObjectRef[Any]) -> tuple[m.Value, m.StoreLocation | None]:
+        """The value once it can be read on this node, and where it lies here.
+
+        A task that waits for its arguments keeps its CPU, since another one in its place would only want more memory;
+        but not when the argument is being made again, for which somebody may need that CPU.
+        """
+        core = self._core
+        entry = core.objects[ref.binary()]
+        while not core.remote.is_here(entry):
+            self._await([ref], 1, BRINGING_S, lends_cpu=entry.value is None)
+        problem, entry.problem = entry.problem, None
+        if problem is not None:
+            raise problem
+        assert entry.value is not None
+        return entry.value, entry.here or entry.value.location
+
+    def _mark_seen(self, refs: list[ObjectRef[Any]]) -> None:
+        """Their errors, if they are any, are known to the user."""
+        for ref in refs:
+            entry = self._core.objects.get(ref.binary())
+            if entry is not None:
+                entry.seen = True
+
+    # ---------------------------------------------------------- waiting
+
+    def get(self, refs: list[ObjectRef[Any]], timeout_s: float | None) -> list[Any]:
+        """Values in order. One that failed is raised, even while others are not ready. Raises GetTimeoutError."""
+        core = self._core
+        self._await(refs, len(refs), timeout_s, fails_fast=True)
+        entries = [core.objects[ref.binary()] for ref in refs]
+        values = [entry.value if core.remote.is_here(entry) else None for entry in entries]
+        if any(value is None for value in values):
+            for ref, value in zip(refs, values, strict=True):
+                if value is not None and value.is_error:
+                    self.load(ref, value)
+            missing = sum(value is None for value in values)
+            raise GetTimeoutError(f"{missing} of {len(refs)} objects were not ready within {timeout_s} s.")
+        return [self.load(ref, value) for ref, value in zip(refs, values, strict=True) if value is not None]
+
+    def wait(
+        self, refs: list[Any], num_returns: int, timeout_s: float | None, fetch_local: bool = True
+    ) -> tuple[list[Any], list[Any]]:
+        """Refs and generators; a generator is ready when its next item is, or at its end.
+
+        `fetch_local`: values are brought to this node, and are ready only then.
+        """
+        self._await(refs, num_returns, timeout_s, fetch_local=fetch_local)
+        ready = [ref for ref in refs if self._is_ready(ref, fetch_local)][:num_returns]
+        self._mark_seen([ref for ref in ready if type(ref) is ObjectRef])
+        chosen = set(ready)
+        return ready, [ref for ref in refs if ref not in chosen]
+
+    def _is_ready(self, ref: Any, fetch_local: bool) -> bool:
+        core = self._core
+        if type(ref) is ObjectRefGenerator:
+            return ref._stream.is_ready
+        entry = core.objects[ref.binary()]
+        return core.remote.is_here(entry) if fetch_local else entry.value is not None
+
+    def _await(
+        self,
+        refs: list[Any],
+        count: int,
+        timeout_s: float | None,
+        fails_fast: bool = False,
+        fetch_local: bool = True,
+        lends_cpu: bool = True,
+    ) -> None:
+        """Wait until `count` of `refs` are ready (or one has failed, with `fails_fast`), or the time is over."""
+        core = self._core
+        pending: list[Entry | OpenStream] = []
+        with core.lock:
+            core.drain()
+            for ref in refs:
+                if type(ref) is ObjectRefGenerator:
+                    if not ref._stream.is_ready:
+                        pending.append(ref._stream)
+                    continue
+                entry = core.objects.get(ref.binary())
+                if entry is None:
+                    raise RaySystemError(f"{ref!r} is of a session that has ended.")
+                if entry.value is None:
+                    pending.append(entry)
+                    core.fetch(ref.binary(), entry)
+                elif fetch_local and not core.remote.is_here(entry):
+                    pending.append(entry)
+                    core.remote.bring(ref.binary(), entry)
+            needed = count - (len(refs) - len(pending))
+            if needed <= 0:
+                return
+            if fails_fast and any(entry.value.is_error for ref in refs if (entry := core.objects[ref.binary()]).value):
+                return
+            waiter = Waiter(core.reactor, needed, fails_fast)
+            for slot in pending:
+                if fetch_local and isinstance(slot, Entry):
+                    slot.arrivals = [*slot.arrivals, waiter]
+                else:
+                    slot.add_waiter(waiter)
+        try:
+            self.block(waiter, timeout_s, lends_cpu)
+        finally:
+            with core.lock:
+                for slot in pending:
+                    if waiter in slot.waiters:
+                        slot.waiters.remove(waiter)
+                    elif isinstance(slot, Entry) and slot.arrivals:
+                        slot.arrivals = [other for other in slot.arrivals if other is not waiter]
+
+    def block(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool = True) -> None:
+        """Wait; a task that waits longer than the grace lends its CPU and hands back what it has not started."""
+        core = self._core
+        if core.executor is None or not core.executor.is_running_here():
+            core.reactor.wait(waiter, timeout_s)
+            return
+        with core.executor.interrupts.waiting_for(waiter):
+            self._block_task(waiter, timeout_s, lends_cpu)
+
+    def _block_task(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool) -> None:
+        core = self._core
+        grace_s = core.config.blocked_grace_ms / 1000
+        if timeout_s is not None and timeout_s <= grace_s:
+            core.reactor.wait(waiter, timeout_s)
+            return
+        if core.reactor.wait(waiter, grace_s):
+            return
+        with core.lock:
+            core.executor.hand_back()
+            if lends_cpu:
+                core.raylet.send(m.SetBlocked(True))
+        try:
+            core.reactor.wait(waiter, None if timeout_s is None else timeout_s - grace_s)
+        finally:
+            if lends_cpu:
+                with core.lock:
+                    core.raylet.send(m.SetBlocked(False))
+                    core.reactor.flush()
+
+    # ---------------------------------------------------------- futures
+
+    def future(self, ref: ObjectRef[Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def deliver() -> None:
+            self._settle(future, ref)
+
+        if self._is_here(ref, lambda: self._deliveries.submit(deliver)):
+            deliver()
+        return future
+
+    def asyncio_future(self, ref: ObjectRef[Any], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+        """As `future`, for the thread that runs `loop`; what the value's pickle calls runs there, too."""
+        future: asyncio.Future[Any] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def deliver() -> None:
+            if not future.done():  # cancelled, that is
+                self._settle(future, ref)
+
+        def arrived() -> None:
+            if self._core.reactor.is_hosted_here(loop):
+                loop.call_soon(deliver, context=context)
+                return
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits there any more
+                loop.call_soon_threadsafe(deliver, context=context)
+
+        if self._is_here(ref, arrived):
+            loop.call_soon(deliver)
+        return future
+
+    def _settle(self, future: Future[Any] | asyncio.Future[Any], ref: ObjectRef[Any]) -> None:
+        """Never with the lock held: unpickling runs the user's code, which may wait for other objects."""
+        try:
+            value = self._core.objects[ref.binary()].value
+            assert value is not None
+            future.set_result(self.load(ref, value))
+        except BaseException as error:
+            future.set_exception(error)
+
+    def _is_here(self, ref: ObjectRef[Any], arrived: Callable[[], None]) -> bool:
+        """Whether the value can be read on this node; if not, the leader calls `arrived` (locked) when it can."""
+        core = self._core
+        with core.lock:
+            entry = core.objects[ref.binary()]
+            if core.remote.is_here(entry):
+                return True
+            entry.arrivals = [*entry.arrivals, _Delivery(arrived)]
+            if entry.value is None:
+                core.fetch(ref.binary(), entry)
+            else:
+                core.remote.bring(ref.binary(), entry)
+            core.reactor.flush()
+            return False
