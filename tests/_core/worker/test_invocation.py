@@ -15,7 +15,7 @@ def lent_for(connection_is_closed, monkeypatch):
         lock=contextlib.nullcontext(),
         address=m.Address(b"", b"me", "", 0, ""),
         lending=SimpleNamespace(lend=lambda key, borrower: lent.append((key, borrower))),
-        write=lambda key, serialized, owner: m.Value(blob=b""),
+        values=SimpleNamespace(write=lambda key, serialized, owner: m.Value(blob=b"")),
     )
     ref = SimpleNamespace(binary=lambda: b"inner", _owner=None)
     monkeypatch.setattr(serialization, "serialize", lambda value: SimpleNamespace(refs=[value]))
