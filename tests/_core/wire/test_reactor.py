@@ -199,9 +199,9 @@ class Interleaved(Reactor):
 
     between = staticmethod(lambda reactor, waiter: None)
 
-    def _park(self, waiter, gate, remaining_s):
-        self.between(self, waiter)
-        super()._park(waiter, gate, remaining_s)
+    def _park(self, gate, remaining_s):
+        self.between(self, self._parked[-1])
+        super()._park(gate, remaining_s)
 
 
 def finish_and_abdicate(reactor, waiter):
@@ -215,7 +215,11 @@ def promote_and_interrupt(reactor, waiter):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("between", [finish_and_abdicate, promote_and_interrupt])
+def interrupt(reactor, waiter):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("between", [finish_and_abdicate, promote_and_interrupt, interrupt])
 def test_somebody_leads_after_an_heir_that_does_not(between):
     """A thread that was promoted, but is done or interrupted, must not leave the sockets to nobody."""
     reactor = Interleaved()
@@ -223,6 +227,9 @@ def test_somebody_leads_after_an_heir_that_does_not(between):
     reactor._leader = object()  # another thread
     with contextlib.suppress(KeyboardInterrupt):
         reactor.wait(Waiter(reactor))
+    if between is interrupt:
+        reactor._abdicate()  # the other thread, afterwards
     assert reactor._leader is None
+    assert reactor._parked == []
     assert reactor._follower_gate.is_set()
     reactor.close()

@@ -536,6 +536,8 @@ class Reactor:
                 with self._mutex:
                     if waiter.done:  # finished since the check above: nobody would wake this thread
                         return True
+                    if has_parked:
+                        self._unpark(waiter)
                     if self._leader is None:
                         self._leader = waiter
                         self._leader_is_done = False
@@ -553,11 +555,12 @@ class Reactor:
                 else:
                     if wake:
                         self._wake()
-                    self._park(waiter, gate, remaining_s)
+                    self._park(gate, remaining_s)
         finally:
-            if has_parked:  # it may have been promoted, and not lead after all: done, out of time, or interrupted
+            if has_parked:
                 with self._mutex:
-                    if self._leader is None:
+                    self._unpark(waiter)
+                    if self._leader is None:  # promoted, but done, out of time or interrupted: another must lead
                         self._promote()
         return True
 
@@ -595,15 +598,15 @@ class Reactor:
         if not self._follower_gate.is_set():
             self._follower_gate.set()
 
-    def _park(self, waiter: Waiter, gate: LockType, remaining_s: float | None) -> None:
-        """Sleep until finished, promoted, or out of time."""
-        try:
-            gate.acquire(timeout=-1 if remaining_s is None else remaining_s)
-        finally:
-            with self._mutex:
-                if waiter in self._parked:  # not promoted: finished, out of time, or interrupted
-                    self._parked.remove(waiter)
-                waiter._gate = None
+    def _park(self, gate: LockType, remaining_s: float | None) -> None:
+        """Sleep until finished, promoted, or out of time; where an interrupt may come (see worker.ctrl_c)."""
+        gate.acquire(timeout=-1 if remaining_s is None else remaining_s)
+
+    def _unpark(self, waiter: Waiter) -> None:
+        """Its thread has woken. With `_mutex`."""
+        if waiter in self._parked:  # not promoted: finished, out of time, or interrupted
+            self._parked.remove(waiter)
+        waiter._gate = None
 
     def _finished(self, waiter: Waiter) -> None:
         """`waiter` is done: make its thread see it, wherever it sleeps. Locked."""
