@@ -30,7 +30,7 @@ def owned():
     """How many objects this driver knows."""
     core = object_ref._core
     with core.lock:
-        core.drain()
+        core.refs.drain()
         core.reactor.flush()
         return len(core.objects)
 

@@ -29,7 +29,7 @@ def get_object_locations(
             raise TypeError(f"A list of ObjectRefs is needed; this item is none: {ref!r}.")
     core: Any = auto_init_core()
     with core.lock:
-        core.drain()
+        core.refs.drain()
         return {ref: _location(core, ref) for ref in obj_refs}
 
 

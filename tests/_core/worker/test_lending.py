@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray._core.common import messages as m
-from ray._core.worker.core import CoreWorker
 from ray._core.worker.objects import Entry, Lending
+from ray._core.worker.references import References
 
 KEY = b"k" * 28
 
@@ -51,13 +51,12 @@ class Link:
 class Process:
     """What `Lending` needs of a core worker; freeing is the core worker's own."""
 
-    maybe_free = CoreWorker.maybe_free
-
     def __init__(self, net, name):
         self.net, self.worker_id = net, name
         self.address = m.Address(b"", name, "", 0, "")
         self.objects = {}
         self.lending = Lending(self)
+        self.refs = References(self)
         self.freed_while_needed = False
         net.processes[name] = self
 
@@ -107,7 +106,7 @@ class Process:
     def drop(self):
         entry = self.objects[KEY]
         entry.local -= 1
-        self.maybe_free(KEY, entry)
+        self.refs.maybe_free(KEY, entry)
 
     def holds(self):
         return KEY in self.objects and self.objects[KEY].local > 0
@@ -163,7 +162,7 @@ def test_what_a_dead_owner_never_told_becomes_an_error():
     failed = []
     net = Net()
     _, borrower, _ = (Process(net, name) for name in NAMES)
-    borrower._fail = lambda key, error: failed.append((key, type(error).__name__))
+    borrower.refs.fail = lambda key, error: failed.append((key, type(error).__name__))
     borrower.lending.borrow(KEY, net.processes[b"A"].address)
     borrower.lending.peer_gone(b"C")
     assert failed == []
@@ -185,8 +184,8 @@ def test_the_end_of_an_owner_fails_what_is_left_of_its_objects():
         for other in (first, freed, last):
             if other not in (key, *failed) and len(borrower.objects) == 3:
                 borrower.objects[other].local = 0
-                borrower.maybe_free(other, borrower.objects[other])
+                borrower.refs.maybe_free(other, borrower.objects[other])
 
-    borrower._fail = fail
+    borrower.refs.fail = fail
     borrower.lending.peer_gone(b"A")
     assert len(failed) == 2

@@ -331,7 +331,7 @@ class Actors:
         client.constructor = packed
         client.is_subscribed = True  # by the registration
         with core.lock:
-            core.drain()
+            core.refs.drain()
             request.ready = self._await_constructor(client, packed)
             self._clients[actor_id] = self._followed[actor_id] = client
             core.gcs.subscribed("actor", actor_id)
@@ -414,7 +414,7 @@ class Actors:
             if entry.value is None:
                 missing += 1
                 entry.add_callback(arrived)
-                core.fetch(ref.binary(), entry)
+                core.refs.fetch(ref.binary(), entry)
         return not missing
 
     def _registered(self, client: ActorClient, reply: Any) -> None:
@@ -439,7 +439,7 @@ class Actors:
         with core.lock:
             entry = core.objects[key] = Entry(None)
             entry.on_free = out_of_scope
-            return core.new_ref(key)
+            return core.refs.new_ref(key)
 
     # ---------------------------------------------------------- handles (not locked)
 

@@ -40,7 +40,7 @@ class Cancellation:
         if force and not key[8:_TASK_ID_SIZE].startswith(NO_ACTOR_PREFIX):
             raise ValueError("force=True is not supported for actor tasks.")
         with core.lock:
-            core.drain()
+            core.refs.drain()
             entry = core.objects.get(key)
             if entry is None or entry.value is not None:
                 return

@@ -18,11 +18,9 @@ import msgspec
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.common.errors import (
-    ObjectLostError,
-    OwnerDiedError,
     RaySystemError,
 )
-from ray._core.common.ids import NO_ACTOR_PREFIX, TaskID, TaskIDSource
+from ray._core.common.ids import NO_ACTOR_PREFIX, TaskIDSource
 from ray._core.common.options import TaskOptions
 from ray._core.wire import auth
 from ray._core.wire.ports import WORKER_PORTS, bind_within, ports
@@ -36,8 +34,8 @@ from ray._core.worker.gcs_client import GcsClient
 from ray._core.worker.groups import Groups
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.lineage import Lineage
-from ray._core.worker.object_ref import ObjectRef
-from ray._core.worker.objects import Arrival, Entry, Lending, error_value
+from ray._core.worker.objects import Entry, Lending
+from ray._core.worker.references import References
 from ray._core.worker.remote_objects import RemoteObjects
 from ray._core.worker.streams import Streams
 from ray._core.worker.submitter import Submitter, Template
@@ -47,11 +45,6 @@ from ray._core.worker.values import Values
 
 if TYPE_CHECKING:
     pass
-
-FEW = 4
-"""Dropped refs that are not worth a collection of what is given back to their owners."""
-IDLE_DRAIN_S = 0.1
-"""A process that does nothing counts dropped refs this often: dropping one must not cost a system call."""
 
 
 class CoreWorker:
@@ -64,11 +57,8 @@ class CoreWorker:
         self.reactor = Reactor()
         self.lock = self.reactor.lock
         self.objects: dict[bytes, Entry] = {}
-        self._told: deque[tuple[Callable[[m.Value], None], m.Value]] = deque()
-        self._is_telling = False
+        self.refs = References(self)
         self.values = Values(self)
-        self.released: deque[bytes] = deque()
-        self._drains = False
         self.lending = Lending(self)
         self.remote = RemoteObjects(self)
         self.groups = Groups(self)
@@ -291,7 +281,7 @@ class CoreWorker:
                 self.lending.serve(connection, message)
             case m.ObjectValues():
                 for key, value in zip(message.object_ids, message.values, strict=True):
-                    self.resolve(key, value)
+                    self.refs.resolve(key, value)
             case m.AddBorrower():
                 self.lending.register_borrower(message, connection)
             case m.RemoveBorrower():
@@ -343,201 +333,6 @@ class CoreWorker:
             self.submitter.connection_lost(connection)
             self.actors.connection_lost(connection)
             self.lending.peer_gone(connection.peer.worker_id)
-
-    # ---------------------------------------------------------- objects (locked)
-
-    def new_ref(self, key: bytes, owner: m.Address | None = None) -> ObjectRef[Any]:
-        """A counted ref to an object in the table. Locked."""
-        self.objects[key].local += 1
-        if not self._drains:
-            self._drains = True
-            self.reactor.call_later(IDLE_DRAIN_S, self._drain_idle)
-        return ObjectRef(key, owner, self.released)
-
-    def _drain_idle(self) -> None:
-        """While there are objects: nothing else may happen in this process that would count dropped refs."""
-        self.drain()
-        self._drains = bool(self.objects)
-        if self._drains:
-            self.reactor.call_later(IDLE_DRAIN_S, self._drain_idle)
-
-    def count_by_hand(self, ref: ObjectRef[Any]) -> None:
-        """A ref was made from an id: it keeps the object when that is in the table."""
-        with self.lock:
-            entry = self.objects.get(ref.binary())
-            if entry is not None:
-                entry.local += 1
-                ref._owner, ref._released = entry.owner, self.released
-
-    def borrowed_ref(self, key: bytes, owner: m.Address) -> ObjectRef[Any]:
-        """A ref that came inside a value: counted here, and kept alive by its owner (see `Lending`)."""
-        with self.lock:
-            mine = owner.worker_id == self.worker_id
-            entry = self.objects.get(key)
-            if entry is None:
-                if mine:
-                    entry = self.objects[key] = Entry(None)
-                    self._fail(key, ObjectLostError(key.hex(), detail="It was freed before this ref to it arrived."))
-                else:
-                    entry = self.lending.borrow(key, owner)
-            entry.local += 1
-            return ObjectRef(key, None if mine else owner, self.released)
-
-    def pin(self, ref: ObjectRef[Any]) -> None:
-        """Keep the object for the life of this process."""
-        with self.lock:
-            self.objects[ref.binary()].local += 1
-
-    def hold(self, key: bytes, count: int = 1) -> None:
-        """A pending task (or a container) needs the object; `count` -1 lets it go."""
-        entry = self.objects.get(key)
-        if entry is not None:
-            entry.held += count
-            self.maybe_free(key, entry)
-
-    def drain(self) -> None:
-        """Count refs that user code has dropped since the last call."""
-        released = self.released
-        if not released:
-            return
-        if len(released) <= FEW:  # as in a loop of calls: collecting would cost more than it saves (1.5 µs of 6 a put)
-            self._count_released(released)
-            return
-        with self.lending.collecting():
-            self._count_released(released)
-
-    def _count_released(self, released: deque[bytes]) -> None:
-        while released:
-            key = released.popleft()
-            entry = self.objects.get(key)
-            if entry is not None:
-                entry.local -= 1
-                if not entry.local:
-                    self.maybe_free(key, entry)
-            elif len(key) == TaskID.SIZE:
-                self.streams.drop(key)
-
-    def maybe_free(self, key: bytes, entry: Entry) -> None:
-        if entry.local or entry.held or entry.lent:
-            return
-        value = entry.value
-        if entry.lineage:  # a task that may have to run again takes it
-            if entry.owner is None and value is not None and value.location is not None:
-                self.remote.free(key, entry)
-                entry.value, entry.copies, entry.here, entry.is_freed = None, [], None, True
-                contained, entry.inner = entry.inner, []
-                for each in contained:
-                    self.hold(each, -1)
-            return
-        del self.objects[key]
-        if entry.on_free is not None:
-            entry.on_free()
-        if entry.maker is not None:
-            self.lineage.gone(key, entry.maker)
-        if entry.owner is not None:
-            self.lending.give_back(key, entry)
-        elif value is not None and value.location is not None:
-            self.remote.free(key, entry)
-        elif value is not None and value.is_error and not entry.seen:
-            self.unread_errors.report(value)
-        for inner in entry.inner:
-            self.hold(inner, -1)
-
-    def resolve(self, key: bytes, value: m.Value) -> None:
-        """An object's value is known: store it and tell everybody who waits for it."""
-        entry = self.objects.get(key)
-        if entry is None:  # nobody wants it any more
-            if value.location is not None:
-                self.remote.free_at({value.location.node_id}, key)
-            elif value.is_error:
-                self.unread_errors.report(value)
-            return
-        entry.value = value
-        if entry.waiters or entry.callbacks or entry.arrivals:
-            self._announce(key, entry, value)
-
-    def _announce(self, key: bytes, entry: Entry, value: m.Value) -> None:
-        """Tell those who wait for a value that it is known, and those who wait until it is here once it is."""
-        if value.is_error:
-            entry.seen = True
-        waiters: list[Arrival] = [*entry.waiters]
-        callbacks, entry.waiters, entry.callbacks = entry.callbacks, [], []
-        if entry.arrivals:
-            if value.location is None or self.remote.is_here(entry):
-                waiters += entry.arrivals
-                entry.arrivals = []
-            else:
-                self.remote.bring(key, entry)
-        for waiter in waiters:
-            if value.is_error and waiter.fails_fast:
-                waiter.finish()
-            else:
-                waiter.arrived()
-        self._told.extend((callback, value) for callback in callbacks)
-        if not self._is_telling:
-            self._tell()
-
-    def _tell(self) -> None:
-        """Call who waits for values. What a callback resolves is told after it has returned, not inside of it: an
-        error goes down a chain of dependent tasks of any length."""
-        self._is_telling = True
-        try:
-            while self._told:
-                callback, value = self._told.popleft()
-                callback(value)
-        finally:
-            self._is_telling = False
-
-    def accept(self, key: bytes, value: m.Value) -> None:
-        """A result has come from its executor: as `resolve`, and the refs inside it live as long as it does.
-
-        Whoever sent it has told the owners of those refs that this process borrows them.
-        """
-        entry = self.objects.get(key)
-        for part in value.contained:
-            inner = self.objects.get(part.object_id)
-            if inner is None and part.owner.worker_id != self.worker_id:
-                inner = self.lending.borrow(part.object_id, part.owner)
-            if inner is not None and inner.owner is not None:
-                self.lending.registered(part.object_id, inner)
-            if inner is not None and entry is None:
-                self.maybe_free(part.object_id, inner)
-        if entry is not None and value.contained:
-            self.contain(entry, [part.object_id for part in value.contained])
-        self.resolve(key, value)
-
-    def decline(self, value: m.Value) -> None:
-        """A result that is not needed: give back the refs inside, which this process was said to borrow."""
-        for part in value.contained:
-            if part.object_id not in self.objects and part.owner.worker_id != self.worker_id:
-                inner = self.lending.borrow(part.object_id, part.owner)
-                self.lending.registered(part.object_id, inner)
-                self.maybe_free(part.object_id, inner)
-
-    def contain(self, entry: Entry, keys: list[bytes]) -> None:
-        """The value of `entry` has these refs inside: they live as long as it does. Locked."""
-        entry.inner = keys
-        for key in keys:
-            self.hold(key)
-
-    def _fail(self, key: bytes, error: BaseException) -> None:
-        self.resolve(key, error_value(error))
-
-    def fetch(self, key: bytes, entry: Entry) -> None:
-        """Ask a borrowed object's owner for its value, once."""
-        if entry.owner is None or entry.asked:
-            return
-        entry.asked = True
-        try:
-            connection = self.peer(entry.owner)
-        except OSError:
-            self._fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))
-            return
-        connection.request(m.GetObjects(object_ids=[key]), lambda reply: self._fetched(key, reply))
-
-    def _fetched(self, key: bytes, reply: Any) -> None:
-        if isinstance(reply, m.Failed):
-            self._fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))
 
     # ---------------------------------------------------------- tasks
 

@@ -103,7 +103,7 @@ class Executor:
                     self._leave(ActorExit("max_calls is reached."))
                 if not self._queue:
                     self._waiter = Waiter(core.reactor)
-                    core.drain()
+                    core.refs.drain()
                     core.reactor.flush()
                     job = None
                 else:
@@ -257,7 +257,7 @@ class Executor:
     def _is_unneeded(self) -> bool:
         """All is answered, no task of ours runs, and nobody borrows what we own. Locked."""
         core = self._core
-        core.drain()
+        core.refs.drain()
         core.reactor.flush()
         if self.invoker.unconfirmed or core.submitter.tasks or core.reactor.has_unsent():
             return False

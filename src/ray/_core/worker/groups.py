@@ -101,15 +101,17 @@ class Groups:
 
         def answered(reply: Any) -> None:
             if isinstance(reply, m.Failed):
-                core.resolve(key, error_value(RaySystemError(f"The placement group is not known: {reply.message}")))
+                core.refs.resolve(
+                    key, error_value(RaySystemError(f"The placement group is not known: {reply.message}"))
+                )
             elif reply.info is None or reply.info.state == "REMOVED":
-                core.resolve(key, error_value(TaskPlacementGroupRemoved()))
+                core.refs.resolve(key, error_value(TaskPlacementGroupRemoved()))
             else:
-                core.resolve(key, m.Value(blob=blob))
+                core.refs.resolve(key, m.Value(blob=blob))
 
         with core.lock:
             core.objects[key] = Entry(None)
-            ref: ObjectRef[Any] = core.new_ref(key)
+            ref: ObjectRef[Any] = core.refs.new_ref(key)
             core.gcs.request(m.GetGroup(group_id=group_id, wait=True), answered)
             core.reactor.soon_flushed()
         return ref

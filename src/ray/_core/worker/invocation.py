@@ -166,10 +166,10 @@ class Invoker:
             if entry is None:
                 entry = core.lending.borrow(dep.object_id, dep.owner)
             if entry.value is None and (dep.value.blob is not None or dep.value.location is not None):
-                core.resolve(dep.object_id, dep.value)
+                core.refs.resolve(dep.object_id, dep.value)
             entry.held += 1
             call.held.append(dep.object_id)
-            ref: ObjectRef[Any] = core.new_ref(dep.object_id, entry.owner)
+            ref: ObjectRef[Any] = core.refs.new_ref(dep.object_id, entry.owner)
         return core.values.load(ref, dep.value)
 
     # ---------------------------------------------------------- results
@@ -213,9 +213,9 @@ class Invoker:
         done.started_us, done.retryable = call.started_us, call.retryable
         core = self.core
         with core.lock:
-            core.drain()
+            core.refs.drain()
             for key in call.held:
-                core.hold(key, -1)
+                core.refs.hold(key, -1)
             if call.is_last:
                 done.worker_exits = True
                 core.executor.hand_back()

@@ -194,7 +194,7 @@ class LeaseClient:
 
     def _sweep(self) -> None:
         self._sweeping = False
-        self._core.drain()
+        self._core.refs.drain()
         for queue in list(self._idle):
             self._expire(queue, self._core.config.lease_linger_ms / 1000)
         if self.held:

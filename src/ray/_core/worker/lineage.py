@@ -100,7 +100,7 @@ class Lineage:
             entry = self._core.objects.get(key)
             if entry is not None:
                 entry.lineage -= 1
-                self._core.maybe_free(key, entry)
+                self._core.refs.maybe_free(key, entry)
 
     def _evict(self, kept: Kept) -> None:
         """Too much is remembered: these results cannot be made again."""
@@ -148,7 +148,7 @@ class Lineage:
 
     def _give_up(self, key: bytes, reason: str, loss: str, why: str) -> None:
         error = ObjectReconstructionFailedError(key.hex(), reason=reason, reason_message=f"{loss} {why}")
-        self._core.resolve(key, error_value(error))
+        self._core.refs.resolve(key, error_value(error))
 
     def came_again(self, key: bytes, value: m.Value) -> bool:
         """A result came of a task that ran again. True: it was there still, and has one more copy now.
@@ -160,5 +160,5 @@ class Lineage:
             return False
         if value.location is not None:
             self._core.remote.received(m.AddLocation(key, value.location))
-        self._core.decline(value)
+        self._core.refs.decline(value)
         return True

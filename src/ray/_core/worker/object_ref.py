@@ -52,7 +52,7 @@ class ObjectRef(Generic[T]):
             if len(object_id) != OBJECT_ID_SIZE:
                 raise ValueError(f"ID string needs to have length {OBJECT_ID_SIZE}, got {len(object_id)}")
             if _core is not None:
-                _core.count_by_hand(self)
+                _core.refs.count_by_hand(self)
 
     @classmethod
     def from_binary(cls, object_id: bytes) -> ObjectRef[T]:
@@ -129,7 +129,7 @@ class ObjectRef(Generic[T]):
         core = _connected()
         owner = self._owner or core.address
         if capture.refs is None:
-            core.pin(self)  # pickled outside of any task or put: nobody will ever tell when the copy is gone
+            core.refs.pin(self)  # pickled outside of any task or put: nobody will ever tell when the copy is gone
         else:
             capture.refs.append(self)
         return _restore, (self._id, owner.node_id, owner.worker_id, owner.host, owner.port, owner.path)
@@ -142,4 +142,4 @@ def _connected() -> CoreWorker:
 
 
 def _restore(object_id: bytes, *owner: Any) -> ObjectRef[Any]:
-    return _connected().borrowed_ref(object_id, Address(*owner))
+    return _connected().refs.borrowed_ref(object_id, Address(*owner))

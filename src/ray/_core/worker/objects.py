@@ -180,7 +180,7 @@ class Lending:
             keys.discard(key)
             if not keys:
                 del self._lent_to[borrower_id]
-        self._core.maybe_free(key, entry)
+        self._core.refs.maybe_free(key, entry)
 
     def has_borrowers(self) -> bool:
         """Whether any process holds something of ours."""
@@ -198,7 +198,7 @@ class Lending:
                 entry.seen = True
                 connection.send(m.ObjectValues([key], [entry.value]))
             else:
-                self._core.fetch(key, entry)
+                self._core.refs.fetch(key, entry)
                 entry.add_callback(_Delivery(connection, key))
 
     # ---------------------------------------------------------- as a borrower
@@ -288,4 +288,4 @@ class Lending:
         for key in list(self._borrowed_from.get(worker_id, ())):
             entry = self._core.objects.get(key)  # None: freed by what the failure of another one has ended
             if entry is not None and entry.value is None:
-                self._core._fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))
+                self._core.refs.fail(key, OwnerDiedError(key.hex(), detail="The process that owned it has ended."))

@@ -81,7 +81,7 @@ class RemoteObjects:
                 self._tell(owner, m.ObjectLost(key, place.node_id))
             if entry.owner is not None:  # the owner finds another copy, makes it again, or says why it cannot
                 entry.value, entry.asked = None, False
-                self._core.fetch(key, entry)
+                self._core.refs.fetch(key, entry)
         else:
             text = f"Object {key.hex()} cannot be brought here. {reply.message}"
             if reply.kind == "full":

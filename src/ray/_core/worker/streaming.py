@@ -356,5 +356,5 @@ class Collected:
         call, core = self._call, self._invoker.core
         assert call.connection is not None
         keys = [object_id(call.task_id, self._first + number) for number in range(len(self._values))]
-        refs = [core.borrowed_ref(key, call.connection.peer) for key in keys]
+        refs = [core.refs.borrowed_ref(key, call.connection.peer) for key in keys]
         return self._invoker.pack_value(call, object_id(call.task_id, 1), DynamicObjectRefGenerator(refs))

@@ -66,7 +66,7 @@ class Streams:
     def open(self, task_id: bytes, limit: int, shared_limit: int) -> ObjectRefGenerator[Any]:
         """A streaming task begins; its object 1 is in the table already. The limits are of back-pressure."""
         stream = self._open[task_id] = OpenStream(task_id, limit, shared_limit)
-        return ObjectRefGenerator(self, stream, self._core.new_ref(object_id(task_id, 1)))
+        return ObjectRefGenerator(self, stream, self._core.refs.new_ref(object_id(task_id, 1)))
 
     def progress(self, task_id: bytes, producer: Connection) -> tuple[int, int]:
         """How many items are there and taken, when the task is sent to `producer`: it starts from there."""
@@ -88,13 +88,13 @@ class Streams:
         entry = core.objects.get(key)
         if entry is not None:  # made again, since this item or another one was lost
             if not core.lineage.came_again(key, message.value):
-                core.accept(key, message.value)
+                core.refs.accept(key, message.value)
             return
         if stream is not None and stream.positions.arrive(message.index):
             self._keep(key, message.value)
             self._move(stream)
         else:
-            core.accept(key, message.value)  # frees what it holds, since nobody wants it
+            core.refs.accept(key, message.value)  # frees what it holds, since nobody wants it
 
     def ended(self, task_id: bytes, count: int) -> None:
         """The task ended well after `count` items."""
@@ -117,7 +117,7 @@ class Streams:
             return
         place, beyond = stream.positions.fail(after)
         for index in beyond:
-            self._core.hold(object_id(task_id, index + 1), -1)
+            self._core.refs.hold(object_id(task_id, index + 1), -1)
         if place is not None and stream.positions.arrive(place):
             self._keep(object_id(task_id, place + 1), error)
         self._over(stream)
@@ -130,13 +130,13 @@ class Streams:
         """The task has run again, and items that were lost have not come."""
         for key in self._core.lineage.wanted(task_id):
             if self._is_lost(key):
-                self._core.resolve(key, error)
+                self._core.refs.resolve(key, error)
 
     def _keep(self, key: bytes, value: m.Value) -> None:
         """An item waits for its consumer."""
         self._core.objects[key] = entry = Entry(None)
         entry.held = 1
-        self._core.accept(key, value)
+        self._core.refs.accept(key, value)
 
     def _over(self, stream: OpenStream) -> None:
         stream.has_ended = True
@@ -165,7 +165,7 @@ class Streams:
             with core.lock:
                 if core.is_closed:
                     raise RaySystemError("This generator is of a session that has ended.")
-                core.drain()
+                core.refs.drain()
                 if stream.positions.is_ready:
                     return self._take(stream)
                 if stream.positions.is_exhausted:
@@ -193,8 +193,8 @@ class Streams:
 
     def _take(self, stream: OpenStream) -> ObjectRef[Any]:
         core, key = self._core, object_id(stream.task_id, stream.positions.take() + 1)
-        ref: ObjectRef[Any] = core.new_ref(key)
-        core.hold(key, -1)
+        ref: ObjectRef[Any] = core.refs.new_ref(key)
+        core.refs.hold(key, -1)
         if stream.limited:
             self._tell(stream, stream.positions.taken)
         return ref
@@ -206,7 +206,7 @@ class Streams:
 
     def dropped(self, stream: OpenStream) -> None:
         """The generator has gone. Not locked: the collector calls it anywhere, so it is counted later (`drain`)."""
-        self._core.released.append(stream.task_id)
+        self._core.refs.released.append(stream.task_id)
 
     def drop(self, task_id: bytes) -> None:
         """Free what nobody took; the task runs on, and no longer waits for its consumer."""
@@ -214,7 +214,7 @@ class Streams:
         if stream is None:
             return
         for index in stream.positions.drop():
-            self._core.hold(object_id(task_id, index + 1), -1)
+            self._core.refs.hold(object_id(task_id, index + 1), -1)
         if stream.limited:
             self._tell(stream, _UNLIMITED)
         if stream.has_ended:

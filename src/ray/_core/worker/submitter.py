@@ -207,12 +207,12 @@ class Submitter:
         if parent is not None:
             record.parent_task_id = parent.task_id
         with core.lock:
-            core.drain()
+            core.refs.drain()
             refs: Any = []
             for index in range(1, num_refs(template) + 1):
                 key = object_id(task_id, index)
                 core.objects[key] = Entry(None)
-                refs.append(core.new_ref(key))
+                refs.append(core.refs.new_ref(key))
             self.tasks[task_id] = record
             if template.num_returns == STREAMING:
                 refs = core.streams.open(task_id, template.message.backpressure, template.message.actor_backpressure)
@@ -223,7 +223,7 @@ class Submitter:
         """Wait for the arguments, then for a worker."""
         core = self._core
         for ref in record.packed.refs:
-            core.hold(ref.binary())
+            core.refs.hold(ref.binary())
         for _, ref in record.packed.deps:
             self._await_dep(record, ref.binary())
         if record.actor is not None:
@@ -239,7 +239,7 @@ class Submitter:
         if entry.value is None:
             record.unresolved += 1
             entry.add_callback(lambda value: self._dep_ready(record))
-            self._core.fetch(key, entry)
+            self._core.refs.fetch(key, entry)
 
     def _dep_ready(self, record: Record) -> None:
         record.unresolved -= 1
@@ -397,10 +397,10 @@ class Submitter:
         core, task_id = self._core, record.task_id
         kind = record.template.num_returns
         if kind == STREAMING and done.failed:
-            core.accept(object_id(task_id, 1), done.results[0] if record.is_cancelled else NONE)
+            core.refs.accept(object_id(task_id, 1), done.results[0] if record.is_cancelled else NONE)
             core.streams.failed(task_id, done.results[0], done.num_items)
         elif kind == STREAMING:
-            core.accept(object_id(task_id, 1), NONE)
+            core.refs.accept(object_id(task_id, 1), NONE)
             core.streams.ended(task_id, done.num_items)
         else:
             self._accept_results(record, done)
@@ -416,7 +416,7 @@ class Submitter:
         for index in range(len(done.results), 0, -1):
             key, value = object_id(task_id, index), done.results[index - 1]
             if not runs_again or not core.lineage.came_again(key, value):
-                core.accept(key, value)
+                core.refs.accept(key, value)
 
     def _remember(self, record: Record, done: m.TaskDone) -> None:
         """Keep the task while results of it lie in shared memory, where they can be lost."""
@@ -438,7 +438,7 @@ class Submitter:
             error = error_value(error)
         core.task_log.failed(record, record.attempt, error)
         for index in range(1, num_refs(template) + 1):
-            core.accept(object_id(record.task_id, index), error)
+            core.refs.accept(object_id(record.task_id, index), error)
         if template.num_returns == STREAMING:
             core.streams.failed(record.task_id, error)
         self._forget(record)
@@ -446,7 +446,7 @@ class Submitter:
     def run_again(self, kept: Kept) -> None:
         """A task that had ended runs once more, since its results were lost (see `Lineage`)."""
         core = self._core
-        refs = {key: core.new_ref(key, core.objects[key].owner) for key in kept.refs if key in core.objects}
+        refs = {key: core.refs.new_ref(key, core.objects[key].owner) for key in kept.refs if key in core.objects}
         packed = Packed(kept.blob, [(slot, refs[key]) for slot, key in kept.deps], list(refs.values()))
         record = Record(kept.task_id, kept.template, packed, kept.retries_left, kept.actor)
         record.attempt = kept.attempt
@@ -458,7 +458,7 @@ class Submitter:
         core = self._core
         del self.tasks[record.task_id]
         for ref in record.packed.refs:
-            core.hold(ref.binary(), -1)
+            core.refs.hold(ref.binary(), -1)
 
     def tasks_returned(self, connection: Connection, message: m.TasksReturned) -> None:
         records = [self.tasks[task_id] for task_id in message.task_ids if task_id in self.tasks]

@@ -88,12 +88,12 @@ class Values:
         key = object_id(core.new_task_id(NO_ACTOR_PREFIX + core.job_id), 0x80000000 | (self._puts & 0x7FFFFFFF))
         value = self.write(key, serialized)
         with core.lock:
-            core.drain()
+            core.refs.drain()
             core.objects[key] = entry = Entry(None)
             entry.value = value
             if serialized.refs:
-                core.contain(entry, [ref.binary() for ref in serialized.refs])
-            return core.new_ref(key)
+                core.refs.contain(entry, [ref.binary() for ref in serialized.refs])
+            return core.refs.new_ref(key)
 
     def write(self, key: bytes, serialized: serialization.Serialized, owner: m.Address | None = None) -> m.Value:
         """Put bytes where they belong: inline, or into the arena. Not locked.
@@ -109,7 +109,7 @@ class Values:
             return m.Value(blob=serialized.to_blob(), is_error=serialized.is_error)
         room = size + HEADER_SIZE
         with core.lock:
-            core.drain()
+            core.refs.drain()
             core.reactor.flush()
             start = self._slabs.allocate(room)
         if start is None:
@@ -241,7 +241,7 @@ class Values:
         core = self._core
         pending: list[Entry | OpenStream] = []
         with core.lock:
-            core.drain()
+            core.refs.drain()
             for ref in refs:
                 if type(ref) is ObjectRefGenerator:
                     if not ref._stream.is_ready:
@@ -252,7 +252,7 @@ class Values:
                     raise RaySystemError(f"{ref!r} is of a session that has ended.")
                 if entry.value is None:
                     pending.append(entry)
-                    core.fetch(ref.binary(), entry)
+                    core.refs.fetch(ref.binary(), entry)
                 elif fetch_local and not core.remote.is_here(entry):
                     pending.append(entry)
                     core.remote.bring(ref.binary(), entry)
@@ -356,7 +356,7 @@ class Values:
                 return True
             entry.arrivals = [*entry.arrivals, _Delivery(arrived)]
             if entry.value is None:
-                core.fetch(ref.binary(), entry)
+                core.refs.fetch(ref.binary(), entry)
             else:
                 core.remote.bring(ref.binary(), entry)
             core.reactor.flush()
