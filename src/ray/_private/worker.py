@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import os
 import sys
 from collections.abc import Callable
@@ -110,6 +111,10 @@ def put(value: T, *, _owner: Any = None, _tensor_transport: str | None = None) -
         raise TypeError(report(f"the put value {value!r}", value)) from error
 
 
+_id_of = operator.attrgetter("_id")
+_REFS_ALONE: set[type] = {ObjectRef}
+
+
 @overload
 def wait(
     ray_waitables: list[ObjectRef[T]], *, num_returns: int = 1, timeout: float | None = None, fetch_local: bool = True
@@ -132,15 +137,16 @@ def wait(
         return there  # type: ignore[no-any-return]
     if not isinstance(ray_waitables, list):
         raise TypeError(f"wait() expected a list of ray.ObjectRef, got {type(ray_waitables)}.")
-    for ref in ray_waitables:
-        if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
-            raise TypeError(f"wait() expected a list of ray.ObjectRef, got a list containing {type(ref)}.")
+    kinds = set(map(type, ray_waitables))  # whole lists in C: loops call this with a thousand refs for each one ready
+    for kind in kinds:
+        if not issubclass(kind, (ObjectRef, ObjectRefGenerator)):
+            raise TypeError(f"wait() expected a list of ray.ObjectRef, got a list containing {kind}.")
     if timeout is not None and timeout < 0:
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}.")
     core = _process._core or auto_init_core()
     if not ray_waitables:
         return [], []
-    if len(set(ray_waitables)) != len(ray_waitables):
+    if len(set(map(_id_of, ray_waitables) if kinds == _REFS_ALONE else ray_waitables)) != len(ray_waitables):
         raise ValueError("Wait requires a list of unique ray_waitables.")
     if not 0 < num_returns <= len(ray_waitables):
         raise ValueError(f"num_returns is between 1 and {len(ray_waitables)} (the number of refs), not {num_returns}.")

@@ -48,6 +48,8 @@ from ray._core.worker.submitter import Packed, Record, retried_errors
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
 
+LAST_ANSWERS_S = 1.0
+"""How long the connection to an actor that has ended may stay open before its open calls are given up."""
 RECONNECT_S = 0.2
 """How long to wait before an actor whose connection broke, but which the GCS holds for alive, is tried again."""
 
@@ -143,6 +145,8 @@ class ActorClient:
         """Keeps what the constructor takes, for restarts."""
         self.registration: Waiter | None = None
         """Finished when the GCS has answered; None: there is nothing to wait for."""
+        self._ending: m.ActorInfo | None = None
+        """It has ended, or will start anew; told to the calls once the connection has told its last answers."""
         self._given_up = ""
         """Why its calls fail now: the GCS cannot be reached, nor the actor."""
 
@@ -225,18 +229,28 @@ class ActorClient:
             return  # older than what is known
         self.info = info
         if info.state == "ALIVE":
+            if self._ending is not None:
+                self._end()
             if known is not None and known.incarnation == info.incarnation and self.connection is not None:
                 return
             if self.queue.sent:  # of an earlier life whose end was not heard of
                 self._carry_out(self.queue.restarting())
             self._connect()
-        elif info.state == "RESTARTING":
+        elif info.state in ("RESTARTING", "DEAD"):
+            self._ending = info
+            if self.connection is None or not self.queue.sent:
+                self._end()
+            else:  # answers may lie unread in it; it closes with the process
+                self._actors.core.reactor.call_later(LAST_ANSWERS_S, self._end)
+
+    def _end(self) -> None:
+        """The process has ended, and all that it answered has been read; again: nothing."""
+        info, self._ending = self._ending, None
+        if info is not None:
             self._disconnected()
-            self._carry_out(self.queue.restarting())
-        elif info.state == "DEAD":
-            self._disconnected()
-            self.constructor = None
-            self._carry_out(self.queue.dead())
+            if info.state == "DEAD":
+                self.constructor = None
+            self._carry_out(self.queue.dead() if info.state == "DEAD" else self.queue.restarting())
 
     def _connect(self) -> None:
         assert self.info is not None and self.info.address is not None
@@ -255,6 +269,9 @@ class ActorClient:
 
     def lost(self) -> None:
         """The connection is gone. Usually the process is, and the GCS publishes that; ask, in case it did before."""
+        if self._ending is not None:
+            self._end()
+            return
         self._disconnected()
         self.queue.lost()
         self._later()

@@ -45,6 +45,7 @@ class Executor:
         self.actor: ActorRuntime | None = None
         self._templates: dict[Connection, dict[int, m.TaskTemplate]] = {}
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._last_template: m.TaskTemplate | None = None
         self._queue: deque[_Job] = deque()
         self._exit: SystemExit | None = None
         self._runs: dict[str, int] = {}
@@ -108,6 +109,7 @@ class Executor:
                     job = None
                 else:
                     job = self._queue.popleft()
+                    self._answer_before(job[2])
             if job is None:
                 self._title.show(self._idle_title)
                 core.reactor.wait(self._waiter)
@@ -116,6 +118,14 @@ class Executor:
                 self._serve(*job)
             except SystemExit as error:
                 self._leave(error)
+
+    def _answer_before(self, template: m.TaskTemplate | None) -> None:
+        """Send the answers that wait to leave together with later ones, if a task of another kind begins: should it end
+        this process, what is done must not be lost, nor run again. Of one function's calls only those are told at once
+        which must not run twice. Locked."""
+        if template is not self._last_template or (template is not None and template.runs_once):
+            self._last_template = template
+            self._core.reactor.flush()
 
     def _serve(
         self, connection: Connection, message: m.PushTask | m.ConstructActor, template: m.TaskTemplate | None

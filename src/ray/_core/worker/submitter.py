@@ -95,6 +95,7 @@ class Template:
             items_per_yield=options.items_per_yield,
             retry_exceptions=retried_errors(options.retry_exceptions),
             max_calls=options.max_calls,
+            runs_once=options.max_retries == 0,
         )
 
     def _place(self, scheduling: m.SchedulingClass) -> None:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 BRINGING_S = 0.5
 """How often a task that waits for an argument looks whether that is lost, and must be made again."""
 
+FEW_READY = 4
+"""So many are taken out of a list faster than the others are copied one by one."""
 
 class _Delivery:
     """Calls back when a value has arrived; see `objects.Arrival`."""
@@ -49,7 +51,6 @@ class _Delivery:
         self._callback()
 
     finish = arrived
-
 
 class Values:
     def __init__(self, core: CoreWorker) -> None:
@@ -215,18 +216,43 @@ class Values:
 
         `fetch_local`: values are brought to this node, and are ready only then.
         """
-        self._await(refs, num_returns, timeout_s, fetch_local=fetch_local)
-        ready = [ref for ref in refs if self._is_ready(ref, fetch_local)][:num_returns]
-        self._mark_seen([ref for ref in ready if type(ref) is ObjectRef])
-        chosen = set(ready)
-        return ready, [ref for ref in refs if ref not in chosen]
-
-    def _is_ready(self, ref: Any, fetch_local: bool) -> bool:
         core = self._core
-        if type(ref) is ObjectRefGenerator:
-            return ref._stream.is_ready
-        entry = core.objects[ref.binary()]
-        return core.remote.is_here(entry) if fetch_local else entry.value is not None
+        with core.lock:
+            core.drain()
+            found = self._first_ready(refs, num_returns, fetch_local)
+        if len(found) < num_returns:
+            self._await(refs, num_returns, timeout_s, fetch_local=fetch_local)
+            with core.lock:
+                found = self._first_ready(refs, num_returns, fetch_local)
+        ready = [refs[number] for number in found]
+        if len(found) <= FEW_READY:
+            rest = refs.copy()
+            for number in reversed(found):
+                del rest[number]
+        else:
+            chosen = set(found)
+            rest = [ref for number, ref in enumerate(refs) if number not in chosen]
+        return ready, rest
+
+    def _first_ready(self, refs: list[Any], most: int, fetch_local: bool) -> list[int]:
+        """The places in `refs` of up to `most` that are ready; their errors count as seen. Looks no further. Locked."""
+        objects, is_here = self._core.objects, self._core.remote.is_here
+        found: list[int] = []
+        for number, ref in enumerate(refs):
+            if type(ref) is ObjectRefGenerator:
+                if not ref._stream.is_ready:
+                    continue
+            else:
+                entry = objects.get(ref._id)
+                if entry is None:
+                    raise RaySystemError(f"{ref!r} is of a session that has ended.")
+                if not (is_here(entry) if fetch_local else entry.value is not None):
+                    continue
+                entry.seen = True
+            found.append(number)
+            if len(found) == most:
+                break
+        return found
 
     def _await(
         self,

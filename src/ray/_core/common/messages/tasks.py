@@ -44,6 +44,8 @@ class TaskTemplate(Message, tag=150):
     items_per_yield: int = 1
     """Of a streaming task: each yield is a tuple or list of so many items."""
     actor_backpressure: int = -1
+    runs_once: bool = False
+    """A task that is not retried (max_retries=0)."""
     """Of an actor's method: how many items of all its streams together may be ahead of their consumers."""
 
 
