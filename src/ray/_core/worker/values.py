@@ -38,6 +38,7 @@ BRINGING_S = 0.5
 FEW_READY = 4
 """So many are taken out of a list faster than the others are copied one by one."""
 
+
 class _Delivery:
     """Calls back when a value has arrived; see `objects.Arrival`."""
 
@@ -51,6 +52,7 @@ class _Delivery:
         self._callback()
 
     finish = arrived
+
 
 class Values:
     def __init__(self, core: CoreWorker) -> None:
