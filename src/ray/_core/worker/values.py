@@ -220,7 +220,7 @@ class Values:
         """
         core = self._core
         with core.lock:
-            core.drain()
+            core.refs.drain()
             found = self._first_ready(refs, num_returns, fetch_local)
         if len(found) < num_returns:
             self._await(refs, num_returns, timeout_s, fetch_local=fetch_local)
