@@ -8,8 +8,9 @@ import pytest
 from ray._core.common import messages as m
 from ray._core.common.errors import ActorDiedError, ActorUnavailableError
 from ray._core.store import serialization
-from ray._core.worker.actors import ActorClient, Actors
-from ray._core.worker.submitter import Packed, Record
+from ray._core.worker.actor_client import ActorClient
+from ray._core.worker.actors import Actors
+from ray._core.worker.task_record import Packed, Record
 
 ACTOR = b"a" * 16
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ray._core.worker.core import CoreWorker
-    from ray._core.worker.submitter import Record
+    from ray._core.worker.task_record import Record
 
 FORCE_S = 0.5
 """How long a worker has to end itself before its raylet kills it: user code that holds the interpreter never does."""

@@ -38,8 +38,9 @@ from ray._core.worker.objects import Entry, Lending
 from ray._core.worker.references import References
 from ray._core.worker.remote_objects import RemoteObjects
 from ray._core.worker.streams import Streams
-from ray._core.worker.submitter import Submitter, Template
+from ray._core.worker.submitter import Submitter
 from ray._core.worker.task_log import TaskLog
+from ray._core.worker.task_record import Template
 from ray._core.worker.unread_errors import UnreadErrors
 from ray._core.worker.values import Values
 

@@ -17,7 +17,8 @@ from ray._core.worker.leases import LeaseQueue, ReturnLease
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
-    from ray._core.worker.submitter import Submitter, Template
+    from ray._core.worker.submitter import Submitter
+    from ray._core.worker.task_record import Template
 
 TURN_S = 0.1
 """A queue whose tasks never end gives a lease back after this if other queues of its owner wait for one."""

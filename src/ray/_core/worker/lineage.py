@@ -16,9 +16,9 @@ from ray._core.common.errors import ObjectReconstructionFailedError
 from ray._core.worker.objects import Entry, error_value
 
 if TYPE_CHECKING:
-    from ray._core.worker.actors import ActorClient
+    from ray._core.worker.actor_client import ActorClient
     from ray._core.worker.core import CoreWorker
-    from ray._core.worker.submitter import CallTemplate, Record
+    from ray._core.worker.task_record import CallTemplate, Record
 
 _OVERHEAD = 500
 """Bytes that a kept task takes besides its arguments, about."""

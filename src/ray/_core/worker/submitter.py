@@ -6,13 +6,8 @@ their results. Methods are locked unless they say so.
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import itertools
 import time
-from typing import TYPE_CHECKING, Any, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.common.errors import (
@@ -26,7 +21,7 @@ from ray._core.common.errors import (
     WorkerCrashedError,
 )
 from ray._core.common.ids import object_id
-from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
+from ray._core.common.options import DYNAMIC, STREAMING
 from ray._core.store import serialization
 from ray._core.wire.reactor import Connection
 from ray._core.worker.cancellation import cancelled
@@ -35,130 +30,19 @@ from ray._core.worker.leases import AskForLease, LeaseQueue, Order, Push, Return
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry, error_value
 from ray._core.worker.streaming import NONE
+from ray._core.worker.task_record import CallTemplate, Packed, Record, Template, num_refs
 
 if TYPE_CHECKING:
-    from ray._core.worker.actors import ActorClient
+    from ray._core.worker.actor_client import ActorClient
     from ray._core.worker.core import CoreWorker
     from ray._core.worker.lineage import Kept
 
-_template_ids = itertools.count(1)
 UNKNOWN = m.Value()
 """In place of an argument's value that was lost after the task had become ready: the worker asks the owner."""
 _NO_ARGS = serialization.serialize(((), {})).to_blob()
 
 OOM_DELAY_MAX_MS = 60_000
 EXITS_KEPT = 1000
-
-
-class CallTemplate(Protocol):
-    """What the calls of one function, or of one actor's method, have in common, as far as their results go."""
-
-    name: str
-    num_returns: int
-    max_retries: int
-    message: m.TaskTemplate
-
-    def observe(self, duration_us: int) -> None: ...
-
-
-class Template:
-    """What the calls of one function with one set of options have in common."""
-
-    def __init__(
-        self, options: TaskOptions, key: str, blob: bytes, job_id: bytes, namespace: str, code_paths: list[str]
-    ) -> None:
-        self.name = options.name
-        self.num_returns = options.num_returns
-        self.max_retries = options.max_retries
-        self.average_us: float | None = None
-        placing = options.placing
-        self._inherits = placing.strategy is None
-        self._captured: dict[bytes, Template] = {}
-        self._alone = key if options.max_calls else ""
-        self._place(
-            m.SchedulingClass(
-                placing.resources, placing.strategy or m.Strategy(), placing.runtime_env, placing.label_selector, job_id
-            )
-        )
-        self.message = m.TaskTemplate(
-            namespace=namespace,
-            template_id=next(_template_ids),
-            function_key=key,
-            function_blob=blob,
-            name=options.name,
-            function_name=options.function_name,
-            method="",
-            num_returns=options.num_returns,
-            job_id=job_id,
-            code_paths=code_paths,
-            backpressure=options.backpressure,
-            items_per_yield=options.items_per_yield,
-            retry_exceptions=retried_errors(options.retry_exceptions),
-            max_calls=options.max_calls,
-            runs_once=options.max_retries == 0,
-        )
-
-    def _place(self, scheduling: m.SchedulingClass) -> None:
-        self.scheduling = scheduling
-        resources = tuple(sorted(scheduling.resources.items()))
-        self.queue_key = (resources, msgspec.msgpack.encode(scheduling), self._alone)
-
-    def captured_by(self, strategy: m.Strategy) -> Template:
-        """This template for a caller whose group captures what it submits; itself if it says where it goes."""
-        if not self._inherits:
-            return self
-        template = self._captured.get(strategy.placement_group_id)
-        if template is None:
-            template = self._captured[strategy.placement_group_id] = copy.copy(self)
-            template._place(msgspec.structs.replace(self.scheduling, strategy=strategy))
-        return template
-
-    def observe(self, duration_us: int) -> None:
-        """Learn from a finished call; weight 1/8, so that a few calls are enough and one outlier is not."""
-        known = self.average_us
-        self.average_us = float(duration_us) if known is None else known + (duration_us - known) / 8
-
-
-def retried_errors(wanted: bool | tuple[type[BaseException], ...] | None) -> bytes | None:
-    """The option `retry_exceptions` as a worker is told it."""
-    if not wanted:
-        return None
-    return b"" if wanted is True else serialization.dump_code(wanted)
-
-
-def num_refs(template: CallTemplate) -> int:
-    """How many objects a call has from the start; the items of a generator come later."""
-    return template.num_returns if template.num_returns >= 0 else 1
-
-
-@dataclasses.dataclass(slots=True)
-class Packed:
-    """Arguments ready to travel; `refs` are all the refs in them, which the pending task holds."""
-
-    blob: bytes
-    deps: list[tuple[int | str, ObjectRef[Any]]]
-    refs: list[ObjectRef[Any]]
-
-
-@dataclasses.dataclass(slots=True)
-class Record:
-    """A task not finished yet."""
-
-    task_id: bytes
-    template: CallTemplate
-    packed: Packed
-    retries_left: int
-    actor: ActorClient | None = None
-    """Whose method it calls; None: a normal task, whose template is a `Template`."""
-    parent_task_id: bytes = b""
-    unresolved: int = 0
-    lease_id: int = 0
-    """Whose worker it was pushed to; 0: it waits here."""
-    attempt: int = 0
-    oom_retries: int = 0
-    """How often the memory monitor has ended it."""
-    is_cancelled: bool = False
-    created_us: int = 0
 
 
 class Submitter:

@@ -24,7 +24,7 @@ from ray._core.store import serialization
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
     from ray._core.worker.invocation import Call
-    from ray._core.worker.submitter import CallTemplate, Record
+    from ray._core.worker.task_record import CallTemplate, Record
 
 BATCH = 1000
 MOST_PER_INTERVAL = 10_000
