@@ -348,7 +348,7 @@ class ActorClass(Generic[T]):
             is_async=self._inspected.is_async,
             parent_env=runtime_env_here(core),
             namespace=core.namespace,
-            detached_by_default=False,
+            detached_by_default=core.detached_actors,
         )
         self._session = core.session_token
 

@@ -154,8 +154,9 @@ def init(
             return _session_there(ignore_reinit_error)
         start_options.refuse_given({name: given[name] for name in _REFUSED})
         start_options.check_hidden(kwargs)
-        if job_config is not None and namespace is None:
-            namespace = job_config.ray_namespace
+        if job_config is not None:
+            namespace = namespace if namespace is not None else job_config.ray_namespace
+            logging_config = logging_config or job_config.py_logging_config
         _check_namespace(namespace)
         job_env = _JobEnv(runtime_env, job_config)
         configure_driver(configure_logging, logging_level, logging_format)
@@ -224,6 +225,7 @@ class _JobEnv:
         self.fields: dict[str, Any] = {}
         self.metadata = dict(job_config.metadata) if job_config is not None else {}
         self.namespace: str | None = None
+        self.detached_actors = job_config is not None and job_config.default_actor_lifetime == "detached"
         if own or submitted:  # imported only then: a session without an environment starts faster
             from ray._private.runtime_env import job_env
 
@@ -256,6 +258,7 @@ def _connect(
         forked.parent = 0
         driver = core.connect_driver(raylet_path, namespace, job_env.upload, job_env.metadata)
         driver.use_logging(logging_of_job)
+        driver.detached_actors = job_env.detached_actors
         if settings.to_driver:
             session.driver_log = DriverLog(driver, settings, _progress_bars)
             session.driver_log.start()

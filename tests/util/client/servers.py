@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
 class Server:
     """A Ray Client server process."""
 
     def __init__(self, gcs_address: str, mode: str, log: Path, env: dict[str, str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.address = f"ray://127.0.0.1:{self.port}"
         self.log = log
         command = [sys.executable, "-m", "ray.util.client.server", f"--address={gcs_address}", "--host=127.0.0.1"]

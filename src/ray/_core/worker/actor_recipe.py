@@ -26,4 +26,5 @@ class ActorRecipe(msgspec.Struct, array_like=True, frozen=True):
     is_async: bool
     code_paths: list[str] = []
     logging: str = ""
-    """Both as in `TaskTemplate`."""
+    detached_actors: bool = False
+    """All three as in `TaskTemplate`."""

@@ -59,6 +59,7 @@ class ActorRuntime:
         core.actor_id, core.job_id, core.namespace = spec.actor_id, spec.job_id, recipe.namespace
         core.use_code_paths(recipe.code_paths)
         core.use_logging(recipe.logging)
+        core.detached_actors = recipe.detached_actors
         core.actor_name, core.actor_restarts = spec.name, request.num_restarts
         template = m.TaskTemplate(
             template_id=0,

@@ -212,6 +212,7 @@ class Actors:
             is_async=options.is_async,
             code_paths=core.code_paths,
             logging=core.logging,
+            detached_actors=core.detached_actors,
         )
         placing = options.placing
         return m.ActorSpec(

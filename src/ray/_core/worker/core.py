@@ -81,9 +81,11 @@ class CoreWorker:
         """JSON of this process's runtime environment, which what it starts inherits; "" for none."""
         self.assignment = Assignment()
         self.namespace = ""
+        """Of the job's named actors."""
+        self.detached_actors = False
+        """Whether actors of the job for which nothing is said outlive it."""
         self.code_paths: list[str] = []
         self.logging = ""
-        """Of the job's named actors."""
         self.actor_id = b""
         self.actor_name = ""
         self.actor_restarts = 0
@@ -342,6 +344,7 @@ class CoreWorker:
         key, blob = self.exports.export(function, "remote function")
         template = Template(options, key, blob, self.job_id, self.namespace, self.code_paths)
         template.message.logging = self.logging
+        template.message.detached_actors = self.detached_actors
         return template
 
     def exported(self, key: str) -> bytes:

@@ -237,6 +237,7 @@ class Executor:
         if function is None:
             self._core.use_code_paths(template.code_paths)
             self._core.use_logging(template.logging)
+            self._core.detached_actors = template.detached_actors
             try:
                 blob = template.function_blob or self._core.exported(template.function_key)
                 function = serialization.load_code(blob)

@@ -22,6 +22,8 @@ from ray.util.client.buffer_pool import BufferPool
 
 RAW, PICKLE = 0, 1
 """Kinds: the pickle's place holds the bytes of a `bytes` object; or a pickle, with `n` buffers out of band."""
+NO_BULK = -1
+"""Tells a client that its server takes no bulk connections; 0 would be an original server, which has no such field."""
 LEAST_SIZE = 1 << 20
 """Bytes: smaller values are not worth another connection's order."""
 _HEAD = struct.Struct("<QBIQ")

@@ -60,14 +60,25 @@ class _CodePickler(_ClientPersistence, cloudpickle.CloudPickler):  # type: ignor
     pass
 
 
-def dumps_from_client(value: Any, client_id: str, buffer_callback: Any = None) -> bytes:
+class _PicklerForOriginal(_CodePickler):
+    """For original servers: names only what they have."""
+
+    def reducer_override(self, value: Any) -> Any:
+        from ray.util.client import to_original
+
+        reduced = to_original.reduce_for_original(value)
+        return super().reducer_override(value) if reduced is NotImplemented else reduced
+
+
+def dumps_from_client(value: Any, client_id: str, *, for_original: bool = False) -> bytes:
     """Pickle a value for the server. Raises whatever the pickler raises for what cannot be pickled."""
-    data, _ = dump_with((_QuickPickler, _CodePickler), value, buffer_callback, client_id=client_id)
+    classes = (_PicklerForOriginal, _PicklerForOriginal) if for_original else (_QuickPickler, _CodePickler)
+    data, _ = dump_with(classes, value, None, client_id=client_id)
     return data
 
 
 def dumps_out_of_band(value: Any, client_id: str) -> tuple[bytes, list[memoryview], bool]:
-    """The pickle, its buffers, and whether it has stubs."""
+    """For our servers: the pickle, its buffers, and whether it has stubs."""
     buffers: list[Any] = []
     data, pickler = dump_with((_QuickPickler, _CodePickler), value, buffers.append, client_id=client_id)
     return data, [buffer.raw() for buffer in buffers], pickler.has_stubs

@@ -60,6 +60,8 @@ class Worker:
         self.bulk = bulk.BulkClient(self.client_id)
         self.data_client = DataClient(self.connection, self.ids_to_return)
         self.log_client = LogstreamClient(self.connection)
+        self.is_original = False
+        """Whether the server is one of the original Ray, which needs other pickles; known after `connection_info`."""
 
     def is_connected(self) -> bool:
         return not self.connection.is_closing and self.data_client.error is None
@@ -107,8 +109,11 @@ class Worker:
         if self.bulk.is_open:
             key = self._put_in_bulk(value)
         if key is None:
-            key = self._put_pickled(dumps_from_client(value, self.client_id))
+            key = self._put_pickled(self._dumps(value))
         return ClientObjectRef(key, worker=self)
+
+    def _dumps(self, value: Any) -> bytes:
+        return dumps_from_client(value, self.client_id, for_original=self.is_original)
 
     def _put_in_bulk(self, value: Any) -> bytes | None:
         """The id; None when the value is not for the bulk connection, or that broke."""
@@ -281,7 +286,11 @@ class Worker:
 
     def export(self, code: Any) -> bytes:
         """Upload a function or class; the id of it. Kept for the whole session."""
-        return self._put_pickled(dumps_from_client(code, self.client_id))
+        if self.is_original and isinstance(code, type):
+            from ray.util.client import to_original
+
+            to_original.tell_methods(code)
+        return self._put_pickled(self._dumps(code))
 
     def schedule(
         self,
@@ -300,10 +309,12 @@ class Worker:
         Raises:
             Exception: what the pickler raises for arguments that cannot be pickled.
         """
-        data = dumps_from_client((args, dict(kwargs)), self.client_id)
+        data = self._dumps((args, dict(kwargs)))
         total = count_chunks(len(data))
-        pickled_options = cloudpickle.dumps(dict(options)) if options else b""
-        pickled_baseline = cloudpickle.dumps(dict(baseline)) if baseline else b""
+        pickled_options = self._dumps(dict(options)) if options else b""
+        pickled_baseline = self._dumps(dict(baseline)) if baseline else b""
+        if self.is_original and not options:
+            pickled_options = pickled_baseline  # it only looks at these
         futures: list[Future[bytes]] = [Future() for _ in range(count)]
 
         def messages() -> Any:
@@ -372,13 +383,15 @@ class Worker:
 
     def class_info(self, handle: ClientActorHandle) -> dict[str, MethodInfo]:
         """Methods of an actor of which only the id is known here, as a process of the cluster sees them."""
+
+        def methods_of(handle: Any) -> Any:  # in here, so that it is pickled by value: servers need not know it
+            return handle._ray_method_num_returns, handle._ray_method_signatures
+
         if not hasattr(self, "_class_info_id"):
-            self._class_info_id = self.export(_look_at_handle)
+            self._class_info_id = self.export(methods_of)
         payload_id = self._class_info_id
         options = {"num_cpus": 0}
-        futures = self.schedule(
-            pb.ClientTask.FUNCTION, _look_at_handle.__name__, payload_id, (handle,), {}, options, options, 1
-        )
+        futures = self.schedule(pb.ClientTask.FUNCTION, "methods_of", payload_id, (handle,), {}, options, options, 1)
         num_returns, signatures = self.get(ClientObjectRef(futures[0], worker=self))
         return {
             name: MethodInfo.from_parameters(1 if count is None else count, signatures.get(name))
@@ -411,7 +424,8 @@ class Worker:
 
     def connection_info(self) -> dict[str, Any]:
         info = self.data_client.ask(pb.DataRequest(connection_info=pb.ConnectionInfoRequest())).connection_info
-        if info.bulk_port and self.connection.is_plain and not self.bulk.is_open:
+        self.is_original = info.bulk_port == 0
+        if info.bulk_port > 0 and self.connection.is_plain and not self.bulk.is_open:
             host = self.connection.conn_str.rsplit("/", 1)[-1].rpartition(":")[0].strip("[]")
             self.bulk.connect_later(host, info.bulk_port)
         return {
@@ -450,11 +464,6 @@ class _Raised(Exception):
 
     def __init__(self, error: Exception) -> None:
         self.error = error
-
-
-def _look_at_handle(handle: Any) -> Any:
-    """Runs in the cluster."""
-    return handle._ray_method_num_returns, handle._ray_method_signatures
 
 
 def count_of(num_returns: Any) -> int:

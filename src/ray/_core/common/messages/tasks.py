@@ -41,6 +41,8 @@ class TaskTemplate(Message, tag=150):
     """Where the driver's own modules are: the directory of its script, and its working directory."""
     logging: str = ""
     """How the job's processes log (see worker.job_logging); "" for no wish."""
+    detached_actors: bool = False
+    """Whether actors of the job outlive it when their options do not say."""
     items_per_yield: int = 1
     """Of a streaming task: each yield is a tuple or list of so many items."""
     actor_backpressure: int = -1

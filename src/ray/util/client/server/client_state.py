@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ray import cloudpickle
 from ray._core.worker.object_ref import ObjectRef
 from ray.actor import ActorHandle
-from ray.exceptions import RayError
+from ray.util.client import to_original
 from ray.util.client.client_pickler import PickleStub, dump_with
 from ray.util.client.references import HandedOut
 from ray.util.client.response_cache import StreamCache, ThreadCache
@@ -158,9 +158,8 @@ class _OriginalPickler(_CodePickler):
     """For original clients: names only what they have."""
 
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, RayError):
-            return original_pickles.reduce_error(value)
-        return super().reducer_override(value)
+        reduced = to_original.reduce_for_original(value)
+        return super().reducer_override(value) if reduced is NotImplemented else reduced
 
 
 class _ServerUnpickler(pickle.Unpickler):

@@ -22,6 +22,7 @@ import ray
 from ray._private.client_mode_hook import disable_client_hook
 from ray.core.generated import ray_client_pb2 as pb
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
+from ray.util.client.bulk import NO_BULK
 from ray.util.client.chunks import Assembly
 from ray.util.client.response_cache import IN_PROGRESS, NEW
 from ray.util.client.server.client_state import ClientState
@@ -45,8 +46,8 @@ class DataServicer(pb_grpc.RayletDataStreamerServicer):  # type: ignore[misc]
         self._changed = threading.Condition()
         self._streams: dict[str, _Stream] = {}
         self._getters = ThreadPoolExecutor(8, thread_name_prefix="ray-client-get")
-        self.bulk_port = 0
-        """Where clients make bulk connections; 0: nowhere."""
+        self.bulk_port = NO_BULK
+        """Where clients make bulk connections."""
         self._is_stopped = False
         threading.Thread(target=self._expire, name="ray-client-expiry", daemon=True).start()
 

@@ -7,17 +7,18 @@ names of the original's modules serves tracing and is dropped with the wrapper t
 
 from __future__ import annotations
 
-import copyreg
 import importlib
 import operator
 from collections.abc import Mapping
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
+from ray._core.common.ids import PlacementGroupID
 from ray._private.actor_class import METHOD_OPTIONS_KEY
 from ray.actor import ActorClass, _restore_class
-from ray.exceptions import RayError, RayTaskError
 from ray.remote_function import RemoteFunction
+from ray.util.client.to_original import METHOD_ATTRIBUTES
+from ray.util.placement_group import PlacementGroup
 
 
 class _Opaque:
@@ -78,7 +79,12 @@ def _submodule(name: str) -> ModuleType:
         raise
 
 
+def _placement_group_ready(pg_id: PlacementGroupID, timeout_seconds: float) -> bool:
+    return PlacementGroup(pg_id).wait(timeout_seconds)
+
+
 _OURS: dict[tuple[str, str], Any] = {
+    ("ray.util.placement_group", "_call_placement_group_ready"): _placement_group_ready,
     ("ray.remote_function", "RemoteFunction"): _OriginalFunction,
     ("ray.actor", "ActorClass"): _OriginalActorClass,
     ("ray.cloudpickle.cloudpickle", "subimport"): _submodule,
@@ -97,59 +103,29 @@ def find_class(module: str, name: str) -> Any:
     if (module, name) in _OURS:
         return _OURS[module, name]
     names = _DROPPED.get(module, ())
-    return _Opaque if names is None or name in names else None
+    is_dropped = names is None or name in names or (name.startswith("_") and _of_ours(module, name) is None)
+    return _Opaque if is_dropped else None
 
 
-_METHOD_OPTIONS = {
-    "__ray_num_returns__": "num_returns",
-    "__ray_concurrency_group__": "concurrency_group",
-    "__ray_max_task_retries__": "max_task_retries",
-    "__ray_retry_exceptions__": "retry_exceptions",
-    "__ray_enable_task_events__": "enable_task_events",
-    "__ray_generator_backpressure_num_objects__": "_generator_backpressure_num_objects",
-}
-"""Where the original's `@ray.method` leaves its options on the function, one by one."""
+def _of_ours(module: str, qualified_name: str) -> Any:
+    try:
+        return operator.attrgetter(qualified_name)(importlib.import_module(module))
+    except (ImportError, AttributeError):
+        return None
+
+
+def of_this_package(target: Any) -> Any:
+    """What a client sent for calling it here; of the original's own functions, which it sends by value, ours."""
+    module = getattr(target, "__module__", None) or ""
+    if not isinstance(target, FunctionType) or not module.startswith("ray."):
+        return target
+    return _OURS.get((module, target.__qualname__)) or _of_ours(module, target.__qualname__) or target
 
 
 def adopt_methods(cls: type) -> None:
     """Make the options of an original client's class, which are on its methods, ours."""
     for function in vars(cls).values():
         fields = getattr(function, "__dict__", {})
-        options = {ours: fields[theirs] for theirs, ours in _METHOD_OPTIONS.items() if theirs in fields}
+        options = {ours: fields[theirs] for ours, theirs in METHOD_ATTRIBUTES.items() if theirs in fields}
         if options:
             setattr(function, METHOD_OPTIONS_KEY, options)
-
-
-# ------------------------------------------------------------------ to original clients
-
-
-def reduce_error(error: RayError) -> Any:
-    """How an original client can unpickle an error of ours: by the public classes and their fields."""
-    if not isinstance(error, RayTaskError):
-        return copyreg.__newobj__, (type(error), *error.args), dict(error.__dict__)  # type: ignore[attr-defined]
-    if type(error) is not RayTaskError:
-        return operator.methodcaller("as_instanceof_cause"), (_plain(error),)
-    return RayTaskError, (
-        error.function_name,
-        str(error),
-        error.cause,
-        error.proctitle,
-        error.pid,
-        error.ip,
-        error.actor_repr,
-        error._actor_id,
-    )
-
-
-def _plain(error: RayTaskError) -> RayTaskError:
-    """The error without its cause's class, which each side derives for itself."""
-    return RayTaskError(
-        error.function_name,
-        error.traceback_str,
-        error.cause,
-        error.proctitle,
-        error.pid,
-        error.ip,
-        error.actor_repr,
-        error._actor_id,
-    )

@@ -50,8 +50,10 @@ def remote_of(client: ClientState, task: pb.ClientTask) -> Any:
     if found is None:
         target = ray.get(client.ref(task.payload_id))
         baseline, options = _options(task.baseline_options), _options(task.options)
-        if client.is_original and isinstance(target, type):
-            original_pickles.adopt_methods(target)
+        if client.is_original:
+            target = original_pickles.of_this_package(target)
+            if isinstance(target, type):
+                original_pickles.adopt_methods(target)
         if not isinstance(target, (RemoteFunction, ActorClass)):
             target = ray.remote(**baseline)(target) if baseline else ray.remote(target)
         changed = {name: value for name, value in options.items() if baseline.get(name, _MISSING) != value}

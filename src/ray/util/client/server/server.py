@@ -23,6 +23,7 @@ from ray._core.wire import auth, tls
 from ray._private import auto_init_hook
 from ray._private.client_mode_hook import disable_client_hook
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
+from ray.util.client.bulk import NO_BULK
 from ray.util.client.server.bulk_server import BulkServer
 from ray.util.client.server.dataservicer import DataServicer
 from ray.util.client.server.logservicer import LogHub, LogstreamServicer
@@ -79,7 +80,7 @@ def serve(
     pb_grpc.add_RayletDataStreamerServicer_to_server(data, grpc_server)
     pb_grpc.add_RayletLogStreamerServicer_to_server(LogstreamServicer(hub or LogHub()), grpc_server)
     bulk = None if tls.uses_tls() else BulkServer(bulk_host or host, token, basic.known_client)
-    data.bulk_port = bulk.port if bulk is not None else 0
+    data.bulk_port = bulk.port if bulk is not None else NO_BULK
     grpc_server.start()
     return ClientServer(grpc_server, bound, basic, data, bulk)
 
