@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ray.util.client.chunks import Assembly, ChunkError, count_chunks, split
 from ray.util.client.references import ClientRefs, HandedOut
 from ray.util.client.response_cache import IN_PROGRESS, NEW, StaleRequestError, StreamCache, ThreadCache
+from ray.util.client.server.specific import PortPool, ServerStartError
 from ray.util.client.sessions import Sessions, TooManyClients, UnknownClient
 
 # ------------------------------------------------------------------ pieces
@@ -197,3 +198,17 @@ def test_too_many_clients_are_refused() -> None:
     sessions.connect("a", reconnecting=False, grace_s=0)
     with pytest.raises(TooManyClients, match="1 already"):
         sessions.connect("b", reconnecting=False, grace_s=0)
+
+
+# ------------------------------------------------------------------ ports of servers
+
+
+def test_ports_of_other_programs_are_passed_by() -> None:
+    taken = {23001}
+    ports = PortPool(range(23000, 23003), lambda port: port not in taken)
+    assert [ports.take(), ports.take()] == [23000, 23002]
+    with pytest.raises(ServerStartError, match="No port"):
+        ports.take()
+    ports.give_back(23000)
+    taken.clear()
+    assert [ports.take(), ports.take()] == [23001, 23000]

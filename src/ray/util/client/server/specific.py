@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import socket
 import subprocess
 import sys
 import threading
@@ -35,19 +36,33 @@ class ServerStartError(RuntimeError):
 
 
 class PortPool:
-    """Ports of servers. Those that were free longest come first, since a closed one may linger. Pure."""
+    """Ports of servers. Those that were free longest come first, since a closed one may linger. Pure.
 
-    def __init__(self, ports: range = PORTS) -> None:
+    Args:
+        is_free: whether no other program has the port, such as the proxy of another cluster on this machine.
+    """
+
+    def __init__(self, ports: range = PORTS, is_free: Callable[[int], bool] = lambda port: True) -> None:
         self._free = list(ports)
+        self._is_free = is_free
 
     def take(self) -> int:
         """Raises ServerStartError when all are taken."""
-        if not self._free:
-            raise ServerStartError(f"No port of {PORTS.start} to {PORTS.stop} is free: too many clients are connected.")
-        return self._free.pop(0)
+        for index, port in enumerate(self._free):
+            if self._is_free(port):
+                return self._free.pop(index)
+        raise ServerStartError(f"No port of {PORTS.start} to {PORTS.stop} is free: too many clients are connected.")
 
     def give_back(self, port: int) -> None:
         self._free.append(port)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclasses.dataclass
@@ -78,7 +93,7 @@ class ServerPool:
         self._address = address
         self._log_dir = log_dir
         self._bulk_host = bulk_host
-        self._ports = ports or PortPool()
+        self._ports = ports or PortPool(PORTS, _is_free)
         self._lock = threading.Condition()
         self._servers: dict[str, SpecificServer] = {}
 
