@@ -242,3 +242,21 @@ def test_an_awaited_ref_of_a_cancelled_task_raises(tally, gate):
             await ref
 
     asyncio.run(main())
+
+
+def test_calls_of_an_async_actor_end_however_early_they_are_cancelled(shared_ray):
+    @ray.remote(num_cpus=0)
+    class Quick:
+        async def number(self, number):
+            return number
+
+    actor = Quick.remote()
+    ray.get(actor.number.remote(0))
+    for _ in range(20):
+        refs = [actor.number.remote(number) for number in range(5)]
+        ray.cancel(refs[2])
+        for number, ref in enumerate(refs):
+            try:
+                assert ray.get(ref, timeout=20) == number
+            except (TaskCancelledError, RayTaskError) as error:
+                assert number == 2, error

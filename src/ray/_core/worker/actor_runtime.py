@@ -282,6 +282,8 @@ class LoopGroup:
     def _ended(self, task: asyncio.Task[None]) -> None:
         call = self._tasks.pop(task)
         self._calls.pop(call.task_id, None)
+        if task.cancelled():  # before its first step, so nothing of it ran that could have answered
+            self._refuse(call)
         if self._waiting:
             self._start(self._waiting.popleft())
 
