@@ -16,6 +16,16 @@ quickstart: install
 test: install
 	$(VENV)/bin/python -m pytest tests
 
+# Every process that listens, for SECONDS each; then the frame decoder, guided by coverage.
+SECONDS ?= 60
+.PHONY: fuzz fuzz-codec
+fuzz: install
+	FUZZ_SECONDS=$(SECONDS) $(VENV)/bin/python -m pytest -q -p no:logging tests/fuzz
+
+fuzz-codec: install
+	$(VENV)/bin/pip install --quiet atheris
+	cd tests/fuzz && PYTHONPATH=../../src ../../$(VENV)/bin/python atheris_codec.py $${TMPDIR:-/tmp}/pure-ray-corpus -max_total_time=$(SECONDS)
+
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

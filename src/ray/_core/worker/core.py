@@ -308,7 +308,7 @@ class CoreWorker:
                 connection.peer = message.address or message.role
                 if message.address is not None:
                     self._peers.setdefault(message.worker_id, connection)
-            case m.AssignWorker():
+            case m.AssignWorker() if connection is self.raylet:
                 self.job_id = message.job_id
                 self.runtime_env = message.runtime_env
                 self.assignment.apply(message)
