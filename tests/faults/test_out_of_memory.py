@@ -6,6 +6,7 @@ import time
 import pytest
 
 import ray
+from ray.util.state import list_tasks
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
 
@@ -36,7 +37,8 @@ def test_retries_for_lack_of_memory_are_counted_apart(tight_memory, tmp_path):
     task = ray.remote(max_retries=1)(linger)
     with pytest.raises(ray.exceptions.OutOfMemoryError):
         ray.get(task.remote(str(tmp_path / "runs")), timeout=30)
-    assert (tmp_path / "runs").read_text() == "..."
+    attempts = list_tasks(filters=[("name", "=", "linger")])  # a worker may be ended before its attempt writes
+    assert sorted(attempt.attempt_number for attempt in attempts) == [0, 1, 2]
 
 
 def test_an_actor_that_is_ended_says_so(tight_memory):
