@@ -1,7 +1,7 @@
 """Lease requests of this node: granted here, sent on to a better node, or kept until a node can hold them.
 
 Floor: raylet, shell around `scheduler`, `cluster_view` and `common.policy`. Owners send requests, workers' ends and
-views of other nodes come in; grants, spills, revocations and reports to the GCS go out.
+views of other nodes come in; grants, spills and revocations go out.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from ray._core.common.accelerators import device_names
 from ray._core.common.groups import group_demand, users_names
 from ray._core.common.labels import matches
 from ray._core.common.policy import CRITICAL, Choice, Knobs, Outcome, pick_node, used_share
-from ray._core.common.resources import UNIT, Resources, fits, subtract, to_float
+from ray._core.common.resources import UNIT, Resources, fits, subtract
 from ray._core.raylet.actor_host import Hosted
 from ray._core.raylet.cluster_view import ClusterView
+from ray._core.raylet.resource_reporter import ResourceReporter
 from ray._core.raylet.scheduler import Scheduler, Waiting
+from ray._core.raylet.set_aside import SetAside
 from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio
 
@@ -34,7 +36,6 @@ JOINING_S = 1.0
 """Affinity to a node that nobody here has heard of is refused only after this."""
 FORKS_AT_ONCE = 4
 """Workers that start at the same time, at least; more would only share the same cores."""
-STORE = "object_store_memory"
 MAX_HOPS = 8
 """A request that was sent on so often waits where it is: views contradict each other."""
 
@@ -44,6 +45,8 @@ class LeaseManager:
         self._raylet = raylet
         self.scheduler = Scheduler(total, device_names(total, UNIT, os.environ))
         self.view = ClusterView()
+        self.reporter = ResourceReporter(raylet, self)
+        self.aside = SetAside(raylet, self)
         self._knobs = Knobs(
             raylet.config.scheduler_spread_threshold,
             raylet.config.scheduler_top_k_fraction,
@@ -52,30 +55,19 @@ class LeaseManager:
         )
         self._rng = raylet.machine.rng
         self._spread_after = b""
-        self._infeasible: dict[object, Waiting] = {}
         self._joining: dict[object, float] = {}
-        self._warned: dict[bytes, set[bytes]] = {}
-        """Shapes of requests of which a job's driver has been warned."""
-        self._warnings_due: set[object] = set()
-        self._watched: set[bytes] = set()
-        """Placement groups of which something is set aside here."""
         self._preparing: dict[object, Waiting] = {}
         """Whose environment is being built."""
         self._surplus_timer: asyncio.TimerHandle | None = None
         self._of_connection: dict[aio.Connection, set[int]] = {}
         self._lease_ids = itertools.count(self._rng.getrandbits(40) << 20)  # unlike other raylets' ids
-        self._version = 0
-        self._reported: Any = None
-        self._was_sent_work = False
-        """Others have taken something off their view of this node: they must hear how it is, even if as before."""
-        self._report_timer: asyncio.TimerHandle | None = None
         self.handlers: dict[type, Any] = {
             m.RequestLease: self._request,
             m.CancelLease: self._cancel,
             m.ReturnLease: self._return,
             m.SetBlocked: self._set_blocked,
             m.ResourceViews: self._views_changed,
-            m.GroupChanged: self._group_changed,
+            m.GroupChanged: self.aside.group_changed,
         }
 
     @property
@@ -90,9 +82,10 @@ class LeaseManager:
     def _request(self, connection: aio.Connection, request: m.RequestLease) -> None:
         waiting = waiting_of((connection, request.rid), request.scheduling, request.scheduling.resources, request)
         self._of_connection.setdefault(connection, set()).add(request.rid)
-        self._was_sent_work |= request.hops > 0
+        if request.hops:
+            self.reporter.owe()
         self._place(waiting)
-        self.report()
+        self.reporter.report()
 
     def _place(self, waiting: Waiting) -> None:
         """Queue the request here, send it on, or keep it aside."""
@@ -104,11 +97,11 @@ class LeaseManager:
             case Outcome.PLACED | Outcome.BUSY if waiting.request.hops < MAX_HOPS and choice.node_id is not None:
                 self._spill(waiting, choice.node_id)
             case Outcome.UNSCHEDULABLE if self._may_be_joining(waiting):
-                self._set_aside(waiting, choice.why)
+                self.aside.add(waiting)
             case Outcome.UNSCHEDULABLE:
                 self._answer(waiting, m.Failed(kind="unschedulable", message=choice.why))
             case _:
-                self._set_aside(waiting, choice.why)
+                self.aside.add(waiting)
 
     def _may_be_joining(self, waiting: Waiting) -> bool:
         """Its node is not known here: word of a new one may still be on its way, so it is given a moment."""
@@ -143,7 +136,7 @@ class LeaseManager:
 
     def enqueue_actor(self, hosted: Hosted) -> None:
         """An actor that the GCS has placed here, and whose environment is there, waits for what it holds."""
-        self._was_sent_work = True
+        self.reporter.owe()
         waiting = waiting_of(hosted, hosted.spec.placement, hosted.spec.held)
         self.scheduler.enqueue(waiting)
         if hosted.spec.placement.strategy.kind == "PLACEMENT_GROUP" and self.scheduler.missing(waiting.demand):
@@ -156,7 +149,7 @@ class LeaseManager:
         if waiting is not None:
             self._raylet.environments.drop(waiting.runtime_env)
             return waiting
-        return self._preparing.pop(key, None) or self._infeasible.pop(key, None)
+        return self._preparing.pop(key, None) or self.aside.requests.pop(key, None)
 
     def env_failed(self, runtime_env: str, error: str) -> None:
         """No worker starts in this environment: whoever waits for one is told."""
@@ -195,6 +188,10 @@ class LeaseManager:
             self._spread_after = choice.node_id
         return choice
 
+    def why_not(self, waiting: Waiting) -> str:
+        """Why no node of today can hold it."""
+        return self._choose(waiting).why
+
     def _stays(self, waiting: Waiting) -> bool:
         """The common cases, whose cost must grow neither with the number of nodes nor with that of bundles here:
         there is no other node, or this one has room and is not half used. False: look closer."""
@@ -219,7 +216,7 @@ class LeaseManager:
             self.scheduler.total,
             self.scheduler.unclaimed(),
             node.labels,
-            self._version,
+            self.reporter.version,
             draining=self._raylet.draining,
         )
 
@@ -239,71 +236,22 @@ class LeaseManager:
             open_rids.discard(reply.rid)
         connection.send(reply)
 
-    # ---------------------------------------------------------- nobody can hold it
-
-    def _set_aside(self, waiting: Waiting, why: str) -> None:
-        """No node of today can hold it: it waits for one that can, and after a while the driver is told why."""
-        self._infeasible[waiting.key] = waiting
-        self._watch_group(waiting)
-        if waiting.key not in self._warnings_due:
-            self._warnings_due.add(waiting.key)
-            delay_s = self._raylet.config.infeasible_warning_s
-            asyncio.get_running_loop().call_later(delay_s, self._warn, waiting.key)
-
-    def _watch_group(self, waiting: Waiting) -> None:
-        """It waits for a placement group: if that is removed, it fails."""
-        group_id = waiting.request.scheduling.strategy.placement_group_id
-        if group_id and group_id not in self._watched:
-            self._watched.add(group_id)
-            self._raylet.gcs.request(m.Subscribe(channel="group", key=group_id))
-
-    def _group_changed(self, _: aio.Connection, message: m.GroupChanged) -> None:
-        if message.info.state == "REMOVED":
-            self.group_removed(message.info.group_id)
-            self._watched.discard(message.info.group_id)
-            self._raylet.gcs.send(m.Unsubscribe("group", message.info.group_id))
+    # ---------------------------------------------------------- the cluster changes
 
     def group_removed(self, group_id: bytes) -> None:
         """What waits for the group, here or set aside, will never run."""
-        aside = list(self._infeasible.values()) if group_id in self._watched else []
-        for waiting in [*self.scheduler.waiting_in(group_id), *aside]:
+        for waiting in [*self.scheduler.waiting_in(group_id), *self.aside.waiting_for(group_id)]:
             if waiting.request is not None and waiting.group_id == group_id:
                 self.forget(waiting.key)
                 self._answer(waiting, m.Failed(kind="group_removed", message="Its placement group was removed."))
 
     def bundles_changed(self, is_more: bool) -> None:
         """`is_more`: some became usable; else the node's own resources are what changed, or were asked for in vain."""
-        self._was_sent_work = True
-        if is_more and self._infeasible:
+        self.reporter.owe()
+        if is_more and self.aside.requests:
             self.reconsider()
         else:
             self.schedule()
-
-    def _warn(self, key: object) -> None:
-        """Once for each shape of a job: ten thousand tasks of a loop are one problem."""
-        self._warnings_due.discard(key)
-        waiting = self._infeasible.get(key)
-        if waiting is None:
-            return
-        scheduling = waiting.request.scheduling
-        shape, warned = msgspec.msgpack.encode((scheduling, waiting.request.name)), self._warned
-        if shape in warned.setdefault(waiting.job_id, set()):
-            return
-        warned[waiting.job_id].add(shape)
-        why = self._choose(waiting).why
-        text = (
-            f"Error: No available node types can fulfill resource request {to_float(waiting.demand)}. Add suitable "
-            f"node types to this cluster to resolve this issue. {waiting.request.name} waits until then: {why}."
-        )
-        self._raylet.gcs.send(m.ErrorEvent(waiting.job_id, "infeasible", text, "autoscaler"))
-
-    def job_ended(self, job_id: bytes) -> None:
-        """Its driver is gone: nobody is to be warned."""
-        self._warned.pop(job_id, None)
-
-    def watched_groups(self) -> list[bytes]:
-        """Placement groups that this raylet must hear of, also from a GCS that has restarted."""
-        return list(self._watched)
 
     def _views_changed(self, _: aio.Connection, message: m.ResourceViews) -> None:
         news = self.view.update(message.views)
@@ -318,14 +266,13 @@ class LeaseManager:
         Of requests that are alike only the first is asked about, until one of them goes elsewhere.
         """
         stuck: set[bytes] = set()
-        aside, self._infeasible = self._infeasible, {}
-        for waiting in aside.values():
+        for waiting in self.aside.take_all():
             alike = _alike(waiting.request.scheduling)
             if alike in stuck:
-                self._infeasible[waiting.key] = waiting
+                self.aside.requests[waiting.key] = waiting
                 continue
             self._place(waiting)
-            if waiting.key in self._infeasible:
+            if waiting.key in self.aside.requests:
                 stuck.add(alike)
         if len(self.view.rows) > 1:
             self._look_elsewhere()
@@ -367,6 +314,21 @@ class LeaseManager:
         choice = pick_node(placement.resources, others, strategy, placement.label_selector, rng=self._rng)
         return choice.outcome is Outcome.PLACED
 
+    def demands(self) -> list[m.Demand]:
+        """What waits, by job and shape; no more than the first 100."""
+        counts: dict[tuple[bytes, bool, tuple[tuple[str, int], ...]], int] = {}
+        aside = ((waiting.job_id, waiting.demand, 1) for waiting in self.aside.requests.values())
+        for is_infeasible, demands in ((True, aside), (False, self.scheduler.demands())):
+            for job_id, demand, count in demands:
+                key = (job_id, is_infeasible, tuple(sorted(demand.items())))
+                if key not in counts and len(counts) == 100:
+                    continue
+                counts[key] = counts.get(key, 0) + count
+        return [
+            m.Demand(dict(shape), count, "no node can hold it" if bad else "waits for resources", job_id, bad)
+            for (job_id, bad, shape), count in counts.items()
+        ]
+
     # ---------------------------------------------------------- granting
 
     def schedule(self) -> None:
@@ -381,7 +343,7 @@ class LeaseManager:
             self._revoke_for(self.scheduler.waiters.keys())
         else:
             self._end_surplus(limit)
-        self.report()
+        self.reporter.report()
 
     def _end_surplus(self, limit: int) -> None:
         now_s, patience_s = self._now_s(), self._raylet.config.idle_worker_killing_time_threshold_ms / 1000
@@ -491,60 +453,6 @@ class LeaseManager:
             self._raylet.kill(worker, "The process that leased it has ended.")
         if rids:  # what they stood in the way of may go on, and the GCS hears that they are gone
             self.schedule()
-
-    # ---------------------------------------------------------- telling the GCS
-
-    def report(self) -> None:
-        """Send what changed now, but no more often than the report interval; the last state always leaves."""
-        if self._report_timer is None:
-            self._send_report()
-
-    def report_anew(self) -> None:
-        """To a GCS that knows nothing of this node's resources."""
-        self._reported = None
-        self.report_now()
-
-    def report_now(self) -> None:
-        if self._report_timer is not None:
-            self._report_timer.cancel()
-        self._send_report()
-
-    def _send_report(self) -> None:
-        self._report_timer = None
-        available = dict(self.scheduler.available)
-        if STORE in available:
-            available[STORE] -= self._raylet.objects.table.used_bytes * UNIT
-        state = (available, self._demands())
-        if state == self._reported and not self._was_sent_work:
-            return
-        self._reported, self._was_sent_work = state, False
-        self._version += 1
-        self._raylet.gcs.send(
-            m.ReportResources(
-                self._raylet.node_id,
-                self._version,
-                state[0],
-                dict(self.scheduler.total),
-                state[1],
-            )
-        )
-        interval_s = max(self._raylet.config.resource_report_interval_ms, len(self.view.rows)) / 1000
-        self._report_timer = asyncio.get_running_loop().call_later(interval_s, self._send_report)
-
-    def _demands(self) -> list[m.Demand]:
-        """What waits, by job and shape; no more than the first 100."""
-        counts: dict[tuple[bytes, bool, tuple[tuple[str, int], ...]], int] = {}
-        aside = ((waiting.job_id, waiting.demand, 1) for waiting in self._infeasible.values())
-        for is_infeasible, demands in ((True, aside), (False, self.scheduler.demands())):
-            for job_id, demand, count in demands:
-                key = (job_id, is_infeasible, tuple(sorted(demand.items())))
-                if key not in counts and len(counts) == 100:
-                    continue
-                counts[key] = counts.get(key, 0) + count
-        return [
-            m.Demand(dict(shape), count, "no node can hold it" if bad else "waits for resources", job_id, bad)
-            for (job_id, bad, shape), count in counts.items()
-        ]
 
 
 def waiting_of(key: object, scheduling: m.SchedulingClass, resources: Resources, request: Any = None) -> Waiting:

@@ -227,7 +227,7 @@ class ObjectManager:
             self.orphans.process_ended(worker_id)
 
     def _carry_out(self, orders: list[Order]) -> None:
-        self._raylet.leases.report()  # the use of the store may have changed
+        self._raylet.leases.reporter.report()  # the use of the store may have changed
         for order in orders:
             if isinstance(order, TellHolder):
                 order.holder.send(m.SlabSpaceFreed([order.offset]))

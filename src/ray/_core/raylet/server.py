@@ -160,12 +160,12 @@ class Raylet:
             self._job_ended(job_id)
         for channel in ("job", "node", "resources"):
             await gcs.request(m.Subscribe(channel=channel))
-        for group_id in self.leases.watched_groups():
+        for group_id in self.leases.aside.watched_groups():
             await gcs.request(m.Subscribe(channel="group", key=group_id))
         if self._dashboard is not None:
             url = self.settings["dashboard"]["url"].encode()
             await gcs.request(m.KvPut(namespace="dashboard", key=b"dashboard", value=url))
-        self.leases.report_anew()
+        self.leases.reporter.report_anew()
 
     async def leave(self) -> None:
         """Tell the GCS that the node ends by intent; it would otherwise count as a crash."""
@@ -359,7 +359,7 @@ class Raylet:
 
     def _job_ended(self, job_id: bytes) -> None:
         self._job_environments.ended(job_id)
-        self.leases.job_ended(job_id)
+        self.leases.aside.job_ended(job_id)
         for worker in list(self.pool.workers.values()):
             is_detached = worker.hosted is not None and worker.hosted.spec.detached
             if worker.job_id == job_id and not is_detached:
@@ -367,7 +367,7 @@ class Raylet:
 
     def _ping(self, connection: aio.Connection, request: m.Ping) -> None:
         """The answer comes behind a report of the resources as they are now."""
-        self.leases.report_now()
+        self.leases.reporter.report_now()
         connection.reply(request)
 
     def _set_draining(self, _: aio.Connection, __: m.SetDraining) -> None:
