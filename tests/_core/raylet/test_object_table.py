@@ -46,6 +46,31 @@ def test_a_second_attempts_copy_leaves_the_first_to_its_readers_until_both_are_f
     assert table.used_bytes == 0
 
 
+def test_memory_that_other_nodes_read_stays_until_they_have_it():
+    table = ObjectTable()
+    table.add_slab(0, "p")
+    table.sealed(b"x", 64, 64)
+    table.pin(64)
+    table.pin(64)
+    assert table.is_pinned(b"x")
+    assert table.free(b"x") == [] and table.objects == {}
+    table.validate()
+    assert table.holder_gone("p") == []
+    assert table.unpin(64) == []
+    assert table.unpin(64) == [ReleaseExtent(0)]
+    table.validate()
+
+
+def test_a_copy_that_did_not_come_whole_goes_once_nobody_reads_what_came():
+    table = ObjectTable()
+    assert table.abandoned(0, 64) == [ReleaseExtent(0)]
+    table.pin(4160)
+    assert table.abandoned(4096, 4160) == []
+    table.validate()
+    assert table.unpin(4160) == [ReleaseExtent(4096)]
+    table.validate()
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["slab", "seal", "free", "gone", "release"]), st.integers(0, 30)))
 
 

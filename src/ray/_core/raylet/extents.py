@@ -14,6 +14,7 @@ class ExtentAllocator:
     def __init__(self, size: int) -> None:
         self.size = size
         self.live: dict[int, int] = {}
+        self.used = 0
         self._holes: list[tuple[int, int]] = [(0, size // PAGE * PAGE)]  # (offset, size), by offset
 
     def __repr__(self) -> str:
@@ -30,10 +31,12 @@ class ExtentAllocator:
         if hole > size:
             insort(self._holes, (offset + size, hole - size))
         self.live[offset] = size
+        self.used += size
         return offset, size
 
     def free(self, offset: int) -> None:
         size = self.live.pop(offset)
+        self.used -= size
         at = bisect_left(self._holes, (offset, 0))
         if at < len(self._holes) and self._holes[at][0] == offset + size:
             size += self._holes.pop(at)[1]
@@ -41,10 +44,6 @@ class ExtentAllocator:
             before, before_size = self._holes.pop(at - 1)
             offset, size = before, before_size + size
         insort(self._holes, (offset, size))
-
-    @property
-    def used(self) -> int:
-        return sum(self.live.values())
 
 
 class TieredExtents:

@@ -256,7 +256,7 @@ class LeaseManager:
     def _views_changed(self, _: aio.Connection, message: m.ResourceViews) -> None:
         news = self.view.update(message.views)
         if news:
-            self._raylet.objects.transfer.nodes_changed()
+            self._raylet.objects.peers.nodes_changed()
         if news - {self._raylet.node_id}:  # what this node has is told here first
             self.reconsider()
 

@@ -6,6 +6,7 @@ Floor: raylet, shell around `extents` and `objects`; `transfer` moves objects be
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
@@ -13,8 +14,10 @@ from ray._core.common import object_header
 from ray._core.common.object_header import HEADER_SIZE
 from ray._core.common.overflow import Overflow
 from ray._core.raylet.extents import TieredExtents
+from ray._core.raylet.giving import Giving
 from ray._core.raylet.objects import ObjectTable, Order, TellHolder
 from ray._core.raylet.orphans import Orphans
+from ray._core.raylet.peers import Peers
 from ray._core.raylet.spiller import Spiller
 from ray._core.raylet.transfer import Transfer
 from ray._core.wire import aio
@@ -32,13 +35,16 @@ class ObjectManager:
         self.extents = TieredExtents(size)
         self._overflow: Overflow | None = None
         self.table = ObjectTable()
+        self.peers = Peers(raylet)
         self.transfer = Transfer(raylet)
+        self.giving = Giving(raylet)
         self.spiller = Spiller(raylet, self, raylet.config.object_spilling_directory or raylet.settings["session_dir"])
         self.orphans = Orphans(raylet, self)
         self.processes: dict[aio.Connection, bytes] = {}
         """Drivers and workers of this node, which read and write the shared memory, and their worker ids."""
         self._living: set[bytes] = set()
         self._room = asyncio.Event()
+        self._unsettled: dict[bytes, list[Callable[[], None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.handlers: dict[type, Any] = {
             m.AllocateSlab: self._allocate_slab,
@@ -46,6 +52,7 @@ class ObjectManager:
             m.ObjectsSealed: self._sealed,
             m.FreeObjects: self._free,
             **self.transfer.handlers,
+            **self.giving.handlers,
             **self.orphans.handlers,
         }
 
@@ -136,6 +143,7 @@ class ObjectManager:
         """Whoever waits for memory looks again."""
         room, self._room = self._room, asyncio.Event()
         room.set()
+        self.transfer.admit()
 
     def why_full(self) -> str:
         """For users: what the memory is full of, and what they can do."""
@@ -158,10 +166,26 @@ class ObjectManager:
         if self._overflow is not None:
             self.extents = TieredExtents(self.extents.size, self._overflow.size)
         self._arena = memoryview(arena)
-        self.transfer.start(arena)
+        self.transfer.start(self._arena)
+        self.giving.start(self._arena)
         self.spiller.start(arena)
 
+    def node_died(self, node_id: bytes) -> None:
+        self.peers.node_died(node_id)
+        self.peers.nodes_changed()
+
+    def unpin(self, offset: int) -> None:
+        """One node less reads the object there."""
+        self._carry_out(self.table.unpin(offset))
+
+    def abandoned(self, extent: int) -> None:
+        """The copy that was to come into this extent has not come."""
+        self._carry_out(self.table.abandoned(extent, extent + HEADER_SIZE))
+
     def close(self) -> None:
+        self.transfer.close()
+        self.giving.close()
+        self.peers.close()
         self.spiller.close()
         if self._overflow is not None:
             self._overflow.close()
@@ -178,7 +202,7 @@ class ObjectManager:
         self._carry_out(self.table.sealed(object_id, offset, size))
         placed = self.table.objects.get(object_id)
         if placed is not None:
-            self.transfer.sealed(object_id, placed)
+            self.giving.came(object_id)
 
     def adopt(self, object_id: bytes, offset: int, size: int) -> None:
         """A copy was brought into the extent at `offset`, behind the room for its header."""
@@ -188,19 +212,25 @@ class ObjectManager:
             self._seal(object_id, offset + HEADER_SIZE, size)
         else:  # it is on disk too
             self._carry_out(self.table.sealed(object_id, offset + HEADER_SIZE, size))
-            self.transfer.sealed(object_id, self.table.objects[object_id])
+            self.giving.came(object_id)
 
     def left(self, object_id: bytes) -> None:
         """The object is on disk: its memory is free."""
         self._carry_out(self.table.free(object_id))
 
+    def when_settled(self, object_id: bytes, then: Callable[[], None]) -> None:
+        """The object is leaving: call `then` once it has left, or stays."""
+        self._unsettled.setdefault(object_id, []).append(then)
+
     def settled(self, object_ids: list[bytes]) -> None:
         """These objects were leaving; whoever asked for them meanwhile is answered now."""
-        self.transfer.settled(object_ids)
+        for object_id in object_ids:
+            for then in self._unsettled.pop(object_id, ()):
+                then()
 
     def _free(self, _: aio.Connection, message: m.FreeObjects) -> None:
         if message.node_id not in (b"", self._raylet.node_id):
-            self.transfer.forward(message.node_id, message)
+            self.peers.forward(message.node_id, message)
             return
         for object_id in message.object_ids:
             self.free(object_id)
@@ -219,7 +249,9 @@ class ObjectManager:
         self.processes[connection] = worker_id
         self._living.add(worker_id)
 
-    def holder_gone(self, connection: aio.Connection) -> None:
+    def connection_lost(self, connection: aio.Connection) -> None:
+        """Of a process of this node, or of another raylet."""
+        self.giving.connection_lost(connection)
         self._carry_out(self.table.holder_gone(connection))
         worker_id = self.processes.pop(connection, None)
         if worker_id is not None:

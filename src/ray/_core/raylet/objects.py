@@ -60,6 +60,10 @@ class ObjectTable:
         self._slabs: dict[int, Slab] = {}
         self._starts: list[int] = []
         self._of_holder: dict[Any, set[int]] = {}
+        self._pins: dict[int, int] = {}
+        """How often the object at each offset is being read for other nodes."""
+        self._unfreed: dict[int, Slab] = {}
+        """Memory of freed objects that are still pinned."""
         self._freed_early: OrderedDict[bytes, None] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -107,6 +111,28 @@ class ObjectTable:
             orders += self._freed(self._slabs[each.slab], each.offset)
         return orders
 
+    def pin(self, offset: int) -> None:
+        """Another node reads what lies at `offset`, or will: that memory stays, even if the object is freed."""
+        self._pins[offset] = self._pins.get(offset, 0) + 1
+
+    def unpin(self, offset: int) -> list[Order]:
+        self._pins[offset] -= 1
+        if self._pins[offset]:
+            return []
+        del self._pins[offset]
+        slab = self._unfreed.pop(offset, None)
+        return [] if slab is None else self._freed(slab, offset)
+
+    def is_pinned(self, object_id: bytes) -> bool:
+        placed = self.objects.get(object_id)
+        return placed is not None and placed.offset in self._pins
+
+    def abandoned(self, extent: int, offset: int) -> list[Order]:
+        """The object that was to come to `offset` of an extent of its own has not come whole."""
+        self.add_slab(extent, None)
+        self._slabs[extent].live = 1
+        return self._freed(self._slabs[extent], offset)
+
     def expected(self, object_id: bytes) -> None:
         """The object is to come here anew (pulled, or made again): an earlier free is not meant for it."""
         self._freed_early.pop(object_id, None)
@@ -126,12 +152,18 @@ class ObjectTable:
         copies = [*self.objects.values(), *(each for older in self._older.values() for each in older)]
         for placed in copies:
             live[placed.slab] += 1
+        for slab in self._unfreed.values():
+            live[slab.offset] += 1
+        assert self._unfreed.keys() <= self._pins.keys() and all(self._pins.values()), self
         assert self.used_bytes == sum(placed.size for placed in copies), self
         assert live == {offset: slab.live for offset, slab in self._slabs.items()}, self
         assert self._starts == sorted(self._slabs)
         assert all(slab.live for slab in self._slabs.values() if slab.holder is None), self
 
     def _freed(self, slab: Slab, offset: int) -> list[Order]:
+        if offset in self._pins:
+            self._unfreed[offset] = slab
+            return []
         slab.live -= 1
         if slab.holder is not None:
             return [TellHolder(slab.holder, offset)]

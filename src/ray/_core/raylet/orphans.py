@@ -65,10 +65,10 @@ class Orphans:
             connection.reply(request)
 
     async def _watch(self, owner_id: bytes, node_id: bytes) -> None:
-        transfer, dead = self._raylet.objects.transfer, self._raylet.leases.view.dead
+        peers, dead = self._objects.peers, self._raylet.leases.view.dead
         while node_id not in dead:
             try:
-                connection = await transfer.connect(node_id)
+                connection = await peers.connect(node_id)
                 await connection.request(m.AwaitOwnerEnd(owner_id=owner_id))
             except OSError:
                 await asyncio.sleep(ASK_AGAIN_S)

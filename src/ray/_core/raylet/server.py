@@ -216,7 +216,7 @@ class Raylet:
                 self.machine.kill(connection.peer.pid)
             else:
                 self._worker_gone(connection.peer)
-        self.objects.holder_gone(connection)
+        self.objects.connection_lost(connection)
 
     # ---------------------------------------------------------- workers
 
@@ -227,6 +227,8 @@ class Raylet:
                 connection.close("This worker is not of this node.")
             else:
                 worker.connection, connection.peer = connection, worker
+        elif hello.role == "bulk":
+            self.objects.giving.serve_stream(connection)
         elif hello.role == "runtime_env_agent":
             self.environments.agent_connected(connection)
 
@@ -383,8 +385,7 @@ class Raylet:
             self.stop.set()
             return
         self.leases.view.remove(info.node_id)
-        self.objects.transfer.node_died(info.node_id)
-        self.objects.transfer.nodes_changed()
+        self.objects.node_died(info.node_id)
         self.leases.reconsider()
 
 

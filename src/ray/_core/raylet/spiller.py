@@ -98,7 +98,9 @@ class Spiller:
         try:
             for placed in everything.values():
                 object_header.set_leaving(self._header(placed), True)
-            for object_id in self.table.voted(batch, await self._vote(list(everything))):
+            refused = await self._vote(list(everything))
+            refused.update(filter(self._objects.table.is_pinned, everything))
+            for object_id in self.table.voted(batch, refused):
                 object_header.set_leaving(self._header(everything[object_id]), False)
             yield
             for object_id, placed in batch.objects.items():

@@ -123,6 +123,25 @@ class Connection(asyncio.Protocol):
         """Wait until the transport's buffer is short again; for senders of bulk data."""
         await self._drained.wait()
 
+    @property
+    def is_encrypted(self) -> bool:
+        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+
+    def detach(self) -> socket.socket:
+        """Take the connection from the event loop: its socket, blocking. To the handler it is closed.
+
+        For a server whose client waits for an answer, so that nothing is under way. Raises RuntimeError under TLS.
+        """
+        transport = self._transport
+        assert transport is not None
+        if self.is_encrypted:
+            raise RuntimeError("A connection under TLS cannot leave the event loop.")
+        sock: socket.socket = transport.get_extra_info("socket").dup()
+        self.close_reason = "it has left the event loop"
+        self._abort()
+        sock.setblocking(True)
+        return sock
+
     def _flush(self) -> None:
         out, self._out = self._out, []
         if not out:

@@ -48,6 +48,29 @@ def encode_with_payload(message: Any, payload_size: int) -> bytes:
     return _PREFIX.pack(len(header), payload_size) + header
 
 
+def sizes(prefix: Buffer, max_header: int = MAX_HEADER, max_payload: int = MAX_PAYLOAD) -> tuple[int, int]:
+    """Of header and payload, as the first `PREFIX_SIZE` bytes of a frame announce them. Raises ProtocolError."""
+    header_size, payload_size = _PREFIX.unpack_from(prefix)
+    if header_size > max_header or payload_size > max_payload:
+        raise _oversized(header_size, payload_size, max_header, max_payload)
+    return header_size, payload_size
+
+
+def _oversized(header_size: int, payload_size: int, max_header: int, max_payload: int) -> ProtocolError:
+    return ProtocolError(
+        f"A frame announces {header_size} + {payload_size} bytes; allowed are {max_header} + {max_payload}. "
+        "The peer speaks another protocol."
+    )
+
+
+def decode(header: Buffer) -> Any:
+    """The message of a header. Raises ProtocolError."""
+    try:
+        return _decode(header)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"A frame's header is no message: {error}") from error
+
+
 class FrameDecoder:
     """Cuts a stream of bytes into messages; keeps an unfinished frame for the next call."""
 
@@ -78,10 +101,7 @@ class FrameDecoder:
             while size - start >= PREFIX_SIZE:
                 header_size, payload_size = _PREFIX.unpack_from(view, start)
                 if header_size > self.max_header or payload_size > self.max_payload:
-                    raise ProtocolError(
-                        f"A frame announces {header_size} + {payload_size} bytes; allowed are "
-                        f"{self.max_header} + {self.max_payload}. The peer speaks another protocol."
-                    )
+                    raise _oversized(header_size, payload_size, self.max_header, self.max_payload)
                 header_end = start + PREFIX_SIZE + header_size
                 end = header_end + payload_size
                 if end > size:

@@ -60,6 +60,8 @@ class Entry:
     here: m.StoreLocation | None = None
     """The copy on this node of a value that lies on another."""
     is_coming = False
+    urgency = m.PULL_FOR_TASK
+    """What the copy is wanted for on this node: the most urgent since the last one came."""
     is_moved = False
     """`value.location` is on this node, and void: the object has been on disk since."""
     problem: Exception | None = None

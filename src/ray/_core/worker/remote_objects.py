@@ -52,15 +52,23 @@ class RemoteObjects:
         if entry.value is not None and entry.value.location == where:
             entry.is_moved = True
 
-    def bring(self, key: bytes, entry: Entry) -> None:
-        """Have the raylet pull a copy, once however many wait for it; `entry.arrivals` hear of its end."""
+    def bring(self, key: bytes, entry: Entry, urgency: int = m.PULL_FOR_TASK) -> None:
+        """Have the raylet pull a copy, once however many wait for it; `entry.arrivals` hear of its end.
+
+        A copy that is on its way comes the sooner when somebody wants it more urgently.
+        """
         value = entry.value
-        if entry.is_coming or value is None or value.location is None:
+        if value is None or value.location is None:
             return
-        entry.is_coming = True
+        if entry.is_coming:
+            if urgency < entry.urgency:
+                entry.urgency = urgency
+                self._core.raylet.send(m.UrgePull(key, urgency))
+            return
+        entry.is_coming, entry.urgency = True, min(entry.urgency, urgency)
         places = [value.location, *entry.copies]
         owner = entry.owner or self._core.address
-        request = m.PullObject(object_id=key, locations=places, owner=owner)
+        request = m.PullObject(object_id=key, locations=places, owner=owner, priority=entry.urgency)
         self._core.watch_nodes()
         self._core.raylet.request(request, lambda reply: self._came(key, owner, places, reply))
 
@@ -70,7 +78,7 @@ class RemoteObjects:
             here = m.StoreLocation(self._core.node.node_id, reply.offset, reply.size)
             self._tell(owner, m.AddLocation(key, here))  # even if nobody here wants it any more: the owner frees it
             if entry is not None:
-                entry.here, entry.is_coming = here, False
+                entry.here, entry.is_coming, entry.urgency = here, False, m.PULL_FOR_TASK
                 self.arrived(entry)
             return
         if entry is None:

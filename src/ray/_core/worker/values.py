@@ -181,7 +181,7 @@ class Values:
         core = self._core
         entry = core.objects[ref.binary()]
         while not core.remote.is_here(entry):
-            self._await([ref], 1, BRINGING_S, lends_cpu=entry.value is None)
+            self._await([ref], 1, BRINGING_S, lends_cpu=entry.value is None, urgency=m.PULL_FOR_TASK)
         problem, entry.problem = entry.problem, None
         if problem is not None:
             raise problem
@@ -223,7 +223,7 @@ class Values:
             core.refs.drain()
             found = self._first_ready(refs, num_returns, fetch_local)
         if len(found) < num_returns:
-            self._await(refs, num_returns, timeout_s, fetch_local=fetch_local)
+            self._await(refs, num_returns, timeout_s, fetch_local=fetch_local, urgency=m.PULL_FOR_WAIT)
             with core.lock:
                 found = self._first_ready(refs, num_returns, fetch_local)
         ready = [refs[number] for number in found]
@@ -264,6 +264,7 @@ class Values:
         fails_fast: bool = False,
         fetch_local: bool = True,
         lends_cpu: bool = True,
+        urgency: int = m.PULL_FOR_GET,
     ) -> None:
         """Wait until `count` of `refs` are ready (or one has failed, with `fails_fast`), or the time is over."""
         core = self._core
@@ -280,10 +281,11 @@ class Values:
                     raise RaySystemError(f"{ref!r} is of a session that has ended.")
                 if entry.value is None:
                     pending.append(entry)
+                    entry.urgency = min(entry.urgency, urgency)
                     core.refs.fetch(ref.binary(), entry)
                 elif fetch_local and not core.remote.is_here(entry):
                     pending.append(entry)
-                    core.remote.bring(ref.binary(), entry)
+                    core.remote.bring(ref.binary(), entry, urgency)
             needed = count - (len(refs) - len(pending))
             if needed <= 0:
                 return
@@ -384,8 +386,9 @@ class Values:
                 return True
             entry.arrivals = [*entry.arrivals, _Delivery(arrived)]
             if entry.value is None:
+                entry.urgency = m.PULL_FOR_GET
                 core.refs.fetch(ref.binary(), entry)
             else:
-                core.remote.bring(ref.binary(), entry)
+                core.remote.bring(ref.binary(), entry, m.PULL_FOR_GET)
             core.reactor.flush()
             return False

@@ -12,7 +12,7 @@ from ray._core.common.messages.parts import ActorInfo, Address, Demand, JobInfo,
 
 
 class Hello(Message, tag=1):
-    """First message of whoever connected. role: driver, worker, raylet, agent, cli. Lost with its connection."""
+    """First message of whoever connected. role: driver, worker, raylet, bulk, agent, cli. Lost with its connection."""
 
     protocol: int
     role: str

@@ -179,12 +179,17 @@ class SlabSpaceFreed(Message, tag=135):
     offsets: list[int]
 
 
+PULL_FOR_GET, PULL_FOR_WAIT, PULL_FOR_TASK = range(3)
+"""Priorities: somebody is blocked in `get`, in `wait`, or a task is to begin."""
+
+
 class PullObject(Request, tag=136):
     """C > R: bring a copy here. Answer: ObjectLocal, or Failed("lost": no node has it, "full": no room here)."""
 
     object_id: bytes
     locations: list[StoreLocation]
     owner: Address
+    priority: int = PULL_FOR_GET
 
 
 class ObjectLocal(Reply, tag=137):
@@ -203,6 +208,53 @@ class AwaitOwnerEnd(Request, tag=140):
 
 class RetireWorker(Request, tag=141):
     """R > worker that is idle and surplus. Answer: Done, and it takes no more work; or Failed("needed")."""
+
+
+class OfferObject(Request, tag=142):
+    """R > R: I want this object, which is too large for one chunk. Answer: ObjectOffered, ObjectElsewhere, or
+    Failed("lost": not here; "chunks": by FetchChunk only, since it is on disk here or connections are under TLS).
+
+    `may_send_on`: whether ObjectElsewhere is of use.
+    """
+
+    object_id: bytes
+    node_id: bytes
+    may_send_on: bool = True
+
+
+class ObjectOffered(Reply, tag=143):
+    """Until OfferEnded, or until the connection breaks, bulk connections get its bytes by the ticket."""
+
+    ticket: int
+
+
+class ObjectElsewhere(Reply, tag=144):
+    """Ask that node, which is getting it from me; if it cannot give it, ask me again."""
+
+    node_id: bytes
+
+
+class OfferEnded(Message, tag=145):
+    """R > R. Loss: the connection's end is the end of its offers."""
+
+    ticket: int
+
+
+class FetchPart(Request, tag=146):
+    """R > R on a bulk connection (Hello with role "bulk", answered by Done). Answer: Chunk with payload, or
+    Failed("lost"); not before the bytes have come, when the object is still on its way to the giver.
+    """
+
+    ticket: int
+    start: int
+    length: int
+
+
+class UrgePull(Message, tag=147):
+    """C > R: the object of an open PullObject is needed more urgently now. Loss: it comes in its old turn."""
+
+    object_id: bytes
+    priority: int
 
 
 class ProposeSpill(Request, tag=160):
