@@ -248,7 +248,8 @@ def _custom_builder(scheme: str, rest: str) -> ClientBuilder:
         module = importlib.import_module(scheme)
     except Exception as error:
         raise RuntimeError(
-            f"Module: {scheme} could not be imported. This may be because {scheme}:// is not a valid scheme of an "
+            f"Module: {scheme} does not exist: {scheme} could not be imported. This may be because {scheme}:// is not "
+            "a valid scheme of an "
             "address, or because the package that provides it is not installed."
         ) from error
     if not hasattr(module, "ClientBuilder"):

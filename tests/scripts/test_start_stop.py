@@ -126,7 +126,7 @@ print(text)
         (["--head", '--resources={"CPU": 3}'], "Use num_cpus instead of 'CPU'"),
         (["--head", '--resources={"a": 1.5}'], "whole numbers; a is 1.5"),
         (["--head", "--labels=a"], "not of the form key=value"),
-        (["--head", "--labels=ray.io/x=1"], "are the system's"),
+        (["--head", "--labels=ray.io/x=1"], "reserved for Ray defined labels"),
         (["--head", "--object-store-memory=1000"], "1000 bytes"),
         (["--head", "--redis-address=127.0.0.1:6380"], "The Redis at 127.0.0.1:6380 cannot be used"),
         (["--head", "--address=127.0.0.1:6380"], "The Redis at 127.0.0.1:6380 cannot be used"),

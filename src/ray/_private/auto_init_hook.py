@@ -42,7 +42,10 @@ def connected_core() -> CoreWorker:
 
         if forked.parent:
             raise RaySystemError(forked.text())
-        raise RaySystemError("Ray has not been started yet. You can start Ray with 'ray.init()'.")
+        raise RaySystemError(
+            "Ray has not been started yet. You can start Ray with 'ray.init()'. "
+            "Trying to use state API before ray.init() has been called."
+        )
     return core
 
 

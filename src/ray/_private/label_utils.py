@@ -10,35 +10,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ray._core.common.labels import FORM, NAME, wrong_key, wrong_value
 from ray._private.ray_constants import RAY_DEFAULT_LABEL_KEYS_PREFIX
 
-_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-_IS_NAME = re.compile(_NAME)
-_IS_PREFIX = re.compile(rf"{_NAME}(\.{_NAME})*")
-_IS_SELECTOR = re.compile(rf"(!?({_NAME})?)|(!?in\(\s*{_NAME}(\s*,\s*{_NAME})*\s*\))")
-_LONGEST_PREFIX = 253
-_FORM = (
-    "must be 63 chars or less beginning and ending with an alphanumeric character ([a-z0-9A-Z]) with dashes (-), "
-    "underscores (_), dots (.), and alphanumerics between."
-)
+_IS_SELECTOR = re.compile(rf"(!?({NAME})?)|(!?in\(\s*{NAME}(\s*,\s*{NAME})*\s*\))")
 
 
 def validate_label_key(key: str) -> str | None:
-    prefix, slash, name = key.rpartition("/")
-    if slash and (len(prefix) > _LONGEST_PREFIX or not _IS_PREFIX.fullmatch(prefix)):
-        return (
-            f"Invalid label key prefix `{prefix}`. Prefix must be a series of DNS labels separated by dots (.), not "
-            f"longer than {_LONGEST_PREFIX} characters in total."
-        )
-    if not _IS_NAME.fullmatch(name):
-        return f"Invalid label key name `{name}`. Name {_FORM}"
-    return None
+    return wrong_key(key)
 
 
 def validate_label_value(value: str) -> None:
     """Raises ValueError; "" is a value."""
-    if value and not _IS_NAME.fullmatch(value):
-        raise ValueError(f"Invalid label key value `{value}`. Value {_FORM}")
+    wrong = wrong_value(value)
+    if wrong:
+        raise ValueError(wrong)
 
 
 def validate_label_selector_value(selector: str) -> str | None:
@@ -46,7 +32,7 @@ def validate_label_selector_value(selector: str) -> str | None:
     if not _IS_SELECTOR.fullmatch(selector):
         return (
             f"Invalid label selector value `{selector}`. The label selector value should contain optional operators "
-            f"and a label value. Supported operators are: ! and {{'in'}}. Value {_FORM}"
+            f"and a label value. Supported operators are: ! and {{'in'}}. Value {FORM}"
         )
     return None
 

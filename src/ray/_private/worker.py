@@ -58,7 +58,10 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     if _has_compiled(object_refs):
         return _get_compiled(object_refs, timeout)
     if not isinstance(object_refs, list):
-        raise ValueError(f"ray.get takes an ObjectRef or a list of ObjectRefs, not {type(object_refs)}.")
+        raise ValueError(
+            f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be an ObjectRef or "
+            "a list of ObjectRefs."
+        )
     for ref in object_refs:
         if not isinstance(ref, ObjectRef):
             raise TypeError(f"Attempting to call `get` on the value {ref!r}, which is not an ray.ObjectRef.")
@@ -96,7 +99,10 @@ def put(value: T, *, _owner: Any = None, _tensor_transport: str | None = None) -
     if _hook.active and (client := _hook.client_here()) is not None:
         return client.put(value, _owner=_owner, _tensor_transport=_tensor_transport)  # type: ignore[no-any-return]
     if isinstance(value, ObjectRef):
-        raise TypeError("Calling 'put' on an ObjectRef is not allowed: it is a reference already.")
+        raise TypeError(
+            "Calling 'put' on an ray.ObjectRef is not allowed. If you really want to do this, you can wrap the "
+            "ray.ObjectRef in a list and call 'put' on it."
+        )
     if _owner is not None:
         raise ValueError("The argument `_owner` of ray.put is gone: the process that puts owns.")
     refuse(None if _tensor_transport is None else "a tensor transport")
@@ -135,12 +141,19 @@ def wait(
     if _hook.active and (client := _hook.client_here()) is not None:
         there: Any = client.wait(ray_waitables, num_returns=num_returns, timeout=timeout, fetch_local=fetch_local)
         return there  # type: ignore[no-any-return]
+    if isinstance(ray_waitables, (ObjectRef, ObjectRefGenerator)):
+        raise TypeError(
+            "wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got a single ray.ObjectRef or "
+            f"ray.ObjectRefGenerator {ray_waitables}"
+        )
     if not isinstance(ray_waitables, list):
-        raise TypeError(f"wait() expected a list of ray.ObjectRef, got {type(ray_waitables)}.")
+        raise TypeError(f"wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got {type(ray_waitables)}")
     kinds = set(map(type, ray_waitables))  # whole lists in C: loops call this with a thousand refs for each one ready
     for kind in kinds:
         if not issubclass(kind, (ObjectRef, ObjectRefGenerator)):
-            raise TypeError(f"wait() expected a list of ray.ObjectRef, got a list containing {kind}.")
+            raise TypeError(
+                f"wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got list containing {kind}"
+            )
     if timeout is not None and timeout < 0:
         raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}.")
     core = _process._core or auto_init_core()
@@ -148,8 +161,13 @@ def wait(
         return [], []
     if len(set(map(_id_of, ray_waitables) if kinds == _REFS_ALONE else ray_waitables)) != len(ray_waitables):
         raise ValueError("Wait requires a list of unique ray_waitables.")
-    if not 0 < num_returns <= len(ray_waitables):
-        raise ValueError(f"num_returns is between 1 and {len(ray_waitables)} (the number of refs), not {num_returns}.")
+    if num_returns <= 0:
+        raise ValueError(f"Invalid number of objects to return {num_returns}.")
+    if num_returns > len(ray_waitables):
+        raise ValueError(
+            "num_returns cannot be greater than the number of ray_waitables provided to ray.wait: "
+            f"{num_returns} of {len(ray_waitables)}."
+        )
     return core.values.wait(ray_waitables, num_returns, timeout, fetch_local)
 
 
@@ -190,7 +208,7 @@ def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
         ActorHandleNotFoundError: the handle is of an older session.
     """
     if not isinstance(actor, ActorHandle):
-        raise ValueError(f"ray.kill() is for actors; for tasks there is ray.cancel(). Got: {type(actor)}.")
+        raise ValueError(f"ray.kill() only supported for actors. For tasks, try ray.cancel(). Got: {type(actor)}.")
     core: Any = auto_init_core()
     core.actors.kill(actor._ray_state, no_restart)
 
@@ -230,7 +248,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
     if not name:
         raise ValueError("Please supply a non-empty value to get_actor.")
     if namespace is not None and not isinstance(namespace, str):
-        raise TypeError(f"The namespace of an actor is a str, not {type(namespace).__name__}.")
+        raise TypeError(f"namespace must be None or a string, not {type(namespace).__name__}.")
     if namespace == "":
         raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
     core: Any = auto_init_core()

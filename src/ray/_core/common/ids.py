@@ -29,9 +29,9 @@ class BaseID:
 
     def __init__(self, id: bytes) -> None:
         if not isinstance(id, bytes):
-            raise TypeError(f"{type(self).__name__} is made of bytes, not of {type(id).__name__}.")
+            raise TypeError(f"Unsupported type: {type(id)}, expected bytes ({type(self).__name__})")
         if len(id) != self.SIZE:
-            raise ValueError(f"{type(self).__name__} has {self.SIZE} bytes, not {len(id)}.")
+            raise ValueError(f"ID string needs to have length {self.SIZE}, got {len(id)} ({type(self).__name__})")
         self._id = id
         self._hash = hash((type(self).__name__, id))
 
@@ -132,6 +132,11 @@ class ActorID(BaseID):
 class TaskID(BaseID):
     SIZE = TASK_ID_SIZE
     __slots__ = ()
+
+    @classmethod
+    def for_fake_task(cls, job_id: JobID) -> TaskID:
+        """An id that no task has."""
+        return cls(os.urandom(8) + NO_ACTOR_PREFIX + job_id.binary())
 
     def actor_id(self) -> ActorID:
         return ActorID(self._id[-ACTOR_ID_SIZE:])

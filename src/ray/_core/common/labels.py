@@ -7,8 +7,34 @@ NodeLabelSchedulingStrategy, `*` (the label exists) and `!*` (it does not).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
+
+NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_IS_NAME = re.compile(NAME)
+_IS_PREFIX = re.compile(rf"{NAME}(\.{NAME})*")
+_LONGEST_PREFIX = 253
+FORM = (
+    "must be 63 chars or less beginning and ending with an alphanumeric character ([a-z0-9A-Z]) with dashes (-), "
+    "underscores (_), dots (.), and alphanumerics between."
+)
+
+
+def wrong_key(key: str) -> str | None:
+    """What is wrong with the key of a label: "name" or "dns.prefix/name"; None: nothing."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and (len(prefix) > _LONGEST_PREFIX or not _IS_PREFIX.fullmatch(prefix)):
+        return (
+            f"Invalid label key prefix `{prefix}`. Prefix must be a series of DNS labels separated by dots (.), not "
+            f"longer than {_LONGEST_PREFIX} characters in total."
+        )
+    return None if _IS_NAME.fullmatch(name) else f"Invalid label key name `{name}`. Name {FORM}"
+
+
+def wrong_value(value: str) -> str | None:
+    """What is wrong with the value of a label, which may be ""; None: nothing."""
+    return f"Invalid label key value `{value}`. Value {FORM}" if value and not _IS_NAME.fullmatch(value) else None
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from ray._core.common.labels import wrong_key, wrong_value
 from ray._core.wire.ports import ports
 
 LEAST_STORE = 75 * 1024 * 1024
@@ -98,7 +99,8 @@ class NodeParams:
         check_labels(self.labels)
         if self.object_store_memory is not None and self.object_store_memory < LEAST_STORE:
             raise ValueError(
-                f"object_store_memory={self.object_store_memory} bytes is below the least allowed, {LEAST_STORE} bytes."
+                f"Attempting to cap object store memory usage at {self.object_store_memory} bytes, but the minimum "
+                f"allowed is {LEAST_STORE} bytes."
             )
 
 
@@ -112,9 +114,9 @@ def check_amounts(num_cpus: float | None, num_gpus: float | None, resources: Map
         if not isinstance(amount, (int, float)):
             raise TypeError(f"The resources of a node are numbers; {name} is {amount!r}.")
         if amount < 0:
-            raise ValueError(f"The resources of a node must be nonnegative; {name} is {amount}.")
+            raise ValueError(f"Resource quantities must be nonnegative; {name} is {amount}.")
         if amount != int(amount):
-            raise ValueError(f"The resources of a node must all be whole numbers; {name} is {amount}.")
+            raise ValueError(f"Resource quantities must all be whole numbers; {name} is {amount}.")
 
 
 def check_labels(labels: Mapping[str, str]) -> None:
@@ -122,5 +124,11 @@ def check_labels(labels: Mapping[str, str]) -> None:
     for key, value in labels.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ValueError(f"Labels are texts; {key!r}: {value!r} is not.")
+        wrong = wrong_key(key) or wrong_value(value)
+        if wrong:
+            raise ValueError(wrong)
         if key.startswith(LABEL_PREFIX):
-            raise ValueError(f"The label {key!r} is refused: names that begin with {LABEL_PREFIX!r} are the system's.")
+            raise ValueError(
+                f"Custom label keys `{key}` cannot start with the prefix `{LABEL_PREFIX}`. "
+                "This is reserved for Ray defined labels."
+            )

@@ -36,6 +36,7 @@ class ObjectRef(Generic[T]):
     The object lives as long as any ref to it does, anywhere in the cluster.
     """
 
+    __module__ = "ray"  # its public name
     __slots__ = ("__weakref__", "_id", "_owner", "_released")
 
     def __init__(self, object_id: bytes, owner: Address | None = None, released: deque[bytes] | None = None) -> None:
@@ -49,6 +50,8 @@ class ObjectRef(Generic[T]):
         self._id = object_id
         self._owner = owner
         if released is None:
+            if not isinstance(object_id, bytes):
+                raise TypeError(f"Unsupported type: {type(object_id)}, expected bytes")
             if len(object_id) != OBJECT_ID_SIZE:
                 raise ValueError(f"ID string needs to have length {OBJECT_ID_SIZE}, got {len(object_id)}")
             if _core is not None:

@@ -208,7 +208,9 @@ class Values:
                 if value is not None and value.is_error:
                     self.load(ref, value)
             missing = sum(value is None for value in values)
-            raise GetTimeoutError(f"{missing} of {len(refs)} objects were not ready within {timeout_s} s.")
+            raise GetTimeoutError(
+                f"Get timed out: some object(s) not ready. {missing} of {len(refs)} were not within {timeout_s} s."
+            )
         return [self.load(ref, value) for ref, value in zip(refs, values, strict=True) if value is not None]
 
     def wait(
