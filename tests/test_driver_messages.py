@@ -82,7 +82,7 @@ except ray.exceptions.WorkerCrashedError:
     assert out[0].startswith(
         "(raylet) A worker died or was killed while executing a task by an unexpected system error."
     )
-    assert out[0].endswith("Worker exit detail: The worker exited with code 3.")
+    assert out[0].endswith("Worker exit detail: Worker unexpectedly exits: its process ended with an exit code 3.")
 
 
 def _node():

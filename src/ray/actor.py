@@ -377,6 +377,8 @@ def exit_actor() -> NoReturn:
     """
     core: Any = _process._core
     if core is None or not core.actor_id:
-        raise TypeError("exit_actor is called inside an actor's method, to end that actor; this is none.")
+        raise TypeError(
+            "exit_actor API is called on a non-actor worker. Call this API inside an actor method, to end that actor."
+        )
     core.actors.exit()
     raise AssertionError("exit_actor has returned")

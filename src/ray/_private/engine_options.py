@@ -66,9 +66,10 @@ def actor_options(
     Raises:
         ValueError: an empty name or namespace, or options that contradict each other.
     """
-    for key in ("name", "namespace"):
-        if given.get(key) == "":
-            raise ValueError(f'"" is no actor {key}; pass None for none.')
+    if given.get("name") == "":
+        raise ValueError("Actor name cannot be an empty string. Pass None for none.")
+    if given.get("namespace") == "":
+        raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
     concurrency = given.get("max_concurrency") or (ASYNC_CONCURRENCY if is_async else 1)
     unordered = is_async or concurrency > 1
     wanted = given.get("allow_out_of_order_execution")

@@ -39,7 +39,7 @@ def test_ids_nest_and_survive_pickling():
     assert task.actor_id() == actor and task.job_id() == job
     assert pickle.loads(pickle.dumps(task)) == task
     assert ids.NodeID.nil().is_nil() and ids.NodeID.nil() != ids.WorkerID.nil()
-    with pytest.raises(ValueError, match="4 bytes"):
+    with pytest.raises(ValueError, match="needs to have length 4"):
         ids.JobID(b"12345")
 
 

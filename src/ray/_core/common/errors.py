@@ -261,7 +261,7 @@ class ActorDiedError(RayActorError):
             "reason": reason,
         }
         if raised:
-            text = f"The actor died because its constructor raised an exception: {cause}"
+            text = f"The actor died because of an error raised in its creation task, {cause}"
         else:
             lines = [self._default, *(f"\t{key}: {value}" for key, value in facts.items() if value)]
             text = "\n".join([*lines, str(cause)] if cause else lines)

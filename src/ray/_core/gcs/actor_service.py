@@ -118,8 +118,9 @@ class ActorService:
         outcome = self.table.register(spec, request.handle_blob, request.ready, self._now_ms())
         if isinstance(outcome, NameTaken):
             text = (
-                f"The name {spec.name!r} is taken in namespace {spec.namespace!r} by actor "
-                f"{outcome.info.actor_id.hex()}. Choose another one, or pass get_if_exists=True to share that actor."
+                f"The name {spec.name} (namespace={spec.namespace}) is already taken. Please use a different name or "
+                f"get the existing actor using ray.get_actor('{spec.name}', namespace='{spec.namespace}'), or by "
+                "get_if_exists=True."
             )
             connection.fail(request, "name_taken", text)
             return

@@ -269,20 +269,20 @@ class ActorTable:
         actor = self._actors.get(actor_id)
         if actor is None or actor.info.state == "DEAD":
             return []
-        return self._end(actor, "OUT_OF_SCOPE", "All handles on it are gone.", now_ms, graceful=True)
+        return self._end(actor, "OUT_OF_SCOPE", "All references to the actor were removed.", now_ms, graceful=True)
 
     def owner_died(self, worker_id: bytes, now_ms: int) -> list[Effect]:
         """The process that created them has ended; its actors go with it, but for detached ones."""
         effects: list[Effect] = []
         for actor_id in sorted(self._by_owner.get(worker_id, ())):
-            cause = "The process that created it has ended."
+            cause = "Its owner has died: the process that created it has ended."
             effects += self._end(self._actors[actor_id], "OWNER_DIED", cause, now_ms, graceful=False)
         return effects
 
     def node_died(self, node_id: bytes, reason: str, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         for actor_id in sorted(self._by_node.get(node_id, ())):
-            effects += self._fall(self._actors[actor_id], "NODE_DIED", f"Its node died: {reason}", now_ms)
+            effects += self._fall(self._actors[actor_id], "NODE_DIED", f"Its node has died. {reason}", now_ms)
         return effects
 
     # ---------------------------------------------------------- inside

@@ -406,8 +406,8 @@ def _bind_to(host: str) -> str:
 
 def _describe_exit(status: int) -> str:
     if os.WIFSIGNALED(status):
-        return f"The worker was killed by {signal.Signals(os.WTERMSIG(status)).name}."
-    return f"The worker exited with code {os.waitstatus_to_exitcode(status)}."
+        return f"Worker unexpectedly exits: it was killed by {signal.Signals(os.WTERMSIG(status)).name}."
+    return f"Worker unexpectedly exits: its process ended with an exit code {os.waitstatus_to_exitcode(status)}."
 
 
 async def _serve(settings: dict[str, Any], ready_fd: int) -> None:

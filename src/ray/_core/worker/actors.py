@@ -326,8 +326,9 @@ class Actors:
         client, limit = state.client, state.definition.max_pending_calls
         if 0 <= limit <= len(client.queue):
             raise PendingCallsLimitExceeded(
-                f"The actor {client.actor_id.hex()} ({state.class_name}) has {len(client.queue)} pending calls of this "
-                f"process, and max_pending_calls={limit}. Wait for results before calling it again."
+                f"The task {template.name} could not be submitted to Actor({state.class_name}, "
+                f"{client.actor_id.hex()}) because more than {limit} tasks are queued on the actor. This limit can be "
+                "adjusted with the `max_pending_calls` actor option."
             )
         packed = self.submitter.pack(args, kwargs)
         if state.ref is not None:
@@ -341,12 +342,12 @@ class Actors:
                 f"The handle on actor {state.actor_id.hex()} ({state.class_name}) is of a session that has ended; "
                 "its actor ended with it."
             )
-        request = m.KillActor(actor_id=state.actor_id, no_restart=no_restart, cause="It was killed by ray.kill.")
+        request = m.KillActor(actor_id=state.actor_id, no_restart=no_restart, cause="It was killed by `ray.kill`.")
         self.core.ask_gcs(request)
 
     def exit(self) -> None:
         """End the actor that this process is."""
-        raise ActorExit("exit_actor() was called.")
+        raise ActorExit("exit_actor() is called.")
 
     # ---------------------------------------------------------- news (locked)
 

@@ -287,11 +287,13 @@ class Executor:
         """End the process: by intent (`exit_actor`, out of scope), or by the user's `sys.exit`. Main thread."""
         core, code = self._core, error.code
         if isinstance(error, ActorExit):
-            kind, cause, status = "INTENDED_USER_EXIT", str(code), 0
+            kind, status = "INTENDED_USER_EXIT", 0
+            cause = f"Worker exits by an user request. Worker exits with an exit code 0. {code}"
         else:
+            status = code if isinstance(code, int) else 1 if code else 0
             what = "actor" if self.actor is not None else "task"
-            kind, cause = "USER_ERROR", f"The {what} called sys.exit({code!r})."
-            status = code if isinstance(code, int) else 1
+            kind = "USER_ERROR"
+            cause = f"Worker exits unexpectedly. Worker exits with an exit code {status}. The {what} called sys.exit."
         with core.lock:
             core.raylet.send(m.WorkerExiting(kind, cause))
             core.reactor.flush()
