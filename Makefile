@@ -32,6 +32,13 @@ lint: install
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy
 
+# This tree against a commit, pair by pair: make bench BASE=HEAD~3 ONLY='actor calls'
+BASE ?= HEAD
+ONLY ?= tasks|calls
+.PHONY: bench
+bench: install
+	$(VENV)/bin/python benchmarks/pairs.py '$(BASE)' --only '$(ONLY)'
+
 # The committed code of ray_client.proto, by an old protoc: what it writes runs on every protobuf from 4.21 on.
 .PHONY: proto
 proto:
