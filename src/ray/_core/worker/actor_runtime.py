@@ -23,6 +23,7 @@ import msgspec
 from ray._core.common import log_markers
 from ray._core.common import messages as m
 from ray._core.store import serialization
+from ray._core.wire.alert_poll import AlertSelector
 from ray._core.wire.reactor import Connection
 from ray._core.worker import unread_errors
 from ray._core.worker.actor_recipe import ActorRecipe
@@ -72,7 +73,7 @@ class ActorRuntime:
             job_id=spec.job_id,
         )
         if recipe.is_async:
-            self._loop = asyncio.new_event_loop()
+            self._loop = asyncio.SelectorEventLoop(AlertSelector())
             asyncio.set_event_loop(self._loop)  # constructors make locks and tasks on it
         output = self._invoker.output
         output.announce(spec.job_id, log_markers.ACTOR, spec.class_name)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ray._core.common import log_markers
 from ray._core.common import messages as m
 from ray._core.store import serialization
-from ray._core.wire.reactor import Connection, Waiter
+from ray._core.wire.reactor import FLUSH_FRAMES, Connection, Waiter
 from ray._core.worker.actor_runtime import ActorRuntime
 from ray._core.worker.interrupts import Interrupts
 from ray._core.worker.invocation import ActorExit, Call, Invoker, current, raiser
@@ -120,12 +120,15 @@ class Executor:
                 self._leave(error)
 
     def _answer_before(self, template: m.TaskTemplate | None) -> None:
-        """Send the answers that wait to leave together with later ones, if a task of another kind begins: should it end
-        this process, what is done must not be lost, nor run again. Of one function's calls only those are told at once
-        which must not run twice. Locked."""
+        """Send the answers that wait to leave together with later ones, if they are many or a task of another kind
+        begins: should it end this process, what is done must not be lost, nor run again. Of one function's calls only
+        those are told at once which must not run twice. Locked."""
+        reactor = self._core.reactor
         if template is not self._last_template or (template is not None and template.runs_once):
             self._last_template = template
-            self._core.reactor.flush()
+            reactor.flush()
+        elif reactor.unsent >= FLUSH_FRAMES:
+            reactor.flush()
 
     def _serve(
         self, connection: Connection, message: m.PushTask | m.ConstructActor, template: m.TaskTemplate | None
