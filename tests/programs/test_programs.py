@@ -19,7 +19,7 @@ def _parameters():
 
 
 @pytest.mark.timeout(100)
-@pytest.mark.parametrize("path", _parameters())
+@pytest.mark.parametrize("path", list(_parameters()))
 def test_the_program_ends_well(path, tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(
