@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: install quickstart test lint
+.PHONY: install quickstart test lint simulate
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
@@ -25,6 +25,11 @@ fuzz: install
 fuzz-codec: install
 	$(VENV)/bin/pip install --quiet atheris
 	cd tests/fuzz && PYTHONPATH=../../src ../../$(VENV)/bin/python atheris_codec.py $${TMPDIR:-/tmp}/pure-ray-corpus -max_total_time=$(SECONDS)
+
+# SEEDS=7: the history of one seed. COUNT=1000: so many seeds from SEEDS on (drawn, if it is not given), on all cores.
+COUNT ?= 0
+simulate: install
+	cd tests && PYTHONPATH=../src ../$(VENV)/bin/python -m simulation $(SEEDS) --count $(COUNT)
 
 lint: install
 	$(VENV)/bin/ruff check .

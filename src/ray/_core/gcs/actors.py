@@ -94,6 +94,11 @@ class ActorTable:
         actor = self._actors.get(actor_id)
         return None if actor is None else actor.info
 
+    def has_died(self, actor_id: bytes) -> bool:
+        """For good; also one that died so long ago that it is forgotten."""
+        actor = self._actors.get(actor_id)
+        return actor is None or actor.info.state == "DEAD"
+
     def spec(self, actor_id: bytes) -> ActorSpec:
         return self._actors[actor_id].spec
 

@@ -37,6 +37,8 @@ class GroupService:
         self._now_ms = now_ms
         self.on_removal: Callable[[bytes], None] = lambda group_id: None
         """Called with the id of a group that was removed."""
+        self.has_job_ended: Callable[[bytes], bool] = lambda job_id: False
+        self.has_actor_died: Callable[[bytes], bool] = lambda actor_id: False
         self.holds_placing = False
         """After a restart of the GCS, until it is known which nodes live and which bundles they have."""
         self.waiting: Waiters[bytes, m.GetGroup] = Waiters()
@@ -60,6 +62,10 @@ class GroupService:
             connection.fail(request, "name_taken", text)
             return
         connection.reply(request)
+        if info.creator_actor and self.has_actor_died(info.creator_actor):  # the order was on its way
+            self._act(self.table.actor_died(info.creator_actor))
+        if self.has_job_ended(info.job_id):
+            self._act(self.table.job_finished(info.job_id))
         if not self.holds_placing:
             self._act(self.table.schedule(self._nodes.views(), info.group_id))
 

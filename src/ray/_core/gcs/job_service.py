@@ -45,6 +45,10 @@ class JobService:
     def living(self) -> set[bytes]:
         return {job_id for job_id, info in self.jobs.items() if not info.is_dead}
 
+    def has_ended(self, job_id: bytes) -> bool:
+        info = self.jobs.get(job_id)
+        return info is not None and info.is_dead
+
     def has_driver(self, job_id: bytes) -> bool:
         """Whether the driver is connected; after a restart of the GCS it may not be yet."""
         return job_id in self._drivers

@@ -145,6 +145,7 @@ class NodeManager:
         self._server.actors.node_died(node_id, message)
         self._server.groups.node_died(node_id)
         self._server.log_relay.node_died(node_id)
+        self._server.node_died(node_id)
 
     async def _check(self, node_id: bytes, connection: aio.Connection) -> None:
         """Ask now and then whether the raylet still answers: a machine that lost its power closes no connection."""

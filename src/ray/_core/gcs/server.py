@@ -70,6 +70,9 @@ class GcsServer:
         self.kv.table.put("session", b"cluster", _describe(session_dir, config), True)
         self.jobs = JobService(self.publisher, self.journal, now_ms, lambda: (self.session_name, self.config.encode()))
         self.recovery = Recovery(set(), set(), set())
+        self._cores: dict[bytes, dict[aio.Connection, None]] = {}
+        """Drivers and workers that are connected, by node."""
+        self._node_of: dict[aio.Connection, bytes] = {}
         self.nodes = NodeManager(self)
         self._workers: dict[bytes, aio.Connection] = {}
         """The newest connection of each core worker: the end of an older one, told late, is no end of the worker."""
@@ -94,6 +97,8 @@ class GcsServer:
         self.jobs.on_end = self.groups.job_finished
         self.actors.on_death = self.groups.actor_died
         self.groups.on_removal = self.actors.group_removed
+        self.groups.has_job_ended = self.jobs.has_ended
+        self.groups.has_actor_died = self.actors.table.has_died
         self.log_relay = LogRelay(self.publisher, self.nodes.table)
         self.state = StateService(self.nodes.raylets, self.log_relay, config.task_events_max_num_task_in_gcs)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
@@ -139,6 +144,11 @@ class GcsServer:
             logger.warning("Dropped a %s from %r: the GCS does not take it.", type(message).__name__, connection.peer)
 
     def closed(self, connection: aio.Connection) -> None:
+        if connection in self._node_of:
+            of_node = self._cores[node := self._node_of.pop(connection)]
+            del of_node[connection]
+            if not of_node:
+                del self._cores[node]
         self.publisher.gone(connection)
         self.log_relay.requester_gone(connection)
         self.kv.waiting.gone(connection)
@@ -158,6 +168,11 @@ class GcsServer:
             case ("agent", bytes(node_id)):
                 self.log_relay.agent_gone(node_id, connection)
 
+    def node_died(self, node_id: bytes) -> None:
+        """Its drivers and workers end with it; a machine that lost its power closes none of their connections."""
+        for connection in list(self._cores.get(node_id, ())):
+            connection.abort("its node has died")
+
     # ---------------------------------------------------------- handlers
 
     def _hello(self, connection: aio.Connection, hello: m.Hello) -> None:
@@ -166,6 +181,8 @@ class GcsServer:
         elif hello.role in ("worker", "driver"):
             connection.peer = ("worker", hello.worker_id)
             self._workers[hello.worker_id] = connection
+            self._cores.setdefault(hello.node_id, {})[connection] = None
+            self._node_of[connection] = hello.node_id
             self.recovery.owner_back(hello.worker_id)
         elif hello.role == "agent":
             connection.peer = ("agent", hello.node_id)

@@ -36,6 +36,9 @@ JOINING_S = 1.0
 """Affinity to a node that nobody here has heard of is refused only after this."""
 FORKS_AT_ONCE = 4
 """Workers that start at the same time, at least; more would only share the same cores."""
+DEBIT_S = 1.0
+"""What was sent to a node counts as taken there, unless the node says so itself, no longer than this: whoever was sent
+there may not have wanted it any more, or have ended on the way."""
 MAX_HOPS = 8
 """A request that was sent on so often waits where it is: views contradict each other."""
 
@@ -222,10 +225,16 @@ class LeaseManager:
 
     def _spill(self, waiting: Waiting, node_id: bytes) -> None:
         row = self.view.rows[node_id]
-        self.view.debit(node_id, waiting.demand)
+        version = self.view.debit(node_id, waiting.demand)
+        if version is not None:
+            asyncio.get_running_loop().call_later(DEBIT_S, self._undebit, node_id, version)
         self._answer(
             waiting, m.LeaseSpilled(node_id=node_id, host=row.host, port=row.raylet_port, path=row.raylet_path)
         )
+
+    def _undebit(self, node_id: bytes, version: int) -> None:
+        if self.view.undebit(node_id, version):
+            self.reconsider()
 
     def _answer(self, waiting: Waiting, reply: m.Reply) -> None:
         assert isinstance(waiting.key, tuple)

@@ -51,11 +51,19 @@ if TYPE_CHECKING:
 class CoreWorker:
     """State and connections of this process. `executor` handles pushed tasks; None in a driver."""
 
-    def __init__(self, raylet_path: str, worker_id: bytes, job_id: bytes, mode: str, executor: Any = None) -> None:
+    def __init__(
+        self,
+        raylet_path: str,
+        worker_id: bytes,
+        job_id: bytes,
+        mode: str,
+        executor: Any = None,
+        reactor: Reactor | None = None,
+    ) -> None:
         self.mode = mode
         self.worker_id = worker_id
         self.job_id = job_id
-        self.reactor = Reactor()
+        self.reactor = reactor or Reactor()
         self.lock = self.reactor.lock
         self.objects: dict[bytes, Entry] = {}
         self.refs = References(self)

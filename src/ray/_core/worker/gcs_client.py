@@ -121,7 +121,7 @@ class GcsClient:
         connection = core.reactor.connect_tcp(self._host, self._port, core, core.token)
         connection.peer = self
         self._connection = connection
-        connection.send(m.Hello(m.PROTOCOL, core.mode, worker_id=core.worker_id, pid=os.getpid()))
+        connection.send(m.Hello(m.PROTOCOL, core.mode, core.node.node_id, core.worker_id, pid=os.getpid()))
         if core.job_registration is not None:
             connection.request(core.job_registration, self._registered)
         elif self._away_since_s is not None:  # the outage is over with the answer, also if nothing else is open

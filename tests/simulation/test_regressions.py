@@ -1,0 +1,57 @@
+"""What the simulator has found, told as short stories: each failed before it was mended."""
+
+import asyncio
+
+from ray._core.common import messages as m
+from simulation.core import NAMESPACE
+
+
+def group_of(job_id: bytes) -> m.CreateGroup:
+    bundles = [m.BundleSpec(0, {"CPU": 10_000})]
+    info = m.PlacementGroupInfo(b"g" * 14 + job_id, job_id, "", NAMESPACE, "PACK", bundles, False, b"", "PENDING", [])
+    return m.CreateGroup(info=info)
+
+
+async def for_ever():
+    await asyncio.get_running_loop().create_future()
+
+
+def test_a_job_ends_with_the_machine_of_its_driver(world):
+    """A machine that loses its power closes no connection."""
+    jobs = world.cluster.gcs.jobs
+
+    async def program(core):
+        core.kept = await core.create_actor({"token": 1}, max_restarts=-1)
+        await for_ever()
+
+    world.drive(program, 1)
+    actors = world.cluster.gcs.actors.table
+    world.until(lambda: [info.state for info in actors.infos()] == ["ALIVE"])
+    world.power_off(world.nodes[1].host)
+    world.until(lambda: not jobs.living())
+    assert [info.state for info in actors.infos()] == ["DEAD"]
+
+
+def test_a_group_of_a_job_that_has_ended_is_removed_at_once(world):
+    """Its creation was on the way when the job ended: nobody else would ever remove it."""
+    gcs = world.cluster.gcs
+
+    async def program(core):
+        await core.request(core.gcs, group_of(core.job_id))
+        world.loop.kill(core.process, 0)
+
+    async def late(core):
+        (ended,) = [job_id for job_id, info in gcs.jobs.jobs.items() if info.is_dead]
+        order = group_of(ended)
+        await core.request(core.gcs, order)
+        await for_ever()
+
+    world.drive(program)
+    world.until(lambda: gcs.jobs.jobs and not gcs.jobs.living())
+    world.until(lambda: {info.state for info in gcs.groups.table.infos()} == {"REMOVED"})
+    gcs.groups.table._groups.clear()
+    world.drive(late)
+    world.until(lambda: gcs.groups.table.infos())
+    assert {info.state for info in gcs.groups.table.infos()} == {"REMOVED"}
+    world.loop.run(world.loop.now_s + 1.0)
+    assert world.nodes[0].raylet.bundles.held() == world.nodes[1].raylet.bundles.held() == []
