@@ -120,7 +120,7 @@ def _of_a_raylet(scenario: Scenario, raylet: Raylet) -> list[str]:
         ("reserved bundles", raylet.bundles.held()),
         ("in bundles", scheduler._in_bundle),
         ("claimed", {name: units for name, units in scheduler.claimed.items() if units}),
-        ("infeasible", leases._infeasible),
+        ("set aside", leases.aside.requests),
         ("preparing", leases._preparing),
         ("joining", leases._joining),
         ("leased workers", pool.leased()),
