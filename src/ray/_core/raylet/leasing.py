@@ -41,6 +41,8 @@ DEBIT_S = 1.0
 there may not have wanted it any more, or have ended on the way."""
 MAX_HOPS = 8
 """A request that was sent on so often waits where it is: views contradict each other."""
+CONTRADICTION_S = 0.1
+"""If it cannot wait there, it is looked at again after this."""
 
 
 class LeaseManager:
@@ -99,12 +101,25 @@ class LeaseManager:
                 self._enqueue(waiting)
             case Outcome.PLACED | Outcome.BUSY if waiting.request.hops < MAX_HOPS and choice.node_id is not None:
                 self._spill(waiting, choice.node_id)
+            case Outcome.PLACED | Outcome.BUSY if self._can_wait_here(waiting):
+                self._enqueue(waiting)
+            case Outcome.PLACED | Outcome.BUSY:
+                self.aside.add(waiting)
+                asyncio.get_running_loop().call_later(CONTRADICTION_S, self.reconsider)
             case Outcome.UNSCHEDULABLE if self._may_be_joining(waiting):
                 self.aside.add(waiting)
             case Outcome.UNSCHEDULABLE:
                 self._answer(waiting, m.Failed(kind="unschedulable", message=choice.why))
             case _:
                 self.aside.add(waiting)
+
+    def _can_wait_here(self, waiting: Waiting) -> bool:
+        """Whether this node will do in the end, although another one seems better."""
+        scheduling, strategy = waiting.request.scheduling, waiting.request.scheduling.strategy
+        is_elsewhere = strategy.kind == "NODE_AFFINITY" and not strategy.soft
+        if is_elsewhere or self._raylet.draining or self.scheduler.missing(waiting.demand):
+            return False
+        return matches({**scheduling.label_selector, **strategy.labels_hard}, self._raylet.node.labels)
 
     def _may_be_joining(self, waiting: Waiting) -> bool:
         """Its node is not known here: word of a new one may still be on its way, so it is given a moment."""

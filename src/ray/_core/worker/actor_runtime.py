@@ -109,7 +109,7 @@ class ActorRuntime:
         args, kwargs = serialization.deserialize(recipe.args)
         if recipe.deps:
             args = list(args)
-            refs = [core.refs.borrowed_ref(dep.object_id, dep.owner) for dep in recipe.deps]
+            refs = [core.refs.borrowed_ref(dep.object_id, dep.owner or spec.owner) for dep in recipe.deps]
             for dep, value in zip(recipe.deps, core.values.get(refs, None), strict=True):
                 if isinstance(dep.slot, int):
                     args[dep.slot] = value

@@ -151,7 +151,11 @@ class Invoker:
         if deps:
             args = list(args)
             for dep in deps:
-                value = self._load(call, dep)
+                given = dep.value
+                if given.blob is None or given.is_error or given.contained:
+                    value = self._load(call, dep)
+                else:  # all that there is to it: neither memory nor other objects depend on this process
+                    value = serialization.deserialize(given.blob)
                 if isinstance(dep.slot, int):
                     args[dep.slot] = value
                 else:
@@ -161,10 +165,11 @@ class Invoker:
     def _load(self, call: Call, dep: m.Dep) -> Any:
         """The value of a ref argument. The submitter holds the object while the call runs."""
         core = self.core
+        assert call.connection is not None
         with core.lock:
             entry = core.objects.get(dep.object_id)
             if entry is None:
-                entry = core.lending.borrow(dep.object_id, dep.owner)
+                entry = core.lending.borrow(dep.object_id, dep.owner or call.connection.peer)
             if entry.value is None and (dep.value.blob is not None or dep.value.location is not None):
                 core.refs.resolve(dep.object_id, dep.value)
             entry.held += 1

@@ -89,6 +89,24 @@ class References:
             entry.held += count
             self.maybe_free(key, entry)
 
+    def hold_all(self, refs: list[ObjectRef[Any]]) -> None:
+        """A pending task needs these objects."""
+        objects = self._objects
+        for ref in refs:
+            entry = objects.get(ref._id)
+            if entry is not None:
+                entry.held += 1
+
+    def let_go_all(self, refs: list[ObjectRef[Any]]) -> None:
+        """It needs them no more."""
+        objects = self._objects
+        for ref in refs:
+            entry = objects.get(ref._id)
+            if entry is not None:
+                entry.held -= 1
+                if not entry.held and not entry.local:
+                    self.maybe_free(ref._id, entry)
+
     def drain(self) -> None:
         """Count refs that user code has dropped since the last call."""
         released = self.released

@@ -107,10 +107,11 @@ class Submitter:
     def _start(self, record: Record) -> None:
         """Wait for the arguments, then for a worker."""
         core = self._core
-        for ref in record.packed.refs:
-            core.refs.hold(ref.binary())
-        for _, ref in record.packed.deps:
-            self._await_dep(record, ref.binary())
+        core.refs.hold_all(record.packed.refs)
+        for _, ref in record.packed.deps:  # there may be ten thousand, most of them there already
+            value = core.objects[ref._id].value
+            if value is None or value.location is not None:
+                self._await_dep(record, ref._id)
         if record.actor is not None:
             record.actor.submit(record)
         elif not record.unresolved:
@@ -136,8 +137,9 @@ class Submitter:
 
     def failed_dependency(self, record: Record) -> m.Value | None:
         """The call's own error when an argument of it, all of which have come, is an error."""
+        objects = self._core.objects
         for _, ref in record.packed.deps:
-            entry = self._core.objects[ref.binary()]
+            entry = objects[ref._id]
             value = entry.value
             if value is not None and value.is_error:
                 entry.seen = True
@@ -200,11 +202,10 @@ class Submitter:
         if template.template_id not in known:
             known.add(template.template_id)
             connection.send(template)
-        deps = []
+        deps, objects = [], self._core.objects
         for slot, ref in record.packed.deps:
-            entry = self._core.objects[ref.binary()]
-            owner = entry.owner or self._core.address
-            deps.append(m.Dep(slot, ref.binary(), owner, entry.value or UNKNOWN))
+            entry = objects[ref._id]
+            deps.append(m.Dep(slot, ref._id, entry.owner, entry.value or UNKNOWN))
         push = m.PushTask(record.task_id, template.template_id, record.packed.blob, deps, record.attempt)
         if template.num_returns == STREAMING:
             push.items_held, push.items_taken = self._core.streams.progress(record.task_id, connection)
@@ -342,8 +343,7 @@ class Submitter:
     def _forget(self, record: Record) -> None:
         core = self._core
         del self.tasks[record.task_id]
-        for ref in record.packed.refs:
-            core.refs.hold(ref.binary(), -1)
+        core.refs.let_go_all(record.packed.refs)
 
     def tasks_returned(self, connection: Connection, message: m.TasksReturned) -> None:
         records = [self.tasks[task_id] for task_id in message.task_ids if task_id in self.tasks]

@@ -43,11 +43,14 @@ class Value(Part, frozen=True):
 
 
 class Dep(Part, frozen=True):
-    """A top-level ref argument: put the value in place `slot` (position, or keyword) before the call."""
+    """A top-level ref argument: put the value in place `slot` (position, or keyword) before the call.
+
+    `owner` None: whoever pushes the task, told without words since there may be ten thousand.
+    """
 
     slot: int | str
     object_id: bytes
-    owner: Address
+    owner: Address | None
     value: Value
 
 
