@@ -40,6 +40,7 @@ class NodeManager:
         self._publish_timer: asyncio.TimerHandle | None = None
         self.handlers: dict[type, Any] = {
             m.RegisterNode: self._register,
+            m.CheckNode: self._check_node,
             m.UnregisterNode: self._unregister,
             m.DrainNode: self._drain,
             m.ReportResources: self._reported,
@@ -65,10 +66,7 @@ class NodeManager:
                 f"{info.python}. Install the same versions on both.",
             )
             return
-        known = self.table.info(info.node_id)
-        if known is not None and known.state == "DEAD":
-            text = f"Node {info.node_id.hex()} was declared dead ({known.death_message}); start it anew."
-            connection.fail(request, "node_dead", text)
+        if self._is_dead(connection, request, info.node_id):
             return
         connection.peer = ("node", info.node_id)
         self.raylets[info.node_id] = connection
@@ -103,6 +101,19 @@ class NodeManager:
     def restore(self) -> None:
         """Nodes that an earlier GCS knew; the living ones have their raylets reconnect."""
         self.table.restore(self._server.journal.load("node"))
+
+    def _check_node(self, connection: aio.Connection, request: m.CheckNode) -> None:
+        if not self._is_dead(connection, request, request.node_id):
+            connection.reply(request)
+
+    def _is_dead(self, connection: aio.Connection, request: m.Request, node_id: bytes) -> bool:
+        """Whether the node has been declared dead; the request is refused then."""
+        known = self.table.info(node_id)
+        if known is None or known.state != "DEAD":
+            return False
+        text = f"Node {node_id.hex()} was declared dead ({known.death_message}); start it anew."
+        connection.fail(request, "node_dead", text)
+        return True
 
     # ---------------------------------------------------------- leaving
 

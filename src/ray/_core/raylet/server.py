@@ -32,6 +32,7 @@ from ray._core.raylet.bundles import BundleManager
 from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
+from ray._core.raylet.gcs_watch import GcsWatch
 from ray._core.raylet.job_environments import JobEnvironments
 from ray._core.raylet.leasing import LeaseManager
 from ray._core.raylet.machine import Machine
@@ -79,6 +80,7 @@ class Raylet:
         self.path: str = settings["raylet_path"]
         self.arena_path: str = settings["arena_path"]
         self.gcs: Link
+        self._gcs_watch = GcsWatch(self)
         self._zygote: aio.Connection
         self.state = StateDumper(self)
         self._metrics = MetricsServer(self)
@@ -133,6 +135,7 @@ class Raylet:
         give_up_s = self.config.gcs_rpc_server_reconnect_timeout_s
         self.gcs = Link(self, settings["gcs_host"], settings["gcs_port"], token, self._join, give_up_s)
         await self.gcs.open()
+        self._gcs_watch.start()
         for _ in range(self.leases.soft_limit() if self.config.enable_worker_prestart else 0):
             self.fork(b"")
         self._agent.start()
@@ -156,6 +159,7 @@ class Raylet:
         jobs_then = {worker.job_id for worker in self.pool.workers.values()} - {b""}
         joining = m.RegisterNode(info=self.node, hosted=self.actors.hosted(), bundles=self.bundles.held())
         registered: m.NodeRegistered = await gcs.request(joining)
+        self._gcs_watch.heard()
         for job_id in jobs_then.difference(registered.living_jobs):
             self._job_ended(job_id)
         for channel in ("job", "node", "resources"):
@@ -181,6 +185,7 @@ class Raylet:
         for worker in self.pool.workers.values():
             self.machine.kill(worker.pid)
         self.machine.kill(self._agent.pid)
+        self._gcs_watch.close()
         self.environments.close()
         self._metrics.close()
         if self._dashboard is not None:
@@ -369,6 +374,7 @@ class Raylet:
 
     def _ping(self, connection: aio.Connection, request: m.Ping) -> None:
         """The answer comes behind a report of the resources as they are now."""
+        self._gcs_watch.heard()
         self.leases.reporter.report_now()
         connection.reply(request)
 

@@ -75,6 +75,12 @@ class NodeRegistered(Reply, tag=11):
     """A raylet that reconnects ends the workers of others: nobody tells it again that they have ended."""
 
 
+class CheckNode(Request, tag=21):
+    """R > G, when no ping has come for long: does this node count as alive? Done, or Failed("node_dead")."""
+
+    node_id: bytes
+
+
 class UnregisterNode(Request, tag=12):
     """R or CLI > G: the node leaves. Answer: Done."""
 
