@@ -69,7 +69,9 @@ async def check_kept(scenario: Scenario, core: SimCore) -> None:
             answer = await core.get_one(core.call_actor(handle, "add", {"token": 1}))
             if answer[0] != 1:
                 raise Violation(f"The detached actor {name} answers {answer}.")
-        await core.request(core.gcs, m.KillActor(actor_id=actor_id, no_restart=True, cause="The simulation ends."))
+    for info in (await core.request(core.gcs, m.ListActors())).actors:
+        if info.detached and info.state != "DEAD":
+            await core.request(core.gcs, m.KillActor(actor_id=info.actor_id, no_restart=True, cause="All is over."))
 
 
 def check_quiet(scenario: Scenario) -> None:

@@ -55,3 +55,20 @@ def test_a_group_of_a_job_that_has_ended_is_removed_at_once(world):
     assert {info.state for info in gcs.groups.table.infos()} == {"REMOVED"}
     world.loop.run(world.loop.now_s + 1.0)
     assert world.nodes[0].raylet.bundles.held() == world.nodes[1].raylet.bundles.held() == []
+
+
+def test_an_actor_whose_constructor_crashes_while_the_gcs_is_away_is_not_begun_twice(world):
+    """The raylet tells of the crash before it registers again without that actor."""
+    made = world.cluster.ledger.constructions
+
+    async def program(core):
+        core.kept = await core.create_actor({"token": 1, "sleep": 0.5, "crash": 1}, max_restarts=-1)
+        await for_ever()
+
+    world.drive(program)
+    world.until(lambda: made)
+    world.loop.kill(world.cluster.gcs_process)
+    world.loop.run(world.loop.now_s + 1.0)
+    world.cluster.start_gcs()
+    world.until(lambda: [info.state for info in world.cluster.gcs.actors.table.infos()] == ["ALIVE"])
+    assert sorted((incarnation, times) for (_, incarnation), times in made.items()) == [(0, 1), (1, 1)]

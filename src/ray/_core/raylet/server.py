@@ -156,6 +156,8 @@ class Raylet:
         """Make this node known to a GCS that it has just connected to, for the first time or again."""
         gcs.peer = "gcs"
         gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
+        # Ends of actors first: one that is not listed below would be taken for an order that was lost, and repeated.
+        self.gcs.send_waiting(gcs)
         jobs_then = {worker.job_id for worker in self.pool.workers.values()} - {b""}
         joining = m.RegisterNode(info=self.node, hosted=self.actors.hosted(), bundles=self.bundles.held())
         registered: m.NodeRegistered = await gcs.request(joining)

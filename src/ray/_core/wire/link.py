@@ -77,6 +77,11 @@ class Link:
             self._ask(self.connection, self._numbers)
         return future
 
+    def send_waiting(self, connection: aio.Connection) -> None:
+        """Send what has waited for a connection; for an `on_open` whose own words must come behind it."""
+        while self._waiting:
+            connection.send(self._waiting.popleft())
+
     async def drain(self) -> None:
         """Wait until what was sent has left the transport's buffer; at once while there is no connection."""
         if self.connection is not None:
@@ -130,8 +135,7 @@ class Link:
             return
         for number in list(self._asked):
             self._ask(connection, number)
-        while self._waiting:
-            connection.send(self._waiting.popleft())
+        self.send_waiting(connection)
 
     async def _reconnect(self, lost: aio.Connection) -> None:
         loop = asyncio.get_running_loop()
