@@ -31,6 +31,11 @@ COUNT ?= 0
 simulate: install
 	cd tests && PYTHONPATH=../src ../$(VENV)/bin/python -m simulation $(SEEDS) --count $(COUNT)
 
+# What is skipped, or shortened, in `test`. RAY_ORIGINAL_PYTHON: a Python with Ray 2.60 installed.
+.PHONY: test-client-long
+test-client-long: install
+	RAY_TEST_FREEZE_S=10 $(VENV)/bin/python -m pytest tests/util/client/test_reconnect.py tests/util/client/test_with_an_original.py -rs
+
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

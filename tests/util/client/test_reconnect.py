@@ -1,5 +1,6 @@
 """A client whose connection breaks: nothing is lost, nothing is done twice; or it is told, and the server cleans up."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -66,12 +67,14 @@ def test_calls_one_by_one_through_a_network_that_breaks(cutter: Cutter) -> None:
 
 
 def test_a_frozen_network_only_takes_time(cutter: Cutter) -> None:
+    """Nothing passes for a while in the middle of the calls. RAY_TEST_FREEZE_S: how long."""
     counter = Counter.remote()
-    ray.get(counter.increment.remote(0))
+    refs = [counter.increment.remote(number) for number in range(CALLS // 2)]
     cutter.freeze()
-    threading.Timer(3, cutter.thaw).start()
-    refs = [counter.increment.remote(number) for number in range(1, 100)]
-    assert ray.get(refs)[-1] == 100
+    threading.Timer(float(os.environ.get("RAY_TEST_FREEZE_S", 2)), cutter.thaw).start()
+    refs += [counter.increment.remote(number) for number in range(CALLS // 2, CALLS)]
+    assert ray.get(refs) == list(range(1, CALLS + 1))
+    assert ray.get(counter.all_seen.remote()) == list(range(CALLS))
 
 
 def test_large_values_arrive_whole(cutter: Cutter) -> None:
