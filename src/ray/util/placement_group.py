@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ray._core.common import messages as m
 from ray._core.common.ids import JobID, PlacementGroupID
 from ray._core.common.resources import to_fixed, to_float
+from ray._core.worker import object_ref as _process
 from ray._private.auto_init_hook import auto_init_core, connected_core
 from ray._private.client_mode_hook import client_here, client_mode_wrap
 from ray._private.options import check_label_selector
@@ -30,8 +31,19 @@ class PlacementGroup:
     """
 
     def __init__(self, id: PlacementGroupID, bundle_cache: list[dict[str, float]] | None = None) -> None:
-        self.id = id
+        self._id = id
         self.bundle_cache = bundle_cache
+
+    @property
+    def id(self) -> PlacementGroupID:
+        """Whoever knows it can have something run in the group."""
+        core = _process._core
+        if core is not None:
+            core.groups.shared(self._id.binary())
+        return self._id
+
+    def __reduce__(self) -> Any:
+        return PlacementGroup, (self.id, self.bundle_cache)
 
     @staticmethod
     def empty() -> PlacementGroup:
@@ -40,7 +52,7 @@ class PlacementGroup:
 
     @property
     def is_empty(self) -> bool:
-        return self.id.is_nil()
+        return self._id.is_nil()
 
     def ready(self) -> ObjectRef[PlacementGroup]:
         """A ref whose value is this group once all its bundles are reserved; an error if it is removed before."""
@@ -49,7 +61,7 @@ class PlacementGroup:
 
             there: ObjectRef[PlacementGroup] = ray.remote(num_cpus=0)(_once_ready).remote(self)
             return there
-        return auto_init_core().groups.ready(self.id.binary(), self)
+        return auto_init_core().groups.ready(self._id.binary(), self)
 
     @client_mode_wrap
     def wait(self, timeout_seconds: float = 30) -> bool:
@@ -61,11 +73,11 @@ class PlacementGroup:
         if self.is_empty:
             return False
         core = auto_init_core()
-        info = core.groups.wait(self.id.binary(), timeout_seconds)
-        if info is not None and info.state == "CREATED":
+        state = core.groups.wait(self._id.binary(), timeout_seconds)
+        if state == "CREATED":
             return True
-        if info is not None or core.groups.get(self.id.binary()) is None:
-            raise Exception(f"Placement group {self.id} does not exist.")
+        if state or core.groups.get(self._id.binary()) is None:
+            raise Exception(f"Placement group {self._id} does not exist.")
         return False
 
     @property
@@ -80,10 +92,10 @@ class PlacementGroup:
         return len(self.bundle_specs)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlacementGroup) and self.id == other.id
+        return isinstance(other, PlacementGroup) and self._id == other._id
 
     def __hash__(self) -> int:
-        return hash(self.id)
+        return hash(self._id)
 
 
 @client_mode_wrap
@@ -142,7 +154,7 @@ def placement_group(
 @client_mode_wrap
 def remove_placement_group(placement_group: PlacementGroup) -> None:
     """Give the group's resources back; tasks and actors that run in it are killed. Again: nothing."""
-    auto_init_core().groups.remove(placement_group.id.binary())
+    auto_init_core().groups.remove(placement_group._id.binary())
 
 
 @client_mode_wrap
@@ -171,7 +183,7 @@ def placement_group_table(placement_group: PlacementGroup | None = None) -> dict
     core = connected_core()
     if placement_group is None:
         return {info.group_id.hex(): _row(info) for info in core.groups.all()}
-    info = core.groups.get(placement_group.id.binary())
+    info = core.groups.get(placement_group._id.binary())
     return {} if info is None else _row(info)
 
 
@@ -185,7 +197,7 @@ def _once_ready(group: PlacementGroup) -> PlacementGroup:
 @client_mode_wrap
 def _bundles_of(group: PlacementGroup) -> list[dict[str, float]]:
     """Raises KeyError when there is no such group."""
-    info = auto_init_core().groups.get(group.id.binary())
+    info = auto_init_core().groups.get(group._id.binary())
     if info is None:
         raise KeyError("bundles")
     return [to_float(bundle.resources) for bundle in info.bundles]

@@ -61,6 +61,7 @@ class GroupService:
             )
             connection.fail(request, "name_taken", text)
             return
+        self._publisher.subscribe(connection, "group", info.group_id)  # before it is placed, so that no news is missed
         connection.reply(request)
         if info.creator_actor and self.has_actor_died(info.creator_actor):  # the order was on its way
             self._act(self.table.actor_died(info.creator_actor))
@@ -193,6 +194,8 @@ class GroupService:
         if info.state == "REMOVED":
             self.on_removal(info.group_id)
         self._publisher.publish("group", m.GroupChanged(info), info.group_id)
+        if info.state == "REMOVED":  # nothing follows
+            self._publisher.drop("group", info.group_id)
         if info.state in ("CREATED", "REMOVED"):
             for connection, request in self.waiting.take(info.group_id):
                 connection.reply(request, m.GroupReply(info=info))

@@ -29,6 +29,11 @@ class Publisher:
         topics.discard((channel, key))
         self._forget(sink, (channel, key))
 
+    def drop(self, channel: str, key: bytes) -> None:
+        """Nothing will be published there any more."""
+        for sink in self._subscribers.pop((channel, key), ()):
+            self._topics[sink].discard((channel, key))
+
     def gone(self, sink: Sink) -> None:
         """The subscriber's connection is closed."""
         for topic in self._topics.pop(sink, ()):

@@ -305,6 +305,8 @@ class CoreWorker:
                 self._node_changed(message.info)
             case m.ActorChanged():
                 self.actors.changed(message.info)
+            case m.GroupChanged():
+                self.groups.changed(message.info.group_id, message.info.state)
             case m.WorkerExited():
                 self.submitter.worker_exited(message)
             case m.ProposeSpill():

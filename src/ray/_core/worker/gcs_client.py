@@ -86,6 +86,10 @@ class GcsClient:
         """The GCS has subscribed this process by itself (who registers an actor hears of it)."""
         self._topics[channel, key] = None
 
+    def unsubscribed(self, channel: str, key: bytes) -> None:
+        """The GCS has forgotten the subscription by itself."""
+        self._topics.pop((channel, key), None)
+
     def unsubscribe(self, channel: str, key: bytes) -> None:
         if self._topics.pop((channel, key), False) is None and self._connection is not None:
             self._connection.send(m.Unsubscribe(channel, key))

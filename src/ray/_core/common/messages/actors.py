@@ -146,7 +146,7 @@ class ActorDied(Message, tag=71):
 
 
 class CreateGroup(Request, tag=80):
-    """C > G. Answer: Done at once, or Failed("name_taken"); the state follows by channel "group"."""
+    """C > G. Answer: Done at once, or Failed("name_taken"); the creator is subscribed to the group's news."""
 
     info: PlacementGroupInfo
 
