@@ -27,6 +27,7 @@ from ray._core.common import by_value
 from ray._core.common.errors import RayError, UnserializableException
 
 RAW, PICKLE, BUFFERS, ERROR = 0, 1, 2, 3
+_KINDS = [bytes((kind,)) for kind in range(4)]
 ALIGNMENT = 64
 _HEAD = struct.Struct("<B3xIQ")
 _SPAN = struct.Struct("<QQ")
@@ -81,7 +82,7 @@ class Serialized:
         self.inband = inband
         self.buffers = buffers
         self.refs = refs
-        self.size = size_of(kind, len(inband), [buffer.nbytes for buffer in buffers])
+        self.size = size_of(kind, len(inband), [buffer.nbytes for buffer in buffers] if buffers else ())
 
     @property
     def is_error(self) -> bool:
@@ -89,7 +90,7 @@ class Serialized:
 
     def to_blob(self) -> bytes:
         if self.kind != BUFFERS:
-            return bytes((self.kind,)) + self.inband
+            return _KINDS[self.kind] + self.inband
         target = bytearray(self.size)
         self.write_into(memoryview(target))
         return bytes(target)

@@ -98,18 +98,15 @@ class FrameDecoder:
         found: list[tuple[Any, bytes]] = []
         view = memoryview(buffer)
         try:
-            while size - start >= PREFIX_SIZE:
+            while (header_start := start + PREFIX_SIZE) <= size:
                 header_size, payload_size = _PREFIX.unpack_from(view, start)
                 if header_size > self.max_header or payload_size > self.max_payload:
                     raise _oversized(header_size, payload_size, self.max_header, self.max_payload)
-                header_end = start + PREFIX_SIZE + header_size
+                header_end = header_start + header_size
                 end = header_end + payload_size
                 if end > size:
                     break
-                try:
-                    message = _decode(view[start + PREFIX_SIZE : header_end])
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                    raise ProtocolError(f"A frame's header is no message: {error}") from error
+                message = decode(view[header_start:header_end])
                 found.append((message, bytes(view[header_end:end]) if payload_size else b""))
                 start = end
         finally:

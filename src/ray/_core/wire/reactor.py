@@ -53,7 +53,6 @@ FLUSH_FRAMES = 32
 gets the interpreter late: with this the peer works at the same time (19 µs a call became 15)."""
 _RECV_SIZE = 64 * 1024
 """Below 128 KiB, from where on malloc maps pages for each buffer and unmaps them: three system calls a message."""
-_MAX_IOVECS = 512
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -112,7 +111,6 @@ class Connection:
         "handler",
         "is_closed",
         "out",
-        "out_bytes",
         "peer",
         "reactor",
         "sock",
@@ -132,8 +130,8 @@ class Connection:
         self.fd = sock.fileno()
         self.handler = handler
         self.peer: Any = None
-        self.out: list[codec.Buffer] = []
-        self.out_bytes = 0
+        self.out = bytearray()
+        """Frames on their way to the system."""
         self.is_closed = False
         self._decoder = codec.FrameDecoder()
         self._replies: dict[int, Callable[[Any], None]] = {}
@@ -155,9 +153,7 @@ class Connection:
         if not self.out:
             self.reactor._dirty.append(self)
         self.reactor.unsent += 1
-        frame = codec.encode(message)
-        self.out.append(frame)
-        self.out_bytes += len(frame)
+        self.out += codec.encode(message)
 
     def request(self, message: Request, on_reply: Callable[[Any], None]) -> int:
         """Send; `on_reply` gets the reply, `Failed` included, by the leader with the lock held. Returns the rid.
@@ -184,9 +180,7 @@ class Connection:
         out = self.out
         try:
             while out and self._state == "open":
-                sent = self.sock.send(out[0]) if len(out) == 1 else self.sock.sendmsg(out[:_MAX_IOVECS])
-                self.out_bytes -= sent
-                self._drop_sent(sent)
+                del out[: self.sock.send(out)]
             if self._tls is not None:
                 self._tls.push()
         except BlockingIOError:
@@ -201,17 +195,6 @@ class Connection:
     @property
     def has_unsent(self) -> bool:
         return bool(self.out) or (self._tls is not None and self._tls.has_sealed)
-
-    def _drop_sent(self, sent: int) -> None:
-        out, whole = self.out, 0
-        for frame in out:
-            if len(frame) > sent:
-                break
-            sent -= len(frame)
-            whole += 1
-        del out[:whole]
-        if sent:
-            out[0] = memoryview(out[0])[sent:]
 
     def _set_want_write(self, wanted: bool) -> None:
         self._want_write = wanted

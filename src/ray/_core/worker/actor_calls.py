@@ -10,10 +10,11 @@ Source: Ray docs, "Actor fault tolerance", "Task order of execution".
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 from typing import Protocol
+
+import msgspec
 
 
 class Call(Protocol):
@@ -25,13 +26,11 @@ class Call(Protocol):
     attempt: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Push:
+class Push(msgspec.Struct, frozen=True):
     call: Call
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(msgspec.Struct, frozen=True):
     """`is_dead`: the actor is dead for good (ActorDiedError), else it may come back (ActorUnavailableError)."""
 
     call: Call

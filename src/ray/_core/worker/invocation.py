@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ray._core.common import messages as m
 from ray._core.common.errors import RayError, RayTaskError, TaskCancelledError, UserCodeException
 from ray._core.common.ids import object_id
@@ -30,35 +32,22 @@ if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """A call under way. `connection` None: an actor's constructor, which answers to the raylet."""
 
-    __slots__ = (
-        "connection",
-        "held",
-        "is_canceled",
-        "is_last",
-        "num_items",
-        "retryable",
-        "start_s",
-        "task_id",
-        "template",
-    )
-
-    def __init__(self, template: m.TaskTemplate, task_id: bytes, connection: Connection | None) -> None:
-        self.template = template
-        self.task_id = task_id
-        self.held: list[bytes] = []
-        """Ref arguments that have been loaded, held until the call has ended."""
-        self.connection = connection
-        self.is_canceled = False
-        self.is_last = False
-        """`max_calls` is reached: the process ends after it."""
-        self.retryable = False
-        """It raised what `retry_exceptions` names."""
-        self.num_items = -1
-        """Of a streaming call: how many items it has made."""
-        self.start_s = time.perf_counter()
+    template: m.TaskTemplate
+    task_id: bytes
+    connection: Connection | None
+    held: list[bytes] = []
+    """Ref arguments that have been loaded, held until the call has ended."""
+    is_canceled: bool = False
+    is_last: bool = False
+    """`max_calls` is reached: the process ends after it."""
+    retryable: bool = False
+    """It raised what `retry_exceptions` names."""
+    num_items: int = -1
+    """Of a streaming call: how many items it has made."""
+    start_s: float = msgspec.field(default_factory=time.perf_counter)
 
     @property
     def started_us(self) -> int:
@@ -214,8 +203,9 @@ class Invoker:
         """Answer, with the results packed."""
         self.output.flush()
         duration_us = int((time.perf_counter() - call.start_s) * 1e6)
-        done = m.TaskDone(call.task_id, results, failed=failed, duration_us=duration_us, num_items=call.num_items)
-        done.started_us, done.retryable = call.started_us, call.retryable
+        done = m.TaskDone(
+            call.task_id, results, [], failed, call.retryable, duration_us, call.num_items, call.started_us
+        )
         core = self.core
         with core.lock:
             core.refs.drain()
@@ -270,6 +260,9 @@ class Invoker:
         """Send the results once every owner knows of the refs that this process keeps, or passes on."""
         core, connection = self.core, call.connection
         assert connection is not None
+        if not core.lending.has_unregistered and not any(value.contained for value in done.results):
+            connection.send(done)
+            return
         caller = connection.peer
         outside: list[tuple[bytes, m.Address, m.Address]] = []
         for key, owner in core.lending.take_unregistered():

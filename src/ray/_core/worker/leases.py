@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 
+import msgspec
+
 OVERHEAD_US = 20.0
 """What a worker spends on a task besides the user's function (2 cores, Python 3.11)."""
 
@@ -32,19 +34,16 @@ class Lease:
     idle_since_s: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Push:
+class Push(msgspec.Struct, frozen=True):
     task_id: bytes
     lease_id: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class AskForLease:
+class AskForLease(msgspec.Struct, frozen=True):
     """Send one more lease request."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ReturnLease:
+class ReturnLease(msgspec.Struct, frozen=True):
     lease_id: int
 
 

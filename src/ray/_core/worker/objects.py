@@ -47,21 +47,19 @@ class Entry:
     instance's dict where it differs. So an entry takes 2 µs and 250 bytes less than with a slot for each.
     """
 
-    __slots__ = ("__dict__", "callbacks", "held", "local", "owner", "value", "waiters")
+    __slots__ = ("__dict__", "arrivals", "callbacks", "held", "local", "owner", "urgency", "value")
 
     lent: dict[bytes, int] | None = None
     """How often each borrower was counted; only `Lending` changes it."""
     inner: list[bytes] = _NONE
     """Objects that the value contains."""
-    arrivals: list[Arrival] = _NONE
-    """Who waits until the value can be read on this node."""
+    waiters: list[Waiter] = _NONE
+    """Who waits until the value is known, wherever it lies."""
     copies: list[m.StoreLocation] = _NONE
     """Of an owned object: where it lies besides `value.location`."""
     here: m.StoreLocation | None = None
     """The copy on this node of a value that lies on another."""
     is_coming = False
-    urgency = m.PULL_FOR_TASK
-    """What the copy is wanted for on this node: the most urgent since the last one came."""
     is_moved = False
     """`value.location` is on this node, and void: the object has been on disk since."""
     problem: Exception | None = None
@@ -85,9 +83,11 @@ class Entry:
         self.local = 0
         self.held = 0
         self.value: m.Value | None = None
-        self.waiters: list[Waiter] = _NONE
-        """Who waits until the value is known, wherever it lies."""
+        self.arrivals: list[Arrival] = _NONE
+        """Who waits until the value can be read on this node."""
         self.callbacks: list[Callable[[m.Value], None]] = _NONE
+        self.urgency = m.PULL_FOR_TASK
+        """What a copy is wanted for on this node: the most urgent since the last one came."""
 
     def add_waiter(self, waiter: Waiter) -> None:
         if self.waiters:
@@ -215,6 +215,10 @@ class Lending:
         """The owner counts this process, once more; or will have before anything else can happen to the object."""
         entry.registered += 1
         self._unregistered.pop(key, None)
+
+    @property
+    def has_unregistered(self) -> bool:
+        return bool(self._unregistered)
 
     def take_unregistered(self) -> list[tuple[bytes, m.Address]]:
         """Borrowed objects whose owners must hear of it now, and the owners; they count as registered."""

@@ -87,7 +87,8 @@ class References:
         entry = self._objects.get(key)
         if entry is not None:
             entry.held += count
-            self.maybe_free(key, entry)
+            if count < 0:
+                self.maybe_free(key, entry)
 
     def hold_all(self, refs: list[ObjectRef[Any]]) -> None:
         """A pending task needs these objects."""
@@ -177,12 +178,12 @@ class References:
         core = self._core
         if value.is_error:
             entry.seen = True
-        waiters: list[Arrival] = [*entry.waiters]
-        callbacks, entry.waiters, entry.callbacks = entry.callbacks, [], []
+        waiters: list[Arrival] = []
+        if entry.waiters:
+            waiters, entry.waiters = [*entry.waiters], []
         if entry.arrivals:
             if value.location is None or core.remote.is_here(entry):
-                waiters += entry.arrivals
-                entry.arrivals = []
+                waiters, entry.arrivals = [*waiters, *entry.arrivals], []
             else:
                 core.remote.bring(key, entry)
         for waiter in waiters:
@@ -190,9 +191,11 @@ class References:
                 waiter.finish()
             else:
                 waiter.arrived()
-        self._told.extend((callback, value) for callback in callbacks)
-        if not self._is_telling:
-            self._tell()
+        if entry.callbacks:
+            callbacks, entry.callbacks = entry.callbacks, []
+            self._told.extend((callback, value) for callback in callbacks)
+            if not self._is_telling:
+                self._tell()
 
     def _tell(self) -> None:
         """Call who waits for values. What a callback resolves is told after it has returned, not inside of it: an

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
@@ -34,7 +34,7 @@ _EVERYTHING = 1 << 62
 
 
 def is_generator(value: Any) -> bool:
-    return inspect.isgenerator(value) or inspect.isasyncgen(value)
+    return isinstance(value, (GeneratorType, AsyncGeneratorType))
 
 
 def run(invoker: Invoker, call: Call, push: m.PushTask, items: Any) -> None:

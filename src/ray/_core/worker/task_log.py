@@ -114,10 +114,14 @@ class TaskLog:
         kinds = _Kinds()
         events = []
         for task_id, attempt, template, parent, created_us, start_us, us, worker, pid, failed, error in self._ended:
-            event = TaskEvent(task_id, attempt, kinds.number(template), "FAILED" if failed else "FINISHED", parent)
-            event.created_us, event.ended_us, event.pid = created_us, start_us + us, pid
-            if worker is not None:
-                event.started_us = start_us
+            state = "FAILED" if failed else "FINISHED"
+            event = TaskEvent(
+                task_id, attempt, kinds.number(template), state, parent, created_us, start_us, start_us + us
+            )
+            event.pid = pid
+            if worker is None:
+                event.started_us = 0
+            else:
                 event.node_id, event.worker_id = worker.node_id, worker.worker_id
             if failed:
                 event.error_type, event.error = _describe(error)

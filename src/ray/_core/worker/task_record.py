@@ -6,7 +6,6 @@ Floor: worker. Filled and read by the submitter and the actors' clients, who hol
 from __future__ import annotations
 
 import copy
-import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -104,8 +103,7 @@ def num_refs(template: CallTemplate) -> int:
     return template.num_returns if template.num_returns >= 0 else 1
 
 
-@dataclasses.dataclass(slots=True)
-class Packed:
+class Packed(msgspec.Struct, eq=False):
     """Arguments ready to travel; `refs` are all the refs in them, which the pending task holds."""
 
     blob: bytes
@@ -113,8 +111,7 @@ class Packed:
     refs: list[ObjectRef[Any]]
 
 
-@dataclasses.dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct, eq=False):
     """A task not finished yet."""
 
     task_id: bytes

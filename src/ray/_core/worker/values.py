@@ -201,9 +201,9 @@ class Values:
         """Values in order. One that failed is raised, even while others are not ready. Raises GetTimeoutError."""
         core = self._core
         self._await(refs, len(refs), timeout_s, fails_fast=True)
-        entries = [core.objects[ref.binary()] for ref in refs]
-        values = [entry.value if core.remote.is_here(entry) else None for entry in entries]
-        if any(value is None for value in values):
+        objects, is_here = core.objects, core.remote.is_here
+        values = [entry.value if is_here(entry := objects[ref._id]) else None for ref in refs]
+        if None in values:
             for ref, value in zip(refs, values, strict=True):
                 if value is not None and value.is_error:
                     self.load(ref, value)
@@ -252,7 +252,9 @@ class Values:
                     raise RaySystemError(f"{ref!r} is of a session that has ended.")
                 if not (is_here(entry) if fetch_local else entry.value is not None):
                     continue
-                entry.seen = True
+                value = entry.value
+                if value is not None and value.is_error:
+                    entry.seen = True
             found.append(number)
             if len(found) == most:
                 break
@@ -271,6 +273,7 @@ class Values:
         """Wait until `count` of `refs` are ready (or one has failed, with `fails_fast`), or the time is over."""
         core = self._core
         pending: list[Entry | OpenStream] = []
+        has_failed = False
         with core.lock:
             core.refs.drain()
             for ref in refs:
@@ -283,15 +286,16 @@ class Values:
                     raise RaySystemError(f"{ref!r} is of a session that has ended.")
                 if entry.value is None:
                     pending.append(entry)
-                    entry.urgency = min(entry.urgency, urgency)
+                    if urgency < entry.urgency:
+                        entry.urgency = urgency
                     core.refs.fetch(ref.binary(), entry)
-                elif fetch_local and not core.remote.is_here(entry):
+                    continue
+                has_failed = has_failed or entry.value.is_error
+                if fetch_local and not core.remote.is_here(entry):
                     pending.append(entry)
                     core.remote.bring(ref.binary(), entry, urgency)
             needed = count - (len(refs) - len(pending))
-            if needed <= 0:
-                return
-            if fails_fast and any(entry.value.is_error for ref in refs if (entry := core.objects[ref.binary()]).value):
+            if needed <= 0 or (fails_fast and has_failed):
                 return
             waiter = Waiter(core.reactor, needed, fails_fast)
             for slot in pending:
@@ -302,12 +306,9 @@ class Values:
         try:
             self.block(waiter, timeout_s, lends_cpu)
         finally:
-            with core.lock:
-                for slot in pending:
-                    if waiter in slot.waiters:
-                        slot.waiters.remove(waiter)
-                    elif isinstance(slot, Entry) and slot.arrivals:
-                        slot.arrivals = [other for other in slot.arrivals if other is not waiter]
+            if waiter.remaining > 0 or needed < len(pending):  # else all have come, and nobody has it any more
+                with core.lock:
+                    _forget(waiter, pending)
 
     def block(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool = True) -> None:
         """Wait; a task that waits longer than the grace lends its CPU and hands back what it has not started."""
@@ -394,3 +395,12 @@ class Values:
                 core.remote.bring(ref.binary(), entry, m.PULL_FOR_GET)
             core.reactor.flush()
             return False
+
+
+def _forget(waiter: Waiter, slots: list[Entry | OpenStream]) -> None:
+    """Nobody waits for these any more by `waiter`. Locked."""
+    for slot in slots:
+        if waiter in slot.waiters:
+            slot.waiters.remove(waiter)
+        elif isinstance(slot, Entry) and slot.arrivals:
+            slot.arrivals = [other for other in slot.arrivals if other is not waiter]
