@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from gone import wait_gone
 
 import ray
+from ray._core.common.packages import PART_SIZE
 from ray._core.wire import auth
 from ray.job_submission import JobStatus, JobSubmissionClient, JobType
 from ray.scripts.scripts import cli
@@ -70,9 +71,10 @@ def test_a_job_runs_a_driver_in_its_environment(client, tmp_path):
         "ray.init()\n"
         "@ray.remote\n"
         "def f():\n"
-        "    return os.path.exists('script.py'), os.environ['A']\n"
+        "    return os.path.exists('script.py') and os.path.getsize('noise') > 1_000_000, os.environ['A']\n"
         "print('says', ray.get(f.remote()), ray.get_runtime_context().runtime_env['env_vars'])\n"
     )
+    (tmp_path / "noise").write_bytes(os.urandom(PART_SIZE))  # so that the package is stored in parts
     env = {"working_dir": str(tmp_path), "env_vars": {"A": "1"}}
     job_id = client.submit_job(entrypoint=f"{sys.executable} script.py", runtime_env=env, metadata={"who": "me"})
     assert re.fullmatch(r"raysubmit_[A-Za-z0-9]{16}", job_id)

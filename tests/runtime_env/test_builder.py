@@ -17,6 +17,7 @@ import zipfile
 import pytest
 from wheels import make_wheel
 
+from ray._core.common.packages import PART_SIZE, in_parts
 from ray._private.runtime_env import agent as agent_module
 from ray._private.runtime_env import packaging, wrappers
 from ray._private.runtime_env.agent import EnvBuilder, SetupFailed
@@ -38,10 +39,14 @@ def builder(tmp_path, kept, monkeypatch):
     monkeypatch.setattr(agent_module, "RETRY_PAUSE_S", 0.0)
     (tmp_path / "logs").mkdir()
 
-    async def fetch(uri):
-        return kept.get(uri)
+    return EnvBuilder(tmp_path / "resources", str(tmp_path), tmp_path / "logs", fetch_from(kept))
 
-    return EnvBuilder(tmp_path / "resources", str(tmp_path), tmp_path / "logs", fetch)
+
+def fetch_from(kept):
+    async def fetch(key):
+        return kept.get(key)
+
+    return fetch
 
 
 def build(builder, **fields):
@@ -53,7 +58,9 @@ def package(kept, tmp_path, files):
     for name, text in files.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text)
-    return packaging.upload_directory(packaging.Store(kept.__contains__, kept.__setitem__), source)
+    return packaging.upload_directory(
+        packaging.Store(kept.__contains__, lambda uri, data: kept.update(in_parts(uri, data))), source
+    )
 
 
 # ------------------------------------------------------------------ packages
@@ -66,6 +73,22 @@ def test_a_working_dir_is_the_workers_directory_and_first_on_its_path(builder, k
     assert (directory / "a.py").read_text() == "A = 1"
     assert context["command_prefix"] == [f"cd {directory} &&"]
     assert context["env_vars"] == {"X": "y", "PYTHONPATH": f"{directory}:${{PYTHONPATH}}"}
+
+
+def test_a_large_package_is_stored_and_fetched_in_parts(builder, kept, tmp_path):
+    noise = os.urandom(PART_SIZE + 5)  # which no zip makes smaller
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/noise").write_bytes(noise)
+    uri = package(kept, tmp_path, {"a.txt": "a"})
+    assert sorted(kept) == [uri, f"{uri}#0", f"{uri}#1"]
+    context = build(builder, working_dir=uri)
+    [directory] = [path for path in (tmp_path / "resources/working_dir_files").iterdir()]
+    assert (directory / "noise").read_bytes() == noise and str(directory) in context["env_vars"]["PYTHONPATH"]
+    del kept[f"{uri}#1"]
+    builder.release(RuntimeEnv(_validate=False, working_dir=uri).serialize())
+    other = EnvBuilder(tmp_path / "other", str(tmp_path), tmp_path / "logs", fetch_from(kept))
+    with pytest.raises(SetupFailed, match="was deleted while it was being fetched"):
+        build(other, working_dir=uri)
 
 
 def test_a_package_that_is_not_there_is_named(builder):
@@ -127,7 +150,9 @@ def test_http_uris(builder, tmp_path):
 
 def test_a_wheel_among_py_modules_is_installed(builder, kept, tmp_path):
     wheel = make_wheel(tmp_path, "tiny_wheel", "1.0", "WHO = 'tiny'")
-    uri = packaging.upload_file(packaging.Store(kept.__contains__, kept.__setitem__), wheel)
+    uri = packaging.upload_file(
+        packaging.Store(kept.__contains__, lambda uri, data: kept.update(in_parts(uri, data))), wheel
+    )
     context = build(builder, py_modules=[uri])
     code = "import tiny_wheel; print(tiny_wheel.WHO)"
     env = {**os.environ, "PYTHONPATH": context["env_vars"]["PYTHONPATH"].split(":")[0]}
@@ -291,8 +316,19 @@ def test_requirements_may_refer_to_the_working_dir(builder, kept, tmp_path, inde
     assert python_says(context, "import from_dir; print(from_dir.WHO)") == "dir"
 
 
+def test_uv_installs_beside_what_the_node_has(builder, index):
+    context = build(builder, uv={"packages": ["tiny_wheel==1.0", "needs_ray"], "uv_check": False})
+    said = python_says(context, "import tiny_wheel, needs_ray, ray, msgspec; print(tiny_wheel.WHO, ray.__version__)")
+    assert said == "tiny 2.60.0"
+
+
+def test_what_uv_says_of_a_failure_is_told(builder, index):
+    with pytest.raises(SetupFailed, match=r"(?s)no-such-wheel was not found|no-such-wheel.*unsatisfiable"):
+        build(builder, uv=["no-such-wheel"])
+
+
 def test_uv_is_asked_for_the_same(builder, index, tmp_path, monkeypatch):
-    """The machine may have no uv: what is run is told to a stand-in, which lets pip do the work."""
+    """What is run is told to a stand-in, which lets pip do the work."""
     fake = tmp_path / "bin/uv"
     fake.parent.mkdir()
     fake.write_text(

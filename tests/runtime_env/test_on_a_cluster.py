@@ -12,7 +12,8 @@ from gone import wait_gone
 from wheels import make_wheel
 
 import ray
-from ray._core.common.messages import KvExists
+from ray._core.common.messages import KvKeys
+from ray._core.common.packages import PART_SIZE
 from ray.exceptions import RuntimeEnvSetupError
 
 
@@ -220,6 +221,7 @@ def test_packages_leave_the_cluster_with_their_last_job(init, project, monkeypat
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_RUNTIME_ENV_TEMPORARY_REFERENCE_EXPIRATION_S", "0")
+    (project / "noise").write_bytes(os.urandom(PART_SIZE))  # so that the package comes in parts
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
     try:
         ray.init(cluster.address, runtime_env={"working_dir": str(project)})
@@ -230,13 +232,13 @@ def test_packages_leave_the_cluster_with_their_last_job(init, project, monkeypat
 
         ray.init(cluster.address)
 
-        def is_there():
-            return bool(connected_core().ask_gcs(KvExists(namespace="", key=uri.encode())).count)
+        def keys():
+            return set(connected_core().ask_gcs(KvKeys(namespace="", prefix=uri.encode())).keys)
 
-        assert is_there(), "a detached actor needs it"
+        assert keys() == {uri.encode(), f"{uri}#0".encode(), f"{uri}#1".encode()}, "a detached actor needs it"
         ray.kill(ray.get_actor("keeper", namespace="n"))
         deadline_at_s = time.monotonic() + 20
-        while is_there():
+        while keys():
             assert time.monotonic() < deadline_at_s
             time.sleep(0.02)
     finally:

@@ -1,7 +1,10 @@
 """`ray start --head` brings a Ray Client server, which serves, reports its health, and goes with `ray stop`."""
 
 import json
+import os
 import socket
+
+from ray._core.common.packages import PART_SIZE
 
 CLIENT = """
 import ray
@@ -43,6 +46,7 @@ def test_a_client_sees_the_workers_output_and_its_environment(shell, tmp_path):
     port = free_port()
     shell.start_head(f"--ray-client-server-port={port}")
     (tmp_path / "carried.py").write_text("VALUE = 'from the working_dir'\n")
+    (tmp_path / "noise").write_bytes(os.urandom(PART_SIZE))  # so that the package is stored in parts
     code = f"""
 import json, os, sys, threading
 import ray
@@ -62,7 +66,7 @@ ray.init("ray://127.0.0.1:{port}", runtime_env=env)
 def look():
     import carried
     print("printed by a worker")
-    return carried.VALUE, os.environ["CARRIED"]
+    return carried.VALUE, os.environ["CARRIED"], os.path.getsize("noise")
 
 value = ray.get(look.remote())
 assert sys.stdout.seen.wait(20)
@@ -70,5 +74,5 @@ sys.stdout = real
 print(json.dumps([value, ray.get_runtime_context().runtime_env["env_vars"]]))
 """
     value, variables = json.loads(shell.python(code))
-    assert value == ["from the working_dir", "yes"]
+    assert value == ["from the working_dir", "yes", PART_SIZE]
     assert variables == {"CARRIED": "yes"}

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray._core.common.packages import PackageTable, packages_of
+from ray._core.common.packages import PackageTable, Parts, in_parts, is_package, package_of, packages_of, part_keys
 
 
 def test_packages_of_an_environment():
@@ -63,3 +63,29 @@ def test_what_is_needed_is_never_given_up_and_what_is_not_always_is(steps):
         kept -= set(gone)
         table.validate()
         assert kept == {each for each in "ab" if holders.get(each) or each in pins}
+
+
+# ------------------------------------------------------------------ parts
+
+
+@given(st.lists(st.binary(max_size=30)), st.integers(1, 20))
+def test_a_package_comes_together_again_however_it_came_and_no_part_is_larger(pieces, part_size):
+    parts, stored = Parts("gcs://a.zip", part_size), []
+    for piece in pieces:
+        stored += parts.feed(piece)
+    stored += parts.finish()
+    table = dict(stored)
+    whole = b"".join(pieces)
+    assert len(table) == len(stored) and stored[-1][0] == "gcs://a.zip", "who finds the URI finds the rest"
+    keys = part_keys("gcs://a.zip", table["gcs://a.zip"])
+    assert b"".join(table[key] for key in keys or ["gcs://a.zip"]) == whole
+    assert set(keys) == set(table) - {"gcs://a.zip"}
+    assert bool(keys) == (len(whole) > part_size)
+    assert all(len(table[key]) <= part_size for key in keys)
+    assert {package_of(key.encode()) for key in table} == {"gcs://a.zip"}
+    assert list(in_parts("gcs://a.zip", whole, part_size)) == stored
+
+
+def test_only_packages_are_cut():
+    assert is_package("", b"gcs://a.zip") and is_package("", b"gcs://a.zip#7")
+    assert not is_package("fun", b"gcs://a.zip") and not is_package("", b"other")

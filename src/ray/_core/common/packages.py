@@ -2,14 +2,82 @@
 
 A package is kept while a living job or detached actor holds it, and for a while after its upload, since whoever
 uploads it needs time to say what for. Source: Ray docs, "Environment dependencies", "Caching and garbage collection".
+
+A package is at most half a gigabyte, so it lies in the key-value table in parts, none larger than a message may
+comfortably be: they come first, and last, under the package's URI, how many there are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 SCHEME = "gcs://"
+PART_SIZE = 8 << 20
+"""Bytes. The GCS serves nobody else while it handles one part; 8 MiB take it a few milliseconds."""
+_HEAD = b"\0ray package in parts: "
+"""No archive begins so."""
+
+
+def is_package(namespace: str, key: bytes) -> bool:
+    """Whether this key of the table belongs to a package."""
+    return not namespace and key.startswith(SCHEME.encode())
+
+
+def package_of(key: bytes) -> str:
+    """The URI of the package that a key belongs to."""
+    return key.partition(b"#")[0].decode()
+
+
+def part_keys(uri: str, value: bytes) -> list[str]:
+    """Keys of the parts of the package that has `value` under its URI; none when that is the package itself."""
+    if not value.startswith(_HEAD):
+        return []
+    return [_part_key(uri, number) for number in range(int(value[len(_HEAD) :]))]
+
+
+def _part_key(uri: str, number: int) -> str:
+    return f"{uri}#{number}"
+
+
+class Parts:
+    """Cuts a package that comes bit by bit. What the methods give is to be stored, in this order."""
+
+    def __init__(self, uri: str, part_size: int = PART_SIZE) -> None:
+        self._uri = uri
+        self._part_size = part_size
+        self._rest = bytearray()
+        self._count = 0
+
+    def feed(self, data: bytes | memoryview) -> Iterator[tuple[str, bytes]]:
+        """More of the package: keys and values of the parts that it completes."""
+        view = memoryview(data)
+        while len(self._rest) + len(view) > self._part_size:
+            room = self._part_size - len(self._rest)
+            self._rest += view[:room]
+            view = view[room:]
+            yield self._part()
+        self._rest += view
+
+    def finish(self) -> Iterator[tuple[str, bytes]]:
+        """That was all of it."""
+        if not self._count:
+            yield self._uri, bytes(self._rest)
+            return
+        yield self._part()
+        yield self._uri, _HEAD + str(self._count).encode()
+
+    def _part(self) -> tuple[str, bytes]:
+        part, self._rest = bytes(self._rest), bytearray()
+        self._count += 1
+        return _part_key(self._uri, self._count - 1), part
+
+
+def in_parts(uri: str, data: bytes, part_size: int = PART_SIZE) -> Iterator[tuple[str, bytes]]:
+    """What to store for a package, one after another."""
+    parts = Parts(uri, part_size)
+    yield from parts.feed(data)
+    yield from parts.finish()
 
 
 def packages_of(runtime_env: str) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ray._core.common import messages as m
-from ray._core.common.packages import SCHEME, PackageTable, packages_of
+from ray._core.common.packages import PackageTable, is_package, package_of, packages_of
 from ray._core.wire import aio
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ PIN_S = 600.0
 
 class PackageService:
     """Args:
-    delete: forgets a key of the table's namespace "".
+    delete: forgets a package of the table's namespace "", whole or in parts.
     actor_env: runtime environment of an actor, by its id.
     living_jobs: ids of the jobs that have not ended.
     """
@@ -45,10 +45,10 @@ class PackageService:
 
     def uploaded(self, namespace: str, key: bytes) -> None:
         """A key of the table has a value."""
-        if namespace or not key.startswith(SCHEME.encode()) or self._pin_s <= 0:
+        if not is_package(namespace, key) or self._pin_s <= 0:
             return
         loop = asyncio.get_running_loop()
-        self.table.pin(key.decode(), loop.time() + self._pin_s)
+        self.table.pin(package_of(key), loop.time() + self._pin_s)
         loop.call_later(self._pin_s + 0.001, self._expire)
 
     def restore(self, keys: Iterable[bytes], jobs: Iterable[m.JobInfo], actors: Iterable[m.ActorInfo]) -> None:

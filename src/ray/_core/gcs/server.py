@@ -86,7 +86,7 @@ class GcsServer:
             self.nodes.table, self.nodes.raylets, self.publisher, self.journal, knobs, now_ms, rng or Random()
         )
         self.packages = PackageService(
-            lambda key: self.kv.delete("", key),
+            lambda key: [*self.kv.delete("", key), *self.kv.delete("", key + b"#", by_prefix=True)],
             lambda actor_id: self.actors.table.spec(actor_id).placement.runtime_env,
             self.jobs.living,
         )

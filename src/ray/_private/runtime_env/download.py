@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from ray._core.common.packages import part_keys
 from ray._private.runtime_env import uris
 from ray._private.runtime_env.uris import Protocol
 
@@ -58,7 +59,14 @@ async def _download(uri: str, file: Path, fetch: Fetch) -> None:
                     f"Failed to download runtime_env file package {uri} from the GCS to the Ray worker node. "
                     "The package may have been deleted, since the job that uploaded it has ended, or was never there."
                 )
-            await asyncio.to_thread(file.write_bytes, data)
+            keys = part_keys(uri, data)
+            with open(file, "wb") as target:
+                if not keys:
+                    await asyncio.to_thread(target.write, data)
+                for key in keys:
+                    if (part := await fetch(key)) is None:
+                        raise RuntimeError(f"The runtime_env package {uri} was deleted while it was being fetched.")
+                    await asyncio.to_thread(target.write, part)
         case Protocol.FILE:
             await asyncio.to_thread(shutil.copyfile, rest, file)
         case Protocol.HTTP | Protocol.HTTPS:

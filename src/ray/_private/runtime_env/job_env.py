@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.common.errors import RuntimeEnvSetupError
+from ray._core.common.packages import in_parts
 from ray._core.worker.setup_hook import KEY_PREFIX, VARIABLE
 from ray._private.runtime_env import packaging, uris, uv_run
 from ray._private.runtime_env.merge import merge_job, normalized
@@ -112,7 +113,8 @@ def cluster_store(core: CoreWorker) -> packaging.Store:
         return bool(core.ask_gcs(m.KvExists(namespace="", key=uri.encode())).count)
 
     def put(uri: str, data: bytes) -> None:
-        core.ask_gcs(m.KvPut(namespace="", key=uri.encode(), value=data))
+        for key, part in in_parts(uri, data):
+            core.ask_gcs(m.KvPut(namespace="", key=key.encode(), value=part))
 
     return packaging.Store(exists, put)
 

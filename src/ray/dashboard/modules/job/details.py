@@ -34,6 +34,9 @@ class AskedKeyValues:
         value: bytes | None = self._ask(m.KvGet(namespace=self._namespace, key=key.encode())).value
         return value
 
+    def exists(self, key: str) -> bool:
+        return bool(self._ask(m.KvExists(namespace=self._namespace, key=key.encode())).count)
+
     def put(self, key: str, value: bytes, overwrite: bool) -> bool:
         request = m.KvPut(namespace=self._namespace, key=key.encode(), value=value, overwrite=overwrite)
         return bool(self._ask(request).count)

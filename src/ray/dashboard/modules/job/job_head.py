@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ray._core.common import messages as m
 from ray._core.common.errors import RaySystemError
+from ray._core.common.packages import Parts
 from ray._private.auto_init_hook import connected_core
 from ray._version import COMMIT, VERSION
 from ray.dashboard.modules.job.common import (
@@ -87,7 +88,7 @@ class JobHead:
         uri = _package_uri(request)
         if uri is None:
             return PlainTextResponse("Only packages of the protocol gcs are kept here.", 400)
-        if await run_in_threadpool(self._packages.get, uri) is None:
+        if not await run_in_threadpool(self._packages.exists, uri):
             return PlainTextResponse(f"Package {uri} does not exist", 404)
         return Response(status_code=200)
 
@@ -95,12 +96,15 @@ class JobHead:
         uri = _package_uri(request)
         if uri is None:
             return PlainTextResponse("Only packages of the protocol gcs are kept here.", 400)
-        data = bytearray()
-        async for part in request.stream():
-            data += part
-            if len(data) > MAX_PACKAGE:
+        parts, size = Parts(uri), 0
+        async for data in request.stream():
+            size += len(data)
+            if size > MAX_PACKAGE:
                 return PlainTextResponse(f"A package is at most {MAX_PACKAGE} bytes large.", 413)
-        await run_in_threadpool(self._packages.put, uri, bytes(data), True)
+            for key, part in parts.feed(data):
+                await run_in_threadpool(self._packages.put, key, part, True)
+        for key, part in parts.finish():
+            await run_in_threadpool(self._packages.put, key, part, True)
         return Response(status_code=200)
 
     # ---------------------------------------------------------- submitting

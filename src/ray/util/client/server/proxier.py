@@ -27,7 +27,7 @@ from ray.util.client import settings
 from ray.util.client.server.client_envs import ClientEnvs
 from ray.util.client.server.gcs_access import GcsAccess
 from ray.util.client.server.server import StopSignal
-from ray.util.client.server.servicer import metadata_of
+from ray.util.client.server.servicer import metadata_of, values_to_store
 from ray.util.client.server.specific import ServerPool, SpecificServer
 from ray.util.client.transport import open_server
 
@@ -99,10 +99,11 @@ class Proxy:
                 response: Any = pb.ClusterInfoResponse(type=pb.ClusterInfoType.PING, json=json.dumps({}))
             case "KVPut":
                 put = pb.KVPutRequest.FromString(request)
-                message = m.KvPut(
-                    namespace=put.namespace.decode(), key=put.key, value=put.value, overwrite=put.overwrite
-                )
-                response = pb.KVPutResponse(already_exists=not self._gcs.ask(message).count)
+                count = 0
+                for key, value in values_to_store(put):
+                    message = m.KvPut(namespace=put.namespace.decode(), key=key, value=value, overwrite=put.overwrite)
+                    count = self._gcs.ask(message).count
+                response = pb.KVPutResponse(already_exists=not count)
             case "KVExists":
                 exists = pb.KVExistsRequest.FromString(request)
                 count = self._gcs.ask(m.KvExists(namespace=exists.namespace.decode(), key=exists.key)).count

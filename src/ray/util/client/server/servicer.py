@@ -11,13 +11,14 @@ import json
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import grpc
 
 import ray
 from ray import cloudpickle
+from ray._core.common import packages
 from ray._private.client_mode_hook import disable_client_hook
 from ray.core.generated import ray_client_pb2 as pb
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
@@ -31,6 +32,13 @@ from ray.util.client.server.client_state import ClientState
 
 log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Any)
+
+
+def values_to_store(request: pb.KVPutRequest) -> Iterable[tuple[bytes, bytes]]:
+    """Keys and values: a package of a runtime environment, which a client sends whole, is stored in parts."""
+    if not packages.is_package(request.namespace.decode(), request.key):
+        return [(request.key, request.value)]
+    return ((key.encode(), part) for key, part in packages.in_parts(request.key.decode(), request.value))
 
 
 def metadata_of(context: Any) -> dict[str, str]:
@@ -161,9 +169,11 @@ class RayletServicer(pb_grpc.RayletDriverServicer):  # type: ignore[misc]
     @disable_client_hook()
     def KVPut(self, request: pb.KVPutRequest, context: Any = None) -> pb.KVPutResponse:
         def put() -> pb.KVPutResponse:
-            existed = internal_kv._internal_kv_put(
-                request.key, request.value, overwrite=request.overwrite, namespace=request.namespace
-            )
+            existed = False
+            for key, value in values_to_store(request):
+                existed = internal_kv._internal_kv_put(
+                    key, value, overwrite=request.overwrite, namespace=request.namespace
+                )
             return pb.KVPutResponse(already_exists=existed)
 
         return self._once(context, pb.KVPutResponse, put)
