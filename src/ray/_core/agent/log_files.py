@@ -34,6 +34,8 @@ def read(log_dir: str, name: str, offset: int, length: int, last_lines: int = -1
     with open(path, "rb") as file:
         if last_lines >= 0:
             offset = _start_of_last(file.fileno(), last_lines)
+        if offset > os.fstat(file.fileno()).st_size:
+            offset = 0  # the file was rotated since
         file.seek(offset)
         return file.read(min(length, MAX_CHUNK)), offset
 

@@ -38,6 +38,8 @@ class LogStream:
         self.job_id = b""
         self.name = ""
         self.is_actor = False
+        self.marks = 0
+        """How many there were."""
         self._rest = b""
 
     def __repr__(self) -> str:
@@ -92,6 +94,7 @@ class LogStream:
             found.append(Lines(self.job_id, self.name, run, self.is_actor))
 
     def _apply(self, kind: str, value: str) -> None:
+        self.marks += 1
         if kind == log_markers.NODE:
             self.is_foreign = value != self._node
         elif kind == log_markers.JOB:

@@ -9,11 +9,13 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from ray._core.agent.log_lines import Lines, LogStream
+from ray._core.agent.log_rotation import ROTATED, Rotator
 from ray._core.agent.watch import watch
+from ray._core.common import log_markers
 from ray._core.common.messages import LogLine, LogLines
 
 logger = logging.getLogger(__name__)
@@ -38,8 +40,18 @@ class _Tail:
     def __init__(self, path: str, node_id: bytes, pid: int, is_err: bool) -> None:
         self.path, self.pid, self.is_err = path, pid, is_err
         self.offset = 0
+        self.marked_before = 0
+        """From this offset on the file has no marks."""
         self.stream = LogStream(node_id)
         self.quiet: asyncio.TimerHandle | None = None
+
+    def head(self, node_id: bytes) -> tuple[bytes, bytes]:
+        """What the file must begin with for its reader to know where it is: header, and the marks in force."""
+        stream = self.stream
+        marks = log_markers.marker(log_markers.JOB, stream.job_id.hex()) if stream.job_id else b""
+        if stream.name:
+            marks += log_markers.marker(log_markers.ACTOR if stream.is_actor else log_markers.TASK, stream.name)
+        return log_markers.header(node_id), marks
 
     def read(self) -> tuple[list[Lines], bool]:
         """The next lines, and whether there may be more. A file that is gone has no more."""
@@ -50,7 +62,11 @@ class _Tail:
         except FileNotFoundError:
             return [], False
         self.offset += len(data)
-        return self.stream.feed(data), len(data) == READ_BYTES
+        marks = self.stream.marks
+        found = self.stream.feed(data)
+        if self.stream.marks != marks:
+            self.marked_before = self.offset
+        return found, len(data) == READ_BYTES
 
 
 class LogMonitor:
@@ -58,9 +74,20 @@ class LogMonitor:
 
     Args:
         resume: what is in the files already has been shipped by the log monitor that ran before this one.
+        rotator: of that directory; None: files grow without end.
     """
 
-    def __init__(self, log_dir: str, node_id: bytes, node_ip: str, sender: Sender, resume: bool = False) -> None:
+    def __init__(
+        self,
+        log_dir: str,
+        node_id: bytes,
+        node_ip: str,
+        sender: Sender,
+        resume: bool = False,
+        rotator: Rotator | None = None,
+    ) -> None:
+        self._rotator = rotator
+        self._rotations: set[asyncio.Task[None]] = set()
         self._log_dir, self._node_id, self._node_ip = log_dir, node_id, node_ip
         self._sender = sender
         self._resume = resume
@@ -85,8 +112,9 @@ class LogMonitor:
 
     def close(self) -> None:
         self._stop_watching()
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, *self._rotations):
+            if task is not None:
+                task.cancel()
 
     async def flush(self, job_id: bytes) -> None:
         """Ship all that has been written for a job until now, unfinished lines too."""
@@ -117,7 +145,9 @@ class LogMonitor:
     def _changed(self, names: set[str], closed: set[str]) -> None:
         for name in names:
             tail = self._tail(name)
-            if tail is not None and not tail.stream.is_foreign:
+            if tail is None:
+                self._look_at_size(name)
+            elif not tail.stream.is_foreign:
                 self._dirty[name] = None
                 if tail.quiet is not None:
                     tail.quiet.cancel()
@@ -142,7 +172,41 @@ class LogMonitor:
     def _ship(self, tail: _Tail) -> bool:
         found, more = tail.read()
         self._send(tail, found)
+        name = os.path.basename(tail.path)
+        if not more and self._rotator is not None and self._rotator.is_due(name, tail.offset):
+            self._begin(self._rotate_tail(self._rotator, tail, name))
         return more
+
+    # ---------------------------------------------------------- rotation
+
+    async def _rotate_tail(self, rotator: Rotator, tail: _Tail, name: str) -> None:
+        if tail.marked_before > rotator.cut_before(tail.offset):
+            return  # which marks hold where the file is to be cut is not known; it grows on
+        moved = await rotator.rotate(name, tail.offset, *tail.head(self._node_id))
+        tail.offset -= moved
+        tail.marked_before = max(tail.marked_before - moved, 0)
+
+    def _look_at_size(self, name: str) -> None:
+        """Of a file that is no worker's: nobody here reads it."""
+        rotator = self._rotator
+        if rotator is None or not ROTATED.fullmatch(name):
+            return
+        try:
+            size = os.stat(os.path.join(self._log_dir, name)).st_size
+        except FileNotFoundError:
+            return
+        if rotator.is_due(name, size):
+            self._begin(self._rotate_other(rotator, name, size))
+
+    async def _rotate_other(self, rotator: Rotator, name: str, size: int) -> None:
+        await rotator.rotate(name, size)
+
+    def _begin(self, rotation: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(rotation)
+        self._rotations.add(task)
+        task.add_done_callback(self._rotations.discard)
+
+    # ---------------------------------------------------------- sending
 
     def _ship_rest_later(self, tail: _Tail) -> None:
         loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ from typing import Any
 
 from ray._core.agent import log_files
 from ray._core.agent.log_monitor import LogMonitor
+from ray._core.agent.log_rotation import Rotator, limits
 from ray._core.agent.runtime_envs import RuntimeEnvs
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
@@ -42,7 +43,8 @@ class Agent:
         token = auth.load_token(config.enable_token_auth)
         gcs = Link(self, host, int(port), token, self._join, config.gcs_rpc_server_reconnect_timeout_s)
         await gcs.open()
-        self.log_monitor = LogMonitor(args.log_dir, self._node_id, args.node_ip, gcs, args.resume)
+        rotator = Rotator(args.log_dir, *limits())
+        self.log_monitor = LogMonitor(args.log_dir, self._node_id, args.node_ip, gcs, args.resume, rotator)
         self.log_monitor.start()
         if args.raylet_path:
             keeps_all = config.runtime_env_skip_local_gc

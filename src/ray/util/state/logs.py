@@ -190,7 +190,7 @@ def _worker_lines(
     is_first = True
     while True:
         chunk = wanted.chunk(offset, -1)
-        offset += len(chunk.data)
+        offset = chunk.offset + len(chunk.data)
         found = stream.feed(chunk.data) if chunk.data else stream.finish()
         kept += [line for each in found if wanted.wants(each) for line in each.lines]
         if chunk.data:
