@@ -99,6 +99,8 @@ class SimCore(CoreWorker):
         self.address = m.Address(self.node.node_id, self.worker_id, host.ip, port, self.path)
         self.gcs = GcsClient(self, registered.gcs_host, registered.gcs_port)
         self.gcs.on_given_up = self.actors.gcs_given_up
+        if self.executor is not None:
+            self.executor.open()
 
     async def become_driver(self) -> None:
         request = m.RegisterJob(

@@ -40,12 +40,17 @@ class SimExecutor:
         self._templates: dict[Any, dict[int, m.TaskTemplate]] = {}
         self._queue: deque[tuple[Any, Any, m.TaskTemplate | None]] = deque()
         self.running: Call | None = None
-        self._is_busy = False
+        self._is_busy = True  # until `open`: the process still registers
         self._exit: m.ExitWorker | None = None
         self.actor: m.ConstructActor | None = None
         self.count = 0
         self.kept: list[Any] = []
         """Refs that an actor was told to keep."""
+
+    def open(self) -> None:
+        """The process has registered; what was pushed meanwhile runs now."""
+        self._is_busy = False
+        self._go_on()
 
     # ---------------------------------------------------------- as the core worker sees it
 

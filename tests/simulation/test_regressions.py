@@ -72,3 +72,38 @@ def test_an_actor_whose_constructor_crashes_while_the_gcs_is_away_is_not_begun_t
     world.cluster.start_gcs()
     world.until(lambda: [info.state for info in world.cluster.gcs.actors.table.infos()] == ["ALIVE"])
     assert sorted((incarnation, times) for (_, incarnation), times in made.items()) == [(0, 1), (1, 1)]
+
+
+def test_a_group_that_is_created_while_a_restarted_gcs_waits_for_nodes_outlives_that_gcs(world):
+    """It was answered, but noted in the journal only once it was placed."""
+    world.cluster.network.block(world.nodes[1].host, world.cluster.head)  # so nothing is placed yet
+    world.loop.kill(world.cluster.gcs_process)
+    world.cluster.start_gcs()
+    acknowledged = []
+
+    async def program(core):
+        await core.request(core.gcs, group_of(core.job_id))
+        acknowledged.append(core.job_id)
+        await for_ever()
+
+    world.drive(program)
+    world.until(lambda: acknowledged)
+    assert world.cluster.gcs.groups.holds_placing
+    world.loop.kill(world.cluster.gcs_process)
+    world.cluster.start_gcs()
+    world.loop.run(world.loop.now_s + 0.1)
+    assert len(world.cluster.gcs.groups.table.infos()) == 1
+
+
+def test_nodes_do_not_count_as_dead_while_the_disk_of_the_head_is_full(world):
+    """Nothing leaves the GCS then, so no ping does."""
+    world.cluster.disk.is_full = True
+
+    async def program(core):
+        await core.request(core.gcs, m.KvPut(namespace="", key=b"k", value=b"v"))
+
+    world.drive(program)
+    world.loop.run(world.loop.now_s + 30.0)
+    world.cluster.disk.is_full = False
+    world.loop.run(world.loop.now_s + 30.0)
+    assert {info.state for info in world.cluster.gcs.nodes.table.infos()} == {"ALIVE"}

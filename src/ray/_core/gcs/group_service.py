@@ -67,8 +67,8 @@ class GroupService:
             self._act(self.table.actor_died(info.creator_actor))
         if self.has_job_ended(info.job_id):
             self._act(self.table.job_finished(info.job_id))
-        if not self.holds_placing:
-            self._act(self.table.schedule(self._nodes.views(), info.group_id))
+        # Also while nothing is placed: the group itself must be in the journal.
+        self._act([] if self.holds_placing else self.table.schedule(self._nodes.views(), info.group_id))
 
     def _remove(self, connection: aio.Connection, request: m.RemoveGroup) -> None:
         """Answered when all nodes have ended what ran in the group, or are gone."""

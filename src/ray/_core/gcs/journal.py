@@ -44,6 +44,8 @@ class Journal:
         self._held: deque[tuple[int, Callable[[], None]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gcs-storage")
         self._committing: asyncio.Task[None] | None = None
+        self._is_failing = False
+        self._failed_until_s = 0.0
 
     def __repr__(self) -> str:
         return (
@@ -70,6 +72,10 @@ class Journal:
         else:
             self._held.append((needed, send))
 
+    def has_failed_since(self, at_s: float) -> bool:
+        """Whether the storage has been away at some moment since then (loop time): nothing left meanwhile."""
+        return self._is_failing or self._failed_until_s >= at_s
+
     async def _commit(self) -> None:
         """Commit until nothing is pending."""
         loop = asyncio.get_running_loop()
@@ -84,9 +90,12 @@ class Journal:
                     await loop.run_in_executor(self._thread, self._storage.commit, batch)
                     break
                 except StorageError as error:
+                    self._is_failing = True
                     logger.error("%s. Calls wait; it is tried again in %s s.", error, delay_s)
                     await asyncio.sleep(delay_s)
                     delay_s = min(delay_s * 2, LAST_RETRY_S)
+            if self._is_failing:
+                self._is_failing, self._failed_until_s = False, loop.time()
             self._durable = turn
             while self._held and self._held[0][0] <= turn:
                 self._held.popleft()[1]()

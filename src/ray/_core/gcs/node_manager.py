@@ -162,13 +162,14 @@ class NodeManager:
         """Ask now and then whether the raylet still answers: a machine that lost its power closes no connection."""
         config = self._server.config
         await asyncio.sleep(config.health_check_initial_delay_ms / 1000)
-        missed = 0
+        loop, missed = asyncio.get_running_loop(), 0
         while not connection.is_closed:
+            asked_at_s = loop.time()
             try:
                 await asyncio.wait_for(connection.request(m.Ping()), config.health_check_timeout_ms / 1000)
                 missed = 0
             except TimeoutError:
-                missed += 1
+                missed += not self._server.journal.has_failed_since(asked_at_s)  # else the ping has not left
             except ConnectionError:
                 return  # `connection_lost` says so
             if missed >= config.health_check_failure_threshold:
