@@ -2,6 +2,7 @@
 
 import gc
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -273,3 +274,24 @@ def test_values_in_use_beyond_the_store_are_all_there():
 
 def test_a_value_beyond_the_store_comes_from_a_task():
     assert ray.get(make.remote(3, 250 * MIB))[-1] == 3
+
+
+@ray.remote(num_cpus=0)
+class Forgetful:
+    def keep_until_open(self, refs, gate):
+        threading.Thread(target=lambda: (gate.wait(), refs.clear())).start()
+
+
+def in_store():
+    name = "object_store_memory"
+    return ray.cluster_resources()[name] - ray.available_resources()[name]
+
+
+def test_what_an_actor_drops_while_it_does_nothing_is_given_back(gate):
+    actor, ref = Forgetful.remote(), ray.put(np.zeros(MIB, np.uint8))
+    ray.get(actor.keep_until_open.remote([ref], gate))
+    del ref
+    held = in_store()
+    assert held >= MIB
+    gate.open()
+    wait_until(lambda: in_store() <= held - MIB)

@@ -43,16 +43,19 @@ class References:
         """A counted ref to an object in the table. Locked."""
         self._objects[key].local += 1
         if not self._drains:
-            self._drains = True
-            self._core.reactor.call_later(IDLE_DRAIN_S, self._drain_idle)
+            self._drain_later()
         return ObjectRef(key, owner, self.released)
+
+    def _drain_later(self) -> None:
+        self._drains = True
+        self._core.reactor.call_later(IDLE_DRAIN_S, self._drain_idle)
 
     def _drain_idle(self) -> None:
         """While there are objects: nothing else may happen in this process that would count dropped refs."""
         self.drain()
-        self._drains = bool(self._objects)
-        if self._drains:
-            self._core.reactor.call_later(IDLE_DRAIN_S, self._drain_idle)
+        self._drains = False
+        if self._objects:
+            self._drain_later()
 
     def count_by_hand(self, ref: ObjectRef[Any]) -> None:
         """A ref was made from an id: it keeps the object when that is in the table."""
@@ -60,6 +63,8 @@ class References:
             entry = self._objects.get(ref.binary())
             if entry is not None:
                 entry.local += 1
+                if not self._drains:
+                    self._drain_later()
                 ref._owner, ref._released = entry.owner, self.released
 
     def borrowed_ref(self, key: bytes, owner: m.Address) -> ObjectRef[Any]:
@@ -75,6 +80,8 @@ class References:
                 else:
                     entry = core.lending.borrow(key, owner)
             entry.local += 1
+            if not self._drains:
+                self._drain_later()
             return ObjectRef(key, None if mine else owner, self.released)
 
     def pin(self, ref: ObjectRef[Any]) -> None:
