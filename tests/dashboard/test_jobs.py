@@ -253,6 +253,10 @@ def test_submit_follows_the_logs_and_ends_as_the_job_does(url):
     assert "Job 'cli-bad' failed" in said and "Status message: Job entrypoint command failed with exit code 4" in said
 
 
+def cluster_address():
+    return ray.get_runtime_context().gcs_address
+
+
 def test_the_other_commands(url, tmp_path):
     (tmp_path / "env.yaml").write_text("env_vars:\n  A: from yaml\n")
     arguments = ["--no-wait", "--submission-id", "cli-long", "--runtime-env", str(tmp_path / "env.yaml")]
@@ -263,6 +267,8 @@ def test_the_other_commands(url, tmp_path):
     said = command(url, "stop", "cli-long")
     assert "Attempting to stop job 'cli-long'" in said and "Job 'cli-long' was stopped" in said
     assert "from yaml\n" in command(url, "logs", "cli-long")
+    logs = CliRunner().invoke(cli, ["logs", "job", "--id", "cli-long", "--address", cluster_address()])
+    assert logs.output.endswith("from yaml\n"), logs.output
     assert "submission_id='cli-long'" in command(url, "list")
     assert "Job 'cli-long' deleted successfully" in command(url, "delete", "cli-long")
     result = CliRunner().invoke(cli, ["job", "status", "cli-long"], env={"RAY_API_SERVER_ADDRESS": url})

@@ -38,6 +38,10 @@ def run(*command, status=0):
     return done.output
 
 
+def node_ip(node_id):
+    return next(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] == node_id)
+
+
 def test_a_list_is_a_table_with_its_total(actor_id):
     said = run("list", "actors")
     assert re.search(r"======== List: \d{4}-\d\d-\d\d .* ========\nStats:\n-+\nTotal: 1\n\nTable:\n-+\n", said)
@@ -77,6 +81,15 @@ def test_summaries_count(actor_id):
 def test_logs_are_listed_and_printed(actor_id):
     assert "-   raylet.err\n" in run("logs")
     assert run("logs", "actor", "--id", actor_id, "--tail", "-1") == "spoken\n"
+    pid = json.loads(run("list", "actors", "--format", "json"))[0]["pid"]
+    node_id = ray.get_runtime_context().get_node_id()
+    assert run("logs", "actor", "--pid", str(pid), "--node-id", node_id, "--tail", "-1") == "spoken\n"
+    assert run("logs", "worker", "--pid", str(pid), "--node-ip", node_ip(node_id), "--tail", "-1") == "spoken\n"
+    assert "spoken" not in run("logs", "worker", "--pid", str(pid), "--err")
+    [task] = json.loads(run("list", "tasks", "-f", "name=Speaker.say", "--format", "json"))
+    said = run("logs", "task", "--id", task["task_id"], "--attempt-number", "0", "--tail", "1", "--encoding", "ascii")
+    assert said == "--- Log has been truncated to last 1 lines. Use `--tail` flag to toggle. ---\n\nspoken\n"
+    assert "no job with the submission id nobody" in run("logs", "job", "--id", "nobody", status=1)
     assert "--id and --pid" in run("logs", "actor", status=2)
     assert "No log files" in run("logs", "nothing*", status=1)
 

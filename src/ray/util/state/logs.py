@@ -99,7 +99,7 @@ def get_log(
     elif pid is not None:
         wanted.of_process(pid)
     elif submission_id is not None:
-        wanted.name = f"job-driver-{submission_id}.log"
+        wanted.of_submission(submission_id)
     if not wanted.name:
         raise RayStateApiException("One of filename, actor_id, task_id, pid and submission_id is needed.")
     return _read(wanted, follow, tail, encoding, errors, _interval or FOLLOW_INTERVAL_S, filter_ansi_code)
@@ -134,6 +134,18 @@ class _File:
         if row["actor_id"] is None:
             self.only = row["name"]
         self.of_process(row["worker_pid"])
+
+    def of_submission(self, submission_id: str) -> None:
+        for row in self.source.rows(StateResource.JOBS, self.source.timeout_s):
+            if row["submission_id"] == submission_id:
+                break
+        else:
+            raise RayStateApiException(f"There is no job with the submission id {submission_id}.")
+        if not row["driver_node_id"]:
+            raise RayStateApiException(
+                f"The job {submission_id} has no log: it has not started. It is {row['status']}."
+            )
+        self.name, self.node_id = f"job-driver-{submission_id}.log", bytes.fromhex(row["driver_node_id"])
 
     def of_process(self, pid: int) -> None:
         if not self.node_id:
