@@ -6,10 +6,14 @@ from pathlib import Path
 import psutil
 import pytest
 from gone import wait_gone
+from hypothesis import settings
 
 os.environ.setdefault("RAY_AUTH_TOKEN", "token-of-the-tests")
 
 import ray
+
+settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("suite")
 
 
 def _alive(process):

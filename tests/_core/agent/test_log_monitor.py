@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 
 from ray._core.agent.log_monitor import READ_BYTES, LogMonitor
 from ray._core.common import log_markers
@@ -75,6 +76,23 @@ def test_lines_are_shipped_as_they_come_and_each_once(tmp_path):
                 assert await sender.line() == [str(number)]
             await monitor.flush(JOB)
             assert sender.now() == []
+
+    asyncio.run(scenario())
+
+
+def test_files_of_workers_that_have_ended_are_let_go_and_those_of_living_ones_are_not(tmp_path):
+    async def scenario():
+        async with monitoring(tmp_path) as (monitor, sender):
+            child = await asyncio.create_subprocess_exec("true")
+            await child.wait()
+            for number, pid in enumerate((child.pid, os.getpid())):
+                _write(tmp_path, b"%d\n" % number, pid=pid)
+                assert await sender.line() == [str(number)]  # and so the monitor knows that the file was closed
+            await monitor.flush(JOB)
+            assert repr(monitor).startswith("<LogMonitor files=1 ")
+            _write(tmp_path, b"again\n", pid=os.getpid())  # as by a child that opens /dev/stdout
+            await monitor.flush(JOB)
+            assert [line for *_, line in sender.now()] == ["again"]
 
     asyncio.run(scenario())
 

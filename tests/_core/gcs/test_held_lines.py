@@ -25,6 +25,13 @@ def test_after_a_while_nobody_is_waited_for():
     assert held.take(b"1") == []
 
 
+def test_what_was_taken_makes_room():
+    held = HeldLines(0.0)
+    for _ in range(3):
+        held.hold(b"1", _batch(*["line"] * MOST_LINES), 1.0)
+        assert sum(len(each.lines) for each in held.take(b"1")) == MOST_LINES
+
+
 def test_a_job_without_a_driver_cannot_fill_the_memory():
     held = HeldLines(0.0)
     for _ in range(3):

@@ -6,6 +6,9 @@ import pytest
 
 from ray._core.common import messages as m
 from ray._core.common.config import Config
+from ray._core.common.ids import JobID
+from ray._core.common.packages import function_key
+from ray._core.gcs import job_service
 from ray._core.gcs.node_manager import PYTHON
 from ray._core.gcs.server import GcsServer
 from ray._version import VERSION
@@ -83,15 +86,15 @@ def register_job():
     return m.RegisterJob("", m.Address(b"node", WORKER, "", 0, ""), 1, "host", "script.py")
 
 
-def register_actor(server, peer, owner=WORKER):
+def register_actor(server, peer, owner=WORKER, job_id=b"job1", detached=False):
     spec = m.ActorSpec(
         actor_id=b"a" * 16,
-        job_id=b"job1",
+        job_id=job_id,
         name="",
         namespace="space",
         class_name="C",
         owner=m.Address(b"node", owner, "", 0, ""),
-        detached=False,
+        detached=detached,
         max_restarts=0,
         placement=m.SchedulingClass({"CPU": 10_000}),
         held={},
@@ -164,6 +167,50 @@ def test_a_raylet_that_joins_hears_which_jobs_live(with_gcs):
         assert registered.living_jobs == [drivers[1].of(m.JobRegistered)[0].job_id]
 
     with_gcs(scenario)
+
+
+def functions(server):
+    return server.kv.table.keys("fun", b"")
+
+
+def test_the_functions_of_a_job_go_with_it_and_with_its_last_detached_actor(with_gcs):
+    def scenario(server):
+        drivers = [hello(server, "driver", name) for name in (b"1", b"2")]
+        jobs = []
+        for driver in drivers:
+            server.received(driver, register_job(), b"")
+            jobs.append(driver.of(m.JobRegistered)[0].job_id)
+            key = function_key(jobs[-1], "digest").encode()
+            server.received(driver, m.KvPut(namespace="fun", key=key, value=b"f"), b"")
+        actor_id = register_actor(server, drivers[0], job_id=jobs[0], detached=True)
+        server.closed(drivers[1])
+        assert functions(server) == [function_key(jobs[0], "digest").encode()]
+        server.closed(drivers[0])
+        assert len(functions(server)) == 1
+        server.received(hello(server, "driver", b"3"), m.KillActor(actor_id, True, "bye"), b"")
+        assert functions(server) == []
+
+    with_gcs(scenario)
+
+
+def test_jobs_that_have_ended_are_listed_up_to_a_number(with_gcs, monkeypatch):
+    monkeypatch.setattr(job_service, "ENDED_KEPT", 2)
+
+    def scenario(server):
+        for number in range(4):
+            driver = hello(server, "driver", bytes([number]))
+            server.received(driver, register_job(), b"")
+            server.closed(driver)
+        assert [JobID(job_id).int() for job_id in server.jobs.jobs] == [3, 4]
+
+    def look(server):
+        assert [JobID(job_id).int() for job_id in server.jobs.jobs] == [3, 4]
+        driver = hello(server, "driver")
+        server.received(driver, register_job(), b"")
+        assert JobID(driver.of(m.JobRegistered)[0].job_id).int() == 5
+
+    with_gcs(scenario)
+    with_gcs(look)
 
 
 def test_the_group_of_an_actor_whose_job_ended_before_a_restart_ends_with_the_actor(with_gcs):

@@ -22,9 +22,9 @@ from ray._core.wire.ports import ports
         ({"resources": {"CPU": 1}}, ValueError, "Use num_cpus instead"),
         ({"resources": {"memory": 1}}, ValueError, "Use memory instead"),
         ({"resources": {"a": "1"}}, TypeError, "a is '1'"),
-        ({"labels": {"ray.io/x": "1"}}, ValueError, "'ray.io/x' is refused"),
+        ({"labels": {"ray.io/x": "1"}}, ValueError, "`ray.io/x` cannot start with"),
         ({"labels": {"x": 1}}, ValueError, "'x': 1 is not"),
-        ({"object_store_memory": LEAST_STORE - 1}, ValueError, "below the least allowed"),
+        ({"object_store_memory": LEAST_STORE - 1}, ValueError, "minimum allowed is"),
     ],
 )
 def test_what_no_node_can_be_is_refused_by_name(given, error, text):

@@ -1,6 +1,7 @@
 """asyncio connections over real sockets: requests, refusals, and what a closed connection does to open requests."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -116,5 +117,25 @@ def test_a_close_waits_for_what_is_held_at_the_gate():
             while not connection.is_closed:
                 await asyncio.sleep(0)
         server.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_whose_making_is_cancelled_is_closed():
+    async def scenario():
+        silent = await asyncio.start_server(lambda reader, writer: accepted.set_result(reader), "127.0.0.1", 0)
+        accepted = asyncio.get_running_loop().create_future()
+        port = silent.sockets[0].getsockname()[1]
+        problems = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
+        connecting = asyncio.ensure_future(aio.connect_tcp(Echo(), "127.0.0.1", port, b"secret"))
+        reader = await accepted
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        with contextlib.suppress(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 10)  # to the end
+        assert not problems
+        silent.close()
 
     asyncio.run(scenario())

@@ -43,6 +43,8 @@ class _Tail:
         self.marked_before = 0
         """From this offset on the file has no marks."""
         self.stream = LogStream(node_id)
+        self.is_closed = False
+        """Somebody who wrote into it has closed it: its worker, which so ended, or one of that worker's children."""
         self.quiet: asyncio.TimerHandle | None = None
 
     def head(self, node_id: bytes) -> tuple[bytes, bytes]:
@@ -69,6 +71,16 @@ class _Tail:
         return found, len(data) == READ_BYTES
 
 
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's by now
+        return True
+    return True
+
+
 class LogMonitor:
     """Reads the worker logs in `log_dir` that belong to `node_id`.
 
@@ -92,6 +104,8 @@ class LogMonitor:
         self._sender = sender
         self._resume = resume
         self._tails: dict[str, _Tail] = {}
+        self._ended: set[str] = set()
+        """Files that are read to their ends; so a flush looks at the files of living workers only."""
         self._dirty: dict[str, None] = {}
         self._work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -124,6 +138,7 @@ class LogMonitor:
                 if tail.stream.job_id == job_id and not more:
                     self._send(tail, tail.stream.finish())
                 if not more:
+                    self._end_if_over(tail)
                     break
                 await self._sender.drain()
 
@@ -134,7 +149,7 @@ class LogMonitor:
 
     def _tail(self, name: str) -> _Tail | None:
         tail = self._tails.get(name)
-        if tail is None:
+        if tail is None and name not in self._ended:
             match = WORKER_FILE.fullmatch(name)
             if match is None:
                 return None
@@ -149,6 +164,7 @@ class LogMonitor:
                 self._look_at_size(name)
             elif not tail.stream.is_foreign:
                 self._dirty[name] = None
+                tail.is_closed = tail.is_closed or name in closed
                 if tail.quiet is not None:
                     tail.quiet.cancel()
                     tail.quiet = None
@@ -168,6 +184,16 @@ class LogMonitor:
                 elif tail.stream.has_rest:
                     self._ship_rest_later(tail)
                 await self._sender.drain()
+
+    def _end_if_over(self, tail: _Tail) -> None:
+        """The file is read to its end: if its worker has ended as well, nothing will follow."""
+        name = os.path.basename(tail.path)
+        if tail.is_closed and name not in self._dirty and not _runs(tail.pid):
+            self._send(tail, tail.stream.finish())
+            if tail.quiet is not None:
+                tail.quiet.cancel()
+            del self._tails[name]
+            self._ended.add(name)
 
     def _ship(self, tail: _Tail) -> bool:
         found, more = tail.read()

@@ -1,7 +1,8 @@
-"""Which uploaded packages of runtime environments are still needed. Floor: common, pure.
+"""Which uploaded packages of runtime environments, and exported functions, are still needed. Floor: common, pure.
 
 A package is kept while a living job or detached actor holds it, and for a while after its upload, since whoever
-uploads it needs time to say what for. Source: Ray docs, "Environment dependencies", "Caching and garbage collection".
+uploads it needs time to say what for. The functions of a job are kept together, like one package.
+Source: Ray docs, "Environment dependencies", "Caching and garbage collection".
 
 A package is at most half a gigabyte, so it lies in the key-value table in parts, none larger than a message may
 comfortably be: they come first, and last, under the package's URI, how many there are.
@@ -13,6 +14,8 @@ import json
 from collections.abc import Iterable, Iterator
 
 SCHEME = "gcs://"
+FUNCTIONS = "fun://"
+"""What a job's functions in the key-value table are called together, before its id in hex."""
 PART_SIZE = 8 << 20
 """Bytes. The GCS serves nobody else while it handles one part; 8 MiB take it a few milliseconds."""
 _HEAD = b"\0ray package in parts: "
@@ -78,6 +81,16 @@ def in_parts(uri: str, data: bytes, part_size: int = PART_SIZE) -> Iterator[tupl
     parts = Parts(uri, part_size)
     yield from parts.feed(data)
     yield from parts.finish()
+
+
+def function_key(job_id: bytes, digest: str) -> str:
+    """Under which a large function or class of a job lies in the key-value table's namespace "fun"."""
+    return f"{job_id.hex()}:{digest}"
+
+
+def functions_of(job_id: bytes) -> str:
+    """All of a job's functions, as if they were a package."""
+    return FUNCTIONS + job_id.hex()
 
 
 def packages_of(runtime_env: str) -> list[str]:

@@ -191,7 +191,7 @@ class ActorService:
 
     def _place(self, actor_id: bytes) -> None:
         """Ask the raylet of the best node; it queues the actor until the resources that it holds are free."""
-        self._unplaced.pop(actor_id, None)
+        known_why = self._unplaced.pop(actor_id, None)
         if self.holds_placing or not self.table.wants_place(actor_id):
             return
         spec, info = self.table.spec(actor_id), self.table.get(actor_id)
@@ -214,7 +214,8 @@ class ActorService:
         raylet = self._raylets.get(choice.node_id) if choice.node_id else None
         if choice.node_id is None or raylet is None:
             self._unplaced[actor_id] = choice.why
-            logger.info("Actor %s (%s) has no place: %s", actor_id.hex(), spec.class_name, choice.why)
+            if choice.why != known_why:  # it is looked at whenever a node reports
+                logger.info("Actor %s (%s) has no place: %s", actor_id.hex(), spec.class_name, choice.why)
             return
         if spec.placement.strategy.kind == "SPREAD":
             self._spread_after = choice.node_id

@@ -28,11 +28,15 @@ class HeldLines:
         """Nobody has subscribed to this job's output."""
         if now_s >= self._until_s:
             self._by_job.clear()
+            self._count = 0
             return
-        self._count += sum(len(each.lines) for each in batch)
-        if self._count <= MOST_LINES:
+        count = sum(len(each.lines) for each in batch)
+        if self._count + count <= MOST_LINES:
+            self._count += count
             self._by_job.setdefault(job_id, []).extend(batch)
 
     def take(self, job_id: bytes) -> list[LogLine]:
         """What was held for a job whose driver is there now, in order."""
-        return self._by_job.pop(job_id, [])
+        batch = self._by_job.pop(job_id, [])
+        self._count -= sum(len(each.lines) for each in batch)
+        return batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from ray._core.gcs.publisher import Publisher
 from ray._core.wire import aio
 
 TABLE = "job"
+ENDED_KEPT = 10_000
+"""Jobs that have ended stay listed up to this many; older ones are forgotten."""
 
 
 class JobService:
@@ -23,6 +26,7 @@ class JobService:
         self, publisher: Publisher, journal: Journal, now_ms: Callable[[], int], describe: Callable[[], tuple[str, str]]
     ) -> None:
         self.jobs: dict[bytes, m.JobInfo] = {}
+        self._ended: deque[bytes] = deque()
         self._drivers: dict[bytes, aio.Connection] = {}
         self._publisher = publisher
         self._journal = journal
@@ -41,6 +45,8 @@ class JobService:
         rows = self._journal.load(TABLE)
         infos = sorted((msgspec.msgpack.decode(row, type=m.JobInfo) for row in rows.values()), key=_number)
         self.jobs = {info.job_id: info for info in infos}
+        ended = sorted((info for info in infos if info.is_dead), key=lambda info: info.end_time_ms)
+        self._ended = deque(info.job_id for info in ended)
 
     def living(self) -> set[bytes]:
         return {job_id for job_id, info in self.jobs.items() if not info.is_dead}
@@ -58,7 +64,7 @@ class JobService:
         worker = connection.peer[1] if isinstance(connection.peer, tuple) else b""
         job_id = request.job_id
         if not job_id:
-            job_id = JobID.from_int(max(map(_number, self.jobs.values()), default=0) + 1).binary()
+            job_id = JobID.from_int(self._last_number() + 1).binary()
             info = m.JobInfo(
                 job_id=job_id,
                 namespace=request.namespace,
@@ -79,6 +85,10 @@ class JobService:
         session_name, config = self._describe()
         connection.reply(request, m.JobRegistered(job_id=job_id, session_name=session_name, config=config))
 
+    def _last_number(self) -> int:
+        """Of the newest job, which is never forgotten."""
+        return max(map(_number, self.jobs.values()), default=0)
+
     def driver_gone(self, job_id: bytes, connection: aio.Connection) -> bool:
         """A driver's connection is closed. False: it has another one already."""
         if self._drivers.get(job_id) is not connection:
@@ -92,6 +102,11 @@ class JobService:
         if not info.is_dead:
             self._change(msgspec.structs.replace(info, is_dead=True, end_time_ms=self._now_ms()))
             self.on_end(job_id)
+            self._ended.append(job_id)
+            if len(self._ended) > ENDED_KEPT:
+                forgotten = self._ended.popleft()
+                del self.jobs[forgotten]
+                self._journal.put(TABLE, forgotten, None)
 
     def _change(self, info: m.JobInfo) -> None:
         self.jobs[info.job_id] = info

@@ -1,4 +1,4 @@
-"""Deletes packages of runtime environments from the key-value table when nobody needs them. Floor: gcs, shell.
+"""Deletes packages and functions from the key-value table when nobody needs them. Floor: gcs, shell.
 
 It hears of jobs and actors as any subscriber does (`publisher.Sink`), of uploads from the key-value service, and of
 what tasks use from the nodes' agents.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ray._core.common import messages as m
-from ray._core.common.packages import PackageTable, is_package, package_of, packages_of
+from ray._core.common.packages import FUNCTIONS, PackageTable, functions_of, is_package, package_of, packages_of
 from ray._core.wire import aio
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ PIN_S = 600.0
 class PackageService:
     """Args:
     delete: forgets a package of the table's namespace "", whole or in parts.
+    delete_functions: forgets the functions of the namespace "fun" whose keys begin with a prefix.
     actor_env: runtime environment of an actor, by its id.
     living_jobs: ids of the jobs that have not ended.
     """
@@ -31,11 +32,13 @@ class PackageService:
     def __init__(
         self,
         delete: Callable[[bytes], object],
+        delete_functions: Callable[[bytes], object],
         actor_env: Callable[[bytes], str],
         living_jobs: Callable[[], set[bytes]],
     ) -> None:
         self.table = PackageTable()
         self._delete = delete
+        self._delete_functions = delete_functions
         self._actor_env = actor_env
         self._living_jobs = living_jobs
         self._pin_s = float(os.environ.get(PIN_VARIABLE, PIN_S))
@@ -68,11 +71,12 @@ class PackageService:
             case m.JobChanged(info) if info.is_dead:
                 self._forget(self.table.release(info.job_id))
             case m.JobChanged(info):
-                self.table.hold(info.job_id, packages_of(info.runtime_env))
+                self.table.hold(info.job_id, [functions_of(info.job_id), *packages_of(info.runtime_env)])
             case m.ActorChanged(info) if info.detached and info.state == "DEAD":
                 self._forget(self.table.release(info.actor_id))
             case m.ActorChanged(info) if info.detached:
-                self.table.hold(info.actor_id, packages_of(self._actor_env(info.actor_id)))
+                packages = packages_of(self._actor_env(info.actor_id))
+                self.table.hold(info.actor_id, [functions_of(info.job_id), *packages])
 
     def _hold(self, message: m.HoldPackages) -> None:
         if message.job_id in self._living_jobs():
@@ -83,5 +87,8 @@ class PackageService:
 
     def _forget(self, uris: list[str]) -> None:
         for uri in uris:
-            logger.info("Package %s is not needed any more.", uri)
-            self._delete(uri.encode())
+            if uri.startswith(FUNCTIONS):
+                self._delete_functions(f"{uri.removeprefix(FUNCTIONS)}:".encode())
+            else:
+                logger.info("Package %s is not needed any more.", uri)
+                self._delete(uri.encode())

@@ -87,6 +87,7 @@ class GcsServer:
         )
         self.packages = PackageService(
             lambda key: [*self.kv.delete("", key), *self.kv.delete("", key + b"#", by_prefix=True)],
+            lambda prefix: self.kv.delete("fun", prefix, by_prefix=True),
             lambda actor_id: self.actors.table.spec(actor_id).placement.runtime_env,
             self.jobs.living,
         )

@@ -45,18 +45,22 @@ class OnDemand:
 
     async def _run(self) -> None:
         started_at_s = time.monotonic()
-        with open(self._log, "ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[self._fd],
-            )
-        code = await self._process.wait()
-        self._process = None
-        logger.warning("%s ended with code %s; its log is %s.", self._command[1], code, self._log)
+        try:
+            with open(self._log, "ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *self._command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[self._fd],
+                )
+        except OSError as error:  # no room for one more process or file now
+            logger.error("%s could not be started: %s", self._command[1], error)
+        else:
+            code = await self._process.wait()
+            self._process = None
+            logger.warning("%s ended with code %s; its log is %s.", self._command[1], code, self._log)
         await asyncio.sleep(max(LEAST_LIFE_S - (time.monotonic() - started_at_s), 0.0))
         self.wait()
 

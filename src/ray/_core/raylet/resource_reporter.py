@@ -49,6 +49,8 @@ class ResourceReporter:
 
     def _send(self) -> None:
         self._timer = None
+        if self._raylet.gcs.is_away:  # `report_anew` follows
+            return
         leases = self._leases
         available, demands = dict(leases.scheduler.available), leases.demands()
         if STORE in available:

@@ -156,6 +156,7 @@ class Raylet:
         """Make this node known to a GCS that it has just connected to, for the first time or again."""
         gcs.peer = "gcs"
         gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
+        await gcs.request(m.Subscribe(channel="job"))  # first: a job that ends from now on is told, or not listed below
         # Ends of actors first: one that is not listed below would be taken for an order that was lost, and repeated.
         self.gcs.send_waiting(gcs)
         jobs_then = {worker.job_id for worker in self.pool.workers.values()} - {b""}
@@ -164,7 +165,7 @@ class Raylet:
         self._gcs_watch.heard()
         for job_id in jobs_then.difference(registered.living_jobs):
             self._job_ended(job_id)
-        for channel in ("job", "node", "resources"):
+        for channel in ("node", "resources"):
             await gcs.request(m.Subscribe(channel=channel))
         for group_id in self.leases.aside.watched_groups():
             await gcs.request(m.Subscribe(channel="group", key=group_id))

@@ -334,7 +334,11 @@ async def connect_tcp(handler: Handler, host: str, port: int, token: bytes) -> C
         ) from error
     except (ConnectionResetError, ConnectionAbortedError) as error:
         raise tls.TlsFailed(tls.why_closed()) from error
-    await connection.ready
+    try:
+        await asyncio.shield(connection.ready)
+    except asyncio.CancelledError:
+        connection.abort("nobody wants it any more")
+        raise
     return connection
 
 

@@ -38,6 +38,8 @@ class Link:
     ) -> None:
         self.connection: aio.Connection | None = None
         self.is_closed = False
+        self.is_away = False
+        """The connection was lost, and there is no other yet: what could be said later better is not said now."""
         self.close_reason = ""
         self._handler = handler
         self._host, self._port, self._token = host, port, token
@@ -83,7 +85,10 @@ class Link:
             connection.send(self._waiting.popleft())
 
     async def drain(self) -> None:
-        """Wait until what was sent has left the transport's buffer; at once while there is no connection."""
+        """Wait until what was sent has left the transport's buffer, also if that takes a new connection; once the link
+        is given up: not at all."""
+        while self.connection is None and self._reconnecting is not None and not self.is_closed:
+            await asyncio.wait([self._reconnecting])
         if self.connection is not None:
             await self.connection.drain()
 
@@ -106,7 +111,7 @@ class Link:
     def closed(self, connection: aio.Connection) -> None:
         if self.is_closed or connection is not self.connection:
             return
-        self.connection = None
+        self.connection, self.is_away = None, True
         logger.warning("Lost the connection to %s:%s: %s", self._host, self._port, connection.close_reason)
         self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect(connection))
 
@@ -143,6 +148,7 @@ class Link:
         while True:
             try:
                 connection = await aio.connect_tcp(self, self._host, self._port, self._token)
+                self.is_away = False
                 await self._on_open(connection)
             except aio.RequestFailed as refused:
                 self._give_up(lost, f"it refused us: {refused.message}")
@@ -151,8 +157,13 @@ class Link:
                 if loop.time() > deadline_at_s:
                     self._give_up(lost, f"it was away for {self._give_up_s:g} s ({error})")
                     return
+                self.is_away = True
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, LAST_RETRY_S)
+            except Exception as error:  # ours to mend; a process that never connects again would only look alive
+                logger.exception("Connecting to %s:%s again failed.", self._host, self._port)
+                self._give_up(lost, repr(error))
+                return
             else:
                 logger.info("Connected to %s:%s again.", self._host, self._port)
                 self._opened(connection)

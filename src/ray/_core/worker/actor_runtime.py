@@ -215,7 +215,11 @@ class ThreadGroup:
         call = job[0]
         future = self._pool.submit(self._run, job)
         self._calls[call.task_id] = (call, future)
-        future.add_done_callback(lambda _: self._calls.pop(call.task_id, None))
+        future.add_done_callback(lambda _: self._forget(call))
+
+    def _forget(self, call: Call) -> None:
+        if self._calls.get(call.task_id, (None,))[0] is call:  # else it was sent again, to run once more
+            del self._calls[call.task_id]
 
     def cancel(self, task_id: bytes) -> bool:
         """Locked."""
@@ -275,17 +279,18 @@ class LoopGroup:
             self._waiting.append(job)
             return
         if self._calls.get(job[0].task_id) is not job[0]:
-            return  # cancelled meanwhile
+            return  # cancelled meanwhile, or sent again
         task = self._loop.create_task(self._run(job))
         self._tasks[task] = job[0]
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         call = self._tasks.pop(task)
-        self._calls.pop(call.task_id, None)
+        if self._calls.get(call.task_id) is call:  # else it was sent again, to run once more
+            del self._calls[call.task_id]
         if task.cancelled():  # before its first step, so nothing of it ran that could have answered
             self._refuse(call)
-        if self._waiting:
+        while self._waiting and len(self._tasks) < self._limit:
             self._start(self._waiting.popleft())
 
     def _cancel(self, call: Call) -> None:

@@ -12,6 +12,7 @@ import weakref
 from typing import Any
 
 from ray._core.common import messages as m
+from ray._core.common.packages import function_key
 from ray._core.store import serialization
 
 _log = logging.getLogger("ray")
@@ -19,7 +20,8 @@ WARN_BYTES = 10_000_000
 ERROR_BYTES = 100_000_000
 """Unless the variable FUNCTION_SIZE_ERROR_THRESHOLD says otherwise, as in Ray."""
 INLINE_BYTES = 100 * 1024
-"""What is larger is put into the key-value table once, instead of travelling to each worker of each owner."""
+"""What is larger is put into the key-value table once, instead of travelling to each worker of each owner; it goes with
+its job."""
 
 
 class Exports:
@@ -53,6 +55,7 @@ class Exports:
         check_size(len(blob), kind, f"{code.__module__}.{code.__qualname__}")
         key = hashlib.sha1(blob).hexdigest()
         if len(blob) > INLINE_BYTES:
+            key = function_key(self._core.job_id, key)
             self._core.ask_gcs(m.KvPut(namespace="fun", key=key.encode(), value=blob, overwrite=False))
             blob = b""
         return key, blob
