@@ -93,6 +93,7 @@ def test_tables_of_the_cluster_as_protobuf_messages(cluster):
     pids = {gcs_utils.WorkerTableData.FromString(blob).pid for blob in accessor.get_worker_table()}
     assert info.pid in pids
     assert accessor.get_node_table() == ray.nodes()
+    assert ray.nodes()[0]["DeathReason"] == common_pb2.NodeDeathInfo.Reason.Value("UNSPECIFIED")
     ray.kill(actor)
     ray.util.remove_placement_group(group)
     wait_for_condition(no_resource_leaks_excluding_node_resources)

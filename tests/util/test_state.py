@@ -9,6 +9,7 @@ import time
 import pytest
 
 import ray
+from ray._common.test_utils import wait_for_condition
 from ray.util import state
 from ray.util.state.common import ActorState, ListApiOptions, StateResource, TaskState
 from ray.util.state.exception import RayStateApiException, ServerUnavailable
@@ -259,3 +260,37 @@ def test_runtime_environments_are_listed_on_the_nodes_that_have_them(session):
     assert [each.runtime_env["env_vars"] for each in found] == [{"COLOUR": "red"}]
     assert (found[0].success, found[0].node_id) == (True, ray.get_runtime_context().get_node_id())
     assert found[0].ref_cnt >= 1
+
+
+def test_workers_that_have_ended_are_listed_with_their_end(session):
+    @ray.remote(num_cpus=0)
+    class Ends:
+        def leave(self):
+            ray.actor.exit_actor()
+
+        def crash(self):
+            os._exit(7)
+
+        def ready(self):
+            return ray.get_runtime_context().get_worker_id()
+
+    ends = {}
+    for how in ("leave", "crash", "killed"):
+        actor = Ends.remote()
+        ends[how] = ray.get(actor.ready.remote())
+        if how == "killed":
+            ray.kill(actor)
+        else:
+            with pytest.raises(ray.exceptions.ActorDiedError):
+                ray.get(getattr(actor, how).remote())
+
+    def told():
+        rows = {row.worker_id: row for row in state.list_workers(detail=True, filters=[("is_alive", "=", False)])}
+        return {how: rows[worker_id] for how, worker_id in ends.items() if worker_id in rows}
+
+    wait_for_condition(lambda: len(told()) == 3)
+    rows = told()
+    assert rows["leave"].exit_type == "INTENDED_USER_EXIT" and "exit_actor() is called" in rows["leave"].exit_detail
+    assert rows["crash"].exit_type == "SYSTEM_ERROR" and "exit code 7" in rows["crash"].exit_detail
+    assert rows["killed"].exit_type == "INTENDED_SYSTEM_EXIT" and "ray.kill" in rows["killed"].exit_detail
+    assert all(row.end_time_ms > 0 for row in rows.values())

@@ -41,7 +41,7 @@ def workers() -> Table:
     return {
         name: {"node_ip_address": info.host, "plasma_store_socket": arenas.get(info.node_id, "")}
         for name, info in found.items()
-        if info.type == "WORKER"
+        if info.type == "WORKER" and not info.exit_type
     }
 
 

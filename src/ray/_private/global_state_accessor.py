@@ -79,13 +79,13 @@ class GlobalStateAccessor:
         return [_job(info) for info in self._client.get_all_job_info().values()]
 
     def get_worker_table(self) -> list[bytes]:
-        """WorkerTableData of the processes that live."""
+        """WorkerTableData of the processes that live, and of the newest that have ended."""
         dump: m.StateDump = self._client._ask(m.DumpState(what="workers"), None)
         lists = [msgspec.msgpack.decode(blob, type=list[m.WorkerInfo]) for blob in dump.blobs]
         return [_worker(info) for each in lists for info in each]
 
     def get_worker_info(self, worker_id: WorkerID) -> bytes | None:
-        """WorkerTableData; None unless it lives."""
+        """WorkerTableData; None for one that is not known any more."""
         for blob in self.get_worker_table():
             if gcs_pb2.WorkerTableData.FromString(blob).worker_address.worker_id == worker_id.binary():
                 return blob
@@ -185,7 +185,9 @@ def _worker(info: m.WorkerInfo) -> bytes:
     made = gcs_pb2.WorkerTableData
     address = _address(m.Address(info.node_id, info.worker_id, info.host, 0, ""))
     kind = common_pb2.WorkerType.Value(info.type)
-    return _bytes(made(is_alive=True, worker_address=address, worker_type=kind, pid=info.pid, job_id=info.job_id))
+    return _bytes(
+        made(is_alive=not info.exit_type, worker_address=address, worker_type=kind, pid=info.pid, job_id=info.job_id)
+    )
 
 
 def _group(info: m.PlacementGroupInfo) -> bytes:

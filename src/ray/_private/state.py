@@ -54,6 +54,13 @@ def nodes() -> list[dict[str, Any]]:
     return [_node(info) for info in connected_core().ask_gcs(m.ListNodes()).nodes]
 
 
+_DEATH_REASONS = (
+    *("", "EXPECTED_TERMINATION", "UNEXPECTED_TERMINATION"),
+    *("AUTOSCALER_DRAIN_PREEMPTED", "AUTOSCALER_DRAIN_IDLE"),
+)
+"""By their numbers in `ray.nodes()`."""
+
+
 def _node(info: m.NodeInfo) -> dict[str, Any]:
     alive = info.state == "ALIVE"
     return {
@@ -71,7 +78,7 @@ def _node(info: m.NodeInfo) -> dict[str, Any]:
         "DashboardAgentListenPort": info.agent_port,
         "RuntimeEnvAgentPort": info.agent_port,
         "NodeName": info.name or info.host,
-        "DeathReason": info.death_reason,
+        "DeathReason": _DEATH_REASONS.index(info.death_reason),
         "DeathReasonMessage": info.death_message,
         "Resources": to_float(info.total) if alive else {},
         "Labels": {"ray.io/node-id": info.node_id.hex(), **info.labels},

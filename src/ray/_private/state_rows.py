@@ -67,17 +67,17 @@ def node(info: m.NodeInfo) -> Row:
 def worker(info: m.WorkerInfo) -> Row:
     return {
         "worker_id": info.worker_id.hex(),
-        "is_alive": True,
+        "is_alive": not info.exit_type,
         "worker_type": info.type,
-        "exit_type": None,
+        "exit_type": info.exit_type or None,
         "node_id": info.node_id.hex(),
         "ip": info.host,
         "pid": info.pid,
-        "exit_detail": None,
+        "exit_detail": info.exit_detail or None,
         "worker_launch_time_ms": None,
         "worker_launched_time_ms": None,
         "start_time_ms": None,
-        "end_time_ms": None,
+        "end_time_ms": info.end_time_ms or None,
         "debugger_port": None,
         "num_paused_threads": None,
     }

@@ -50,14 +50,22 @@ def strategy_of(given: Mapping[str, Any], demand: Mapping[str, int], what: str =
     group = given.get("placement_group", "default")
     if group != "default":
         if strategy is not None:
-            raise ValueError("Placement groups should be specified via the scheduling_strategy, not both ways at once.")
+            raise ValueError(
+                "Placement groups should be specified via the scheduling_strategy option. "
+                "The placement_group option is deprecated."
+            )
         index = given.get("placement_group_bundle_index", -1)
         return _in_group(group, index, given.get("placement_group_capture_child_tasks"), demand, what)
     if strategy is None:
+        if given.get("placement_group_bundle_index", -1) != -1:
+            raise ValueError("If placement group is not set, the value of bundle index must be -1.")
         return None
     if isinstance(strategy, str):
         if strategy not in ("DEFAULT", "SPREAD"):
-            raise ValueError(f"Unsupported scheduling_strategy {strategy!r}: a name is 'DEFAULT' or 'SPREAD'.")
+            raise ValueError(
+                f"Invalid scheduling_strategy value {strategy}. Valid values are "
+                '["DEFAULT" | "SPREAD" | PlacementGroupSchedulingStrategy | NodeAffinitySchedulingStrategy]'
+            )
         return Strategy(strategy)
     convert = _converter(strategy)
     assert convert is not None  # check_type was here before

@@ -160,6 +160,8 @@ def remove_placement_group(placement_group: PlacementGroup) -> None:
 @client_mode_wrap
 def get_placement_group(placement_group_name: str) -> PlacementGroup:
     """The group of that name in this namespace. Raises ValueError when there is none."""
+    if not isinstance(placement_group_name, str):
+        raise TypeError(f"The name of a placement group is a str, not {type(placement_group_name).__name__}.")
     if not placement_group_name:
         raise ValueError("Please supply a non-empty value to get_placement_group")
     core = auto_init_core()

@@ -120,20 +120,20 @@ class OutOfMemoryError(_SaysText):
 class TaskPlacementGroupRemoved(_SaysAlways):
     """The group was removed before the task ended."""
 
-    _text = "The placement group of this task has been removed."
+    _text = "The placement group corresponding to this task has been removed."
 
 
 class ActorPlacementGroupRemoved(_SaysAlways):
     """The group of the actor was removed."""
 
-    _text = "The placement group of this actor has been removed."
+    _text = "The placement group corresponding to this Actor has been removed."
 
 
 class TaskUnschedulableError(_SaysText):
     """The task's scheduling strategy can never be met."""
 
     _field = "error_message"
-    _prefix = "The task cannot be scheduled: "
+    _prefix = "The task is not schedulable: "
     error_message: str
 
 
@@ -141,7 +141,7 @@ class ActorUnschedulableError(_SaysText):
     """The actor's scheduling strategy can never be met."""
 
     _field = "error_message"
-    _prefix = "The actor cannot be scheduled: "
+    _prefix = "The actor is not schedulable: "
     error_message: str
 
 
@@ -174,7 +174,7 @@ class UnserializableException(RayError):
 
     def __str__(self) -> str:
         return (
-            "An exception arrived that cannot be unpickled here. (An exception class whose __init__ takes other "
+            "Failed to deserialize exception. (An exception class whose __init__ takes other "
             "arguments than it hands to super().__init__ needs a __reduce__.)\n"
             f"Original exception:\n{self._original_stack_trace}"
         )
@@ -352,7 +352,7 @@ class OufOfBandObjectRefSerializationException(RayError):
 class ObjectLostError(RayError):
     """The value is gone and cannot be made again. `detail`: what is known beyond the class's own words."""
 
-    _why = "All of its copies were lost with the nodes that held them."
+    _why = "All copies of it have been lost due to node failure."
 
     def __init__(
         self, object_ref_hex: str, owner_address: Any = None, call_site: str = "", *, detail: str = ""
@@ -392,7 +392,7 @@ class OwnerDiedError(ObjectLostError):
     """The process that created the ref is gone, and with it the object."""
 
     _why = (
-        "Its owner, the process that called `.remote()` or `ray.put()`, has exited. "
+        "The object's owner has exited. This is the process that called `.remote()` or `ray.put()`. "
         "Its output is in the session's log directory."
     )
 

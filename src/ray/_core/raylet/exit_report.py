@@ -5,6 +5,19 @@ from __future__ import annotations
 from ray._core.common.messages import ErrorEvent, NodeInfo
 from ray._core.raylet.workers import Worker
 
+_EXIT_TYPES = {"INTENDED_USER_EXIT": "INTENDED_USER_EXIT", "OUT_OF_MEMORY": "NODE_OUT_OF_MEMORY"}
+
+
+def exit_type(kind: str, note: str) -> str:
+    """Ray's name for the end of a worker.
+
+    Args:
+        kind, note: what the worker, or the raylet that ended it, said before; "" when nobody did.
+    """
+    if kind:
+        return _EXIT_TYPES.get(kind, "SYSTEM_ERROR")
+    return "INTENDED_SYSTEM_EXIT" if note else "SYSTEM_ERROR"
+
 
 def unexpected_exit(worker: Worker, node: NodeInfo, cause: str) -> ErrorEvent | None:
     """The event for the driver of the worker's job; None for a worker without work (idle ones come and go)."""

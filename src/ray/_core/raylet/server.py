@@ -217,7 +217,9 @@ class Raylet:
             return
         if connection.peer is self.environments:
             self.environments.agent_lost()
-        self.state.cores.pop(connection, None)
+        core = self.state.cores.pop(connection, None)
+        if core is not None and core.is_driver:
+            self.state.driver_gone(core)
         self.leases.owner_gone(connection)
         if isinstance(connection.peer, Worker):
             if connection.peer.status is None:
@@ -324,6 +326,7 @@ class Raylet:
             event = unexpected_exit(worker, self.node, cause)
             if event is not None:
                 self.gcs.send(event)
+        self.state.worker_gone(worker, cause)
         if worker.owner is not None:
             worker.owner.send(m.WorkerExited(worker.worker_id, kind, cause))
         self.actors.exited(worker, kind, cause)

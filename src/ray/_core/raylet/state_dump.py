@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ray._core.common import messages as m
+from ray._core.raylet.exit_report import exit_type
 from ray._core.wire import aio
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
+    from ray._core.raylet.workers import Worker
 
+ENDED_KEPT = 1000
+"""Of so many processes that have ended the state API still tells: about 300 bytes each."""
 ANSWER_TIMEOUT_S = 3.0
 """A process that does not answer in time (it holds the interpreter's lock in C code) is left out, and counted."""
 
@@ -23,6 +29,7 @@ class StateDumper:
     def __init__(self, raylet: Raylet) -> None:
         self._raylet = raylet
         self.cores: dict[aio.Connection, m.RegisterWorker] = {}
+        self._ended: deque[m.WorkerInfo] = deque(maxlen=ENDED_KEPT)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def dump(self, connection: aio.Connection, request: m.DumpState) -> None:
@@ -54,7 +61,7 @@ class StateDumper:
         return answer
 
     def workers(self) -> list[m.WorkerInfo]:
-        """The living processes; those that have ended are not kept."""
+        """The living processes, and the newest of those that have ended."""
         node = self._raylet.node
         found = [
             m.WorkerInfo(request.address.worker_id, node.node_id, node.host, request.pid, "DRIVER")
@@ -63,4 +70,28 @@ class StateDumper:
         ]
         for worker in self._raylet.pool.workers.values():
             found.append(m.WorkerInfo(worker.worker_id, node.node_id, node.host, worker.pid, "WORKER", worker.job_id))
-        return found
+        return [*found, *self._ended]
+
+    def driver_gone(self, request: m.RegisterWorker) -> None:
+        node = self._raylet.node
+        self._ended.append(
+            m.WorkerInfo(
+                request.address.worker_id,
+                node.node_id,
+                node.host,
+                request.pid,
+                "DRIVER",
+                exit_type="INTENDED_USER_EXIT",
+                exit_detail="Shutdown by ray.shutdown(), or its process has ended.",
+                end_time_ms=int(time.time() * 1000),
+            )
+        )
+
+    def worker_gone(self, worker: Worker, cause: str) -> None:
+        node = self._raylet.node
+        kind = exit_type(worker.exit_kind, worker.exit_note)
+        now_ms = int(time.time() * 1000)
+        info = m.WorkerInfo(
+            worker.worker_id, node.node_id, node.host, worker.pid, "WORKER", worker.job_id, kind, cause, now_ms
+        )  # fmt: skip
+        self._ended.append(info)

@@ -393,6 +393,12 @@ class CoreWorker:
         return self._ids.task_id(actor_id)
 
 
+def _entrypoint() -> str:
+    """How this process was started, as one line; marked where a person types."""
+    prefix = "(interactive_shell) " if hasattr(sys, "ps1") else ""
+    return prefix + " ".join([sys.executable, *sys.argv])
+
+
 def _code_paths() -> list[str]:
     """The directory of the driver's script, if it imports from there (`python -m` does not), and the working one."""
     script = os.path.dirname(os.path.realpath(sys.argv[0])) if sys.argv and sys.argv[0] else ""
@@ -418,7 +424,7 @@ def connect_driver(
         runtime_env = upload_env(core)
         if '"working_dir"' not in runtime_env:  # else workers have their code from there, as on any other machine
             core.code_paths = _code_paths()
-        core.register_job(namespace, " ".join(sys.argv), runtime_env, metadata)
+        core.register_job(namespace, _entrypoint(), runtime_env, metadata)
     except BaseException:
         core.shutdown()
         raise

@@ -13,6 +13,9 @@ _ENUMS = {
         "SUBMITTED_TO_WORKER PENDING_ACTOR_TASK_ARGS_FETCH PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY RUNNING "
         "RUNNING_IN_RAY_GET RUNNING_IN_RAY_WAIT FINISHED FAILED GETTING_AND_PINNING_ARGS"
     ),
+    "NodeDeathInfo.Reason": (
+        "UNSPECIFIED EXPECTED_TERMINATION UNEXPECTED_TERMINATION AUTOSCALER_DRAIN_PREEMPTED AUTOSCALER_DRAIN_IDLE"
+    ),
     "PlacementStrategy": "PACK SPREAD STRICT_PACK STRICT_SPREAD",
     "WorkerExitType": "SYSTEM_ERROR INTENDED_SYSTEM_EXIT USER_ERROR INTENDED_USER_EXIT NODE_OUT_OF_MEMORY",
     "ErrorType": (
@@ -25,6 +28,7 @@ _ENUMS = {
     ),
 }
 _MESSAGES = {
+    "NodeDeathInfo": {"reason": "enum NodeDeathInfo.Reason", "reason_message": "string"},
     "Address": {"node_id": "bytes", "ip_address": "string", "port": "int32", "worker_id": "bytes"},
 }
 globals().update(build("common", _ENUMS, _MESSAGES))

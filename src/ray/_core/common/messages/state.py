@@ -10,7 +10,7 @@ from ray._core.common.messages.control import ErrorEvent
 
 
 class WorkerInfo(Part, frozen=True):
-    """A living process of a node. `type`: WORKER or DRIVER."""
+    """A process of a node. `type`: WORKER or DRIVER. `exit_type`: "" while it lives; else as Ray calls its end."""
 
     worker_id: bytes
     node_id: bytes
@@ -18,6 +18,9 @@ class WorkerInfo(Part, frozen=True):
     pid: int
     type: str
     job_id: bytes = b""
+    exit_type: str = ""
+    exit_detail: str = ""
+    end_time_ms: int = 0
 
 
 class RuntimeEnvInfo(Part, frozen=True):
