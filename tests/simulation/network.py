@@ -328,7 +328,14 @@ class Network:
 
     async def connect(self, factory: Callable[[], Any], key: Key) -> tuple[Transport, Any]:
         future: asyncio.Future[Any] = self.loop.create_future()
-        self.begin(factory, key, future.set_result, future.set_exception)
+
+        def opened(pair: tuple[Transport, Any]) -> None:
+            if future.done():  # who asked has given up
+                pair[0].abort()
+            else:
+                future.set_result(pair)
+
+        self.begin(factory, key, opened, lambda error: None if future.done() else future.set_exception(error))
         return await future  # type: ignore[no-any-return]
 
     def begin(

@@ -218,11 +218,15 @@ class Scenario:
         cluster.start_driver("cleaner", cluster.nodes["head"], end)
         if not loop.run(loop.now_s + 60.0, lambda: bool(done)):
             raise Violation("The driver that cleans up does not come to its end.")
-        loop.run(loop.now_s + QUIET_S)
-        invariants.check_quiet(self)
+        quiet_by_s = loop.now_s + QUIET_S
+        while (left := invariants.left_over(self)) and loop.now_s < quiet_by_s:
+            loop.run(loop.now_s + 2.0)
+        if left:
+            raise Violation("Left when all is over:\n" + "\n".join(left))
         before = invariants.picture(self)
         loop.kill(cluster.gcs_process)
-        loop.run(loop.now_s + 10.0)
+        loop.run(loop.now_s + 5.0)
+        loop.run(loop.now_s + 10.0, lambda: invariants.picture(self) == before)
         if (after := invariants.picture(self)) != before:
             raise Violation(f"After a restart of the GCS it knows\n{after}\ninstead of\n{before}")
         self._is_active = False

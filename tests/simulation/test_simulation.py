@@ -47,12 +47,9 @@ def test_histories_do_not_depend_on_the_interpreter():
     """Neither on the hashes of strings nor on addresses: a seed that fails in CI fails everywhere."""
     here = Path(__file__).parent.parent
     script = "from simulation.scenario import run_seed; print(*(run_seed(seed)[0] for seed in (16, 18)))"
-    histories = set()
-    for hash_seed in ("1", "2"):
-        env = {**os.environ, "PYTHONHASHSEED": hash_seed}
-        done = subprocess.run([sys.executable, "-c", script], cwd=here, env=env, capture_output=True, check=True)
-        histories.add(done.stdout)
-    assert len(histories) == 1
+    env = {**os.environ, "PYTHONHASHSEED": "1"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=here, env=env, capture_output=True, check=True, text=True)
+    assert done.stdout.split() == [run_seed(seed)[0] for seed in (16, 18)]
 
 
 @pytest.mark.parametrize("seed", range(30))
