@@ -12,10 +12,11 @@ import asyncio
 import inspect
 import logging
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -165,8 +166,8 @@ class ActorRuntime:
         self._invoker.refuse(call)
         self._core.reactor.soon_flushed()
 
-    def _run(self, job: _Job) -> None:
-        """On a pool's thread."""
+    def _run(self, job: _Job, more_wait: bool) -> None:
+        """On a thread of a group. `more_wait`: other calls are queued, so answers may leave together."""
         reactor = self._core.reactor
         job[0].start_s = time.perf_counter()  # not when it came
         try:
@@ -175,7 +176,10 @@ class ActorRuntime:
             with reactor.lock:
                 self._end(error)
         with reactor.lock:
-            reactor.flush()
+            if more_wait:
+                reactor.soon_flushed()
+            else:
+                reactor.flush()
 
     async def _run_async(self, job: _Job) -> None:
         job[0].start_s = time.perf_counter()
@@ -203,36 +207,66 @@ class ActorRuntime:
 
 
 class ThreadGroup:
-    """At most `limit` calls at a time, each on a thread of its own."""
+    """At most `limit` calls at a time, each on a thread of its own.
 
-    def __init__(self, name: str, limit: int, run: Callable[[_Job], None], refuse: Callable[[Call], None]) -> None:
-        self._pool = ThreadPoolExecutor(limit, thread_name_prefix=f"ray-{name or 'default'}")
+    Not by ThreadPoolExecutor, whose futures, callbacks and locks cost as much as the rest of a small call (on 2 cores
+    15,000 calls/s of an actor with 16 threads became 30,000).
+    """
+
+    def __init__(
+        self, name: str, limit: int, run: Callable[[_Job, bool], None], refuse: Callable[[Call], None]
+    ) -> None:
+        self._name = f"ray-{name or 'default'}"
+        self._limit = limit
         self._run = run
         self._refuse = refuse
-        self._calls: dict[bytes, tuple[Call, Future[None]]] = {}
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        # By identity: a call that was sent again has the id of the first one, which may still be here.
+        self._waiting: set[Call] = set()
+        self._running: set[Call] = set()
 
     def submit(self, job: _Job) -> None:
-        call = job[0]
-        future = self._pool.submit(self._run, job)
-        self._calls[call.task_id] = (call, future)
-        future.add_done_callback(lambda _: self._forget(call))
+        """Locked."""
+        self._waiting.add(job[0])
+        if len(self._threads) < min(self._limit, len(self._waiting) + len(self._running)):
+            thread = threading.Thread(target=self._serve, name=f"{self._name}_{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._jobs.put(job)
 
-    def _forget(self, call: Call) -> None:
-        if self._calls.get(call.task_id, (None,))[0] is call:  # else it was sent again, to run once more
-            del self._calls[call.task_id]
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._running.add(job[0])
+            if self._claim(job[0]):
+                self._run(job, not self._jobs.empty())
+            self._running.remove(job[0])
+
+    def _claim(self, call: Call) -> bool:
+        """Whether it is for this thread to say what becomes of a call that waits: to run it, or to refuse it. Only the
+        first is told so, since removing is atomic."""
+        try:
+            self._waiting.remove(call)
+        except KeyError:
+            return False
+        return True
 
     def cancel(self, task_id: bytes) -> bool:
         """Locked."""
-        call, future = self._calls.get(task_id, (None, None))
-        if call is None or future is None:
-            return False
-        call.is_canceled = True
-        if future.cancel():
-            self._refuse(call)
-        return True
+        for call in (*self._waiting, *self._running):
+            if call.task_id == task_id:
+                call.is_canceled = True
+                if self._claim(call):
+                    self._refuse(call)
+                return True
+        return False
 
     def finish(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._waiting.clear()
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
 
 
 class LoopGroup:
