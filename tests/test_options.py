@@ -31,7 +31,7 @@ ACCEPTED = [
     (BOTH, "resources", [None, {}, {"a": 1}, {"a": 0}, {"TPU": 4}, {"memory": 5}]),
     (BOTH, "accelerator_type", [None, "A100"]),
     (BOTH, "label_selector", [None, {}, {"a": "b"}, {"a": "in(b,c)"}, {"a": "!b"}, {"x.io/a": "!in(b)"}, {"a": ""}]),
-    (BOTH, "fallback_strategy", [None, []]),
+    (BOTH, "fallback_strategy", [None, [], [{"label_selector": {"zone": "in(a,b)"}}]]),
     (BOTH, "scheduling_strategy", [None, "DEFAULT", "SPREAD", "X"]),
     (BOTH, "placement_group", ["default", None]),
     (BOTH, "runtime_env", [None, {}, {"env_vars": {"a": "b"}}, {"some_plugin": 1}]),

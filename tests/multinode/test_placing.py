@@ -168,6 +168,11 @@ def test_label_selectors_choose_nodes(start_cluster):
     assert ray.wait([ref], timeout=0.3)[0] == []
     south = cluster.add(labels={"region": "south"})
     assert ray.get(ref, timeout=20) == south.node_id
+    fallbacks = [{"label_selector": {"region": "moon"}}, {"label_selector": {"region": "west"}}]
+    options = {"label_selector": {"region": "mars"}, "fallback_strategy": fallbacks}
+    assert ray.get(where.options(**options).remote(), timeout=20) == west.node_id
+    tenant = Tenant.options(**options).remote()
+    assert ray.get(tenant.where.remote(), timeout=20) == west.node_id
     labels = {n["NodeID"]: n["Labels"] for n in ray.nodes()}
     assert labels[east.node_id] == {"ray.io/node-id": east.node_id, "region": "east", "disk": "ssd"}
     strategy = NodeLabelSchedulingStrategy({"region": In("west")}, soft={"disk": Exists()})

@@ -168,6 +168,7 @@ def _placing(given: Mapping[str, Any], amounts: Mapping[str, float], parent_env:
         strategy=strategy_of(given, resources, what),
         runtime_env=parent_env,
         label_selector=dict(given.get("label_selector") or {}),
+        fallback_selectors=[dict(choice["label_selector"]) for choice in given.get("fallback_strategy") or []],
     )
 
 

@@ -130,8 +130,6 @@ def _check_fallback(name: str, value: list[Any]) -> None:
     wrong = validate_fallback_strategy(value)
     if wrong:
         raise ValueError(wrong)
-    if value:
-        raise NotImplementedError(f"{name} is not available yet; use label_selector alone.")
 
 
 def _no_task_store_memory(name: str, value: int) -> None:

@@ -21,6 +21,7 @@ def test_settings_survive_the_way_to_a_child_process():
 
 def test_a_list_is_given_as_such_or_with_commas():
     assert config.load({}, {"RAY_preload_python_modules": "a,b"}).preload_python_modules == ["a", "b"]
+    assert config.load({}, {"RAY_PRELOAD_MODULES": "a,b"}).preload_python_modules == ["a", "b"]
     loaded = config.load({"preload_python_modules": ["a", "b"]}, {})
     assert loaded.preload_python_modules == ["a", "b"] and config.load(loaded.encode(), {}) == loaded
 

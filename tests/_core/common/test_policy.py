@@ -241,3 +241,18 @@ def test_spread_is_even(count, rounds):
 def test_utilization_is_of_the_most_used_critical_resource():
     view = NodeView(b"a", "h", 1, "", {"CPU": 4, "memory": 8, "x": 1}, {"CPU": 3, "memory": 2, "x": 0}, {}, 1)
     assert utilization(view) == 0.75
+
+
+def test_of_fallback_selectors_the_first_with_room_is_taken_then_the_first_that_could_ever_have_it():
+    nodes = [
+        node("a", 4, used=4, labels={"zone": "a"}),
+        node("b", 4, labels={"zone": "b"}),
+        node("c", 4, labels={"zone": "c"}),
+    ]
+    first = {"zone": "a"}
+    others = [{"zone": "x"}, {"zone": "c"}, {"zone": "b"}]
+    assert pick({"CPU": 1}, nodes, labels=first, fallbacks=others).node_id == b"c"
+    busy = pick({"CPU": 1}, nodes, labels={"zone": "x"}, fallbacks=[{"zone": "y"}, first])
+    assert (busy.outcome, busy.node_id) == (Outcome.BUSY, b"a")
+    never = pick({"CPU": 1}, nodes, labels={"zone": "x"}, fallbacks=[{"zone": "y"}])
+    assert never.outcome is Outcome.INFEASIBLE and "'x'" in never.why

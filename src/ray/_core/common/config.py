@@ -115,6 +115,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(changed).decode()
 
 
+ALSO_CALLED = {"preload_python_modules": ("RAY_PRELOAD_MODULES",)}
+"""Further variables for a setting, besides RAY_<name>."""
+
+
 def load(overrides: Mapping[str, Any] | str = "", environ: Mapping[str, str] = os.environ) -> Config:
     """The settings of this process.
 
@@ -144,8 +148,11 @@ def load(overrides: Mapping[str, Any] | str = "", environ: Mapping[str, str] = o
     for name, type_name in types.items():
         if name in overrides:
             values[name] = _parse(name, overrides[name], type_name, "_system_config")
-        elif (text := environ.get(f"RAY_{name}")) is not None:
-            values[name] = _parse(name, text, type_name, f"the variable RAY_{name}")
+            continue
+        for variable in (f"RAY_{name}", *ALSO_CALLED.get(name, ())):
+            if (text := environ.get(variable)) is not None:
+                values[name] = _parse(name, text, type_name, f"the variable {variable}")
+                break
     return Config(**values)
 
 

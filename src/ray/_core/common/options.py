@@ -27,6 +27,7 @@ class Placing:
     strategy: Strategy | None = None
     runtime_env: str = ""
     label_selector: dict[str, str] = dataclasses.field(default_factory=dict)
+    fallback_selectors: list[dict[str, str]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from random import Random
 
 from ray._core.common.groups import group_demand
@@ -30,6 +31,9 @@ class Outcome(Enum):
     BUSY = "busy"
     INFEASIBLE = "infeasible"
     UNSCHEDULABLE = "unschedulable"
+
+
+_EAGERNESS = {Outcome.PLACED: 0, Outcome.BUSY: 1, Outcome.INFEASIBLE: 2, Outcome.UNSCHEDULABLE: 2}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ def pick_node(
     nodes: Iterable[NodeView],
     strategy: Strategy,
     labels: Mapping[str, str] = _NO_LABELS,
+    fallbacks: Sequence[Mapping[str, str]] = (),
     *,
     rng: Random,
     local: bytes = b"",
@@ -69,6 +74,8 @@ def pick_node(
         demand: amount per resource name in fixed point, none negative, in the user's names (see common.groups).
         nodes: the cluster's view; rows not alive or draining get nothing new.
         labels: the label selector; it must hold, whatever the strategy.
+        fallbacks: selectors to take in turn instead of `labels`: the first whose nodes have room now, else the first
+            that any node could ever meet.
         rng: breaks ties among the best; a seeded one makes the choice repeat.
         local: the node that asks, preferred while it is less than half used; b"" for the GCS.
         prefer: nodes with most argument bytes, best first; the first with room is taken (DEFAULT only).
@@ -79,6 +86,10 @@ def pick_node(
     if any(units < 0 for units in demand.values()):
         raise ValueError(f"A demand has no negative amounts: {describe(demand)}")
     living = [node for node in nodes if node.alive and not node.draining]
+    if fallbacks:
+        choose = partial(pick_node, demand, living, strategy, rng=rng, local=local, prefer=prefer, knobs=knobs)
+        choices = [choose(selector, spread_after=spread_after) for selector in (labels, *fallbacks)]
+        return min(choices, key=lambda choice: _EAGERNESS[choice.outcome])  # the first of the best
     if strategy.kind == "PLACEMENT_GROUP":
         demand = group_demand(demand, strategy)
     if strategy.kind == "NODE_AFFINITY":

@@ -201,6 +201,7 @@ class ActorService:
             self._nodes.views(),
             spec.placement.strategy,
             spec.placement.label_selector,
+            spec.placement.fallback_selectors,
             rng=self._rng,
             local=spec.owner.node_id,
             spread_after=self._spread_after,

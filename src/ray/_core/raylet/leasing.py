@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +119,8 @@ class LeaseManager:
         is_elsewhere = strategy.kind == "NODE_AFFINITY" and not strategy.soft
         if is_elsewhere or self._raylet.draining or self.scheduler.missing(waiting.demand):
             return False
-        return matches({**scheduling.label_selector, **strategy.labels_hard}, self._raylet.node.labels)
+        labels = self._raylet.node.labels
+        return matches(strategy.labels_hard, labels) and _matches_any(scheduling, labels)
 
     def _may_be_joining(self, waiting: Waiting) -> bool:
         """Its node is not known here: word of a new one may still be on its way, so it is given a moment."""
@@ -187,7 +188,7 @@ class LeaseManager:
             return Choice(Outcome.PLACED, self._raylet.node_id)
         own = self._own_row()
         has_come = request.hops and not own.draining
-        if has_come and fits(waiting.demand, own.available) and matches(labels, own.labels):
+        if has_come and fits(waiting.demand, own.available) and _matches_any(scheduling, own.labels):
             return Choice(Outcome.PLACED, own.node_id)  # the raylet before this one has chosen well
         if request.hops and strategy.kind == "SPREAD":
             strategy = m.Strategy()
@@ -196,6 +197,7 @@ class LeaseManager:
             [own, *self.view.others(own.node_id)],
             strategy,
             labels,
+            scheduling.fallback_selectors,
             rng=self._rng,
             local=own.node_id,
             prefer=request.prefer_nodes,
@@ -335,7 +337,9 @@ class LeaseManager:
         if strategy.kind == "NODE_AFFINITY" and not strategy.spill_on_unavailable:
             return False
         others = self.view.others(self._raylet.node_id)
-        choice = pick_node(placement.resources, others, strategy, placement.label_selector, rng=self._rng)
+        choice = pick_node(
+            placement.resources, others, strategy, placement.label_selector, placement.fallback_selectors, rng=self._rng
+        )
         return choice.outcome is Outcome.PLACED
 
     def demands(self) -> list[m.Demand]:
@@ -489,6 +493,10 @@ def waiting_of(key: object, scheduling: m.SchedulingClass, resources: Resources,
     owner = key[0] if isinstance(key, tuple) else None
     group_id = strategy.placement_group_id
     return Waiting(key, scheduling.job_id, demand, request, scheduling.runtime_env, any_of, group_id, owner)
+
+
+def _matches_any(scheduling: m.SchedulingClass, labels: Mapping[str, str]) -> bool:
+    return any(matches(selector, labels) for selector in (scheduling.label_selector, *scheduling.fallback_selectors))
 
 
 def _alike(scheduling: m.SchedulingClass) -> bytes:

@@ -230,6 +230,7 @@ class Actors:
                 placing.runtime_env,
                 placing.label_selector,
                 core.job_id,
+                placing.fallback_selectors,
             ),
             held=options.held,
             class_key=class_key,

@@ -49,7 +49,12 @@ class Template:
         self._alone = key if options.max_calls else ""
         self._place(
             m.SchedulingClass(
-                placing.resources, placing.strategy or m.Strategy(), placing.runtime_env, placing.label_selector, job_id
+                placing.resources,
+                placing.strategy or m.Strategy(),
+                placing.runtime_env,
+                placing.label_selector,
+                job_id,
+                placing.fallback_selectors,
             )
         )
         self.message = m.TaskTemplate(

@@ -82,6 +82,8 @@ class SchedulingClass(Part, frozen=True):
     runtime_env: str = ""
     label_selector: dict[str, str] = {}
     job_id: bytes = b""
+    fallback_selectors: list[dict[str, str]] = []
+    """Taken in turn where `label_selector` finds no node (the option `fallback_strategy`)."""
 
 
 class NodeInfo(Part, frozen=True):
