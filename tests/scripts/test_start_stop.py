@@ -222,6 +222,20 @@ def test_block_ends_with_1_when_a_process_dies(shell):
     wait_until(lambda: shell.processes() == [], "all others have ended")
 
 
+def test_services_write_to_standard_error_if_they_are_told_to(shell):
+    head = shell.popen("start", "--head", "--port=0", "--num-cpus=1", "--block", "--no-redirect-output")
+    wait_until(lambda: (shell.sessions / "ray_current_cluster").exists(), "the head is up", 60)
+    host, port = (shell.sessions / "ray_current_cluster").read_text().rsplit(":", 1)
+    with socket.create_connection((host, int(port))) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n".ljust(200))
+        stranger.recv(100)
+    head.terminate()
+    _, complained = head.communicate(timeout=60)
+    assert "Connection refused" in complained, complained
+    [logs] = shell.sessions.glob("session_2*/logs")
+    assert (logs / "gcs_server.err").read_text() == ""
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_block_ends_its_node_when_it_is_ended(shell, signum):
     process = _blocked(shell)

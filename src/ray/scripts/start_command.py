@@ -30,6 +30,8 @@ _GRACEFUL = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 def start(**given: Any) -> None:
     """Start Ray on this machine: the head of a cluster (--head), or a node of one (--address)."""
     start_options.check(given)
+    if given["no_redirect_output"]:
+        os.environ["RAY_LOG_TO_STDERR"] = "1"
     ignored = start_options.without_effect(given)
     if ignored:
         flags = ", ".join(ignored)

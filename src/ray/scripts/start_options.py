@@ -33,7 +33,6 @@ NOT_YET = {
 OF_NO_EFFECT = {
     "dashboard_agent_grpc_port": "--dashboard-agent-grpc-port",
     "dashboard_agent_listen_port": "--dashboard-agent-listen-port",
-    "no_redirect_output": "--no-redirect-output",
     "runtime_env_agent_port": "--runtime-env-agent-port",
 }
 """Mostly where servers would listen that are not there yet: told, and otherwise ignored."""

@@ -48,6 +48,11 @@ def load(environ: Mapping[str, str] = os.environ) -> LogSettings:
     )
 
 
+def services_to_stderr(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the services of a node write to the standard error of who starts it, instead of to files."""
+    return _flag(environ, "RAY_LOG_TO_STDERR", False)
+
+
 def _flag(environ: Mapping[str, str], name: str, default: bool) -> bool:
     text = environ.get(name, "").strip().lower()
     return default if not text else text not in ("0", "false", "no", "off")

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ray._core.common import log_settings
+
 LOG_LINES = 20
 """How much of its log a process that did not start has quoted."""
 
@@ -44,12 +46,13 @@ class Service:
         self.name = name
         self.log = log_dir / f"{log_name or name}.err"
         self._ready_r, ready_w = os.pipe()
+        to_stderr = log_settings.services_to_stderr()
         with open(self.log.with_suffix(".out"), "ab") as out, open(self.log, "ab") as err:
             self.process = subprocess.Popen(
                 [sys.executable, *command, *(["--ready-fd", str(ready_w)] if announces else [])],
                 stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
+                stdout=2 if to_stderr else out,
+                stderr=None if to_stderr else err,
                 pass_fds=[ready_w, *fds],
                 start_new_session=True,
                 env=None if env is None else dict(env),

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from typing import Any
 
+from ray._core.common import log_settings
 from ray._core.common import messages as m
 from ray._core.common.config import Config
 from ray._core.common.resources_dir import resources_dir
@@ -28,6 +29,9 @@ class AgentProcess:
         self._started_at_s = 0.0
         self._was_started = False
         self._log = f"{settings['log_dir']}/agent"
+        self._outputs = (f"{self._log}.out", f"{self._log}.err")
+        if log_settings.services_to_stderr():
+            self._outputs = ("/dev/stderr", "/dev/stderr")
         self._argv = [
             *("--gcs-address", f"{settings['gcs_host']}:{settings['gcs_port']}"),
             *("--node-id", settings["node_id"]),
@@ -45,7 +49,7 @@ class AgentProcess:
         argv = [*self._argv, "--resume"] if self._was_started else self._argv
         self._was_started = True
         self._started_at_s = asyncio.get_running_loop().time()
-        fork = m.Fork(b"", b"", {}, "", [], f"{self._log}.out", f"{self._log}.err", role="agent", argv=argv)
+        fork = m.Fork(b"", b"", {}, "", [], *self._outputs, role="agent", argv=argv)
         self._zygote.request(fork).add_done_callback(self._forked)
 
     def _forked(self, reply: asyncio.Future[m.Forked]) -> None:

@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from ray._core.common import log_settings
+
 logger = logging.getLogger(__name__)
 LEAST_LIFE_S = 5.0
 """A server that ended sooner is not started again before this time, so that a broken one costs nearly nothing."""
@@ -47,12 +49,13 @@ class OnDemand:
         started_at_s = time.monotonic()
         try:
             with open(self._log, "ab") as log:
+                output = 2 if log_settings.services_to_stderr() else log.fileno()
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     *self._command,
                     stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=output,
+                    stderr=output,
                     pass_fds=[self._fd],
                 )
         except OSError as error:  # no room for one more process or file now
