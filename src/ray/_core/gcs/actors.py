@@ -199,6 +199,9 @@ class ActorTable:
             handle_blob=handle_blob,
             required=spec.held,
             start_time_ms=now_ms,
+            runtime_env=spec.placement.runtime_env,
+            label_selector=spec.placement.label_selector,
+            placement_group_id=spec.placement.strategy.placement_group_id,
         )
         self._actors[spec.actor_id] = Actor(spec, info)
         self._touched[spec.actor_id] = None

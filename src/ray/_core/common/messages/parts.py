@@ -177,6 +177,10 @@ class ActorInfo(Part, frozen=True):
     start_time_ms: int = 0
     end_time_ms: int = 0
     preempted: bool = False
+    runtime_env: str = ""
+    label_selector: dict[str, str] = {}
+    placement_group_id: bytes = b""
+    """All three as its class of scheduling has them, for the state API."""
 
 
 class JobInfo(Part, frozen=True):
