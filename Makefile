@@ -36,6 +36,10 @@ simulate: install
 test-client-long: install
 	RAY_TEST_FREEZE_S=10 $(VENV)/bin/python -m pytest tests/util/client/test_reconnect.py tests/util/client/test_with_an_original.py -rs
 
+# Ten minutes of random operations against a model of what must come of them.
+model: install
+	RAY_MODEL_SECONDS=600 $(VENV)/bin/python -m pytest tests/randomized
+
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

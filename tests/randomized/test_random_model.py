@@ -1,0 +1,75 @@
+"""Random operations on a real cluster against a model: no wrong result, no hang, nothing left behind.
+
+RAY_MODEL_SECONDS says how long (10), RAY_MODEL_SEED which run to repeat; the seed is printed when the test fails.
+`make model` takes ten minutes.
+"""
+
+import collections
+import gc
+import os
+import random
+import time
+
+import pytest
+from world import World, wait_until
+
+import ray
+from ray._core.worker import object_ref
+from ray.cluster_utils import Cluster
+
+SECONDS = float(os.environ.get("RAY_MODEL_SECONDS", "10"))
+SEED = int(os.environ.get("RAY_MODEL_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
+
+
+@pytest.fixture
+def cluster():
+    cluster = Cluster(True, True, {"num_cpus": 4, "object_store_memory": 80 << 20})
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def leftovers():
+    """What this driver still knows of its tasks and objects."""
+    core = object_ref._core
+    with core.lock:
+        core.refs.drain()
+        tables = {
+            "tasks": core.submitter.tasks,
+            "queues": core.submitter._queues,
+            "leases": core.submitter.leases.held,
+            "objects": core.objects,
+            "streams": core.streams._open,
+            "lent": core.lending._lent_to,
+            "borrowed": core.lending._borrowed_from,
+        }
+        objects = [(key.hex(), entry.local, entry.held, entry.lent, entry.owner) for key, entry in core.objects.items()]
+        found = {name: len(table) for name, table in tables.items() if table}
+        lent_to = [(worker_id.hex(), worker_id in core._peers) for worker_id in core.lending._lent_to]
+        return found and {**found, "they are": objects, "lent to, still connected": lent_to}
+
+
+def in_use():
+    """Resources of the cluster that somebody holds."""
+    total, free = ray.cluster_resources(), ray.available_resources()
+    return {name: total[name] - free.get(name, 0) for name in total if total[name] != free.get(name, 0)}
+
+
+@pytest.mark.timeout(SECONDS + 180)
+def test_whatever_is_done_to_a_cluster_nothing_comes_out_wrong_or_stays(cluster, tmp_path):
+    story = collections.deque(maxlen=400)
+    began_s = time.monotonic()
+    world = World(cluster, random.Random(SEED), tmp_path, lambda text: story.append((time.monotonic() - began_s, text)))
+    try:
+        while time.monotonic() < began_s + SECONDS:
+            for _ in range(world.rng.randrange(20, 80)):
+                world.step()
+            world.settle()
+            story.append((time.monotonic() - began_s, "--- settled"))
+        world.finish()
+        gc.collect()  # errors and their tracebacks hold refs in cycles
+        assert wait_until(lambda: not leftovers()), leftovers()
+        assert wait_until(lambda: not in_use()), in_use()
+    except BaseException:
+        print(f"RAY_MODEL_SEED={SEED}", *(f"{at_s:8.3f} {text}" for at_s, text in story), sep="\n")
+        raise
