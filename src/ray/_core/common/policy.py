@@ -12,11 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from random import Random
+from typing import TYPE_CHECKING
 
 from ray._core.common.groups import group_demand
 from ray._core.common.labels import matches
 from ray._core.common.messages import NodeView, Strategy
 from ray._core.common.resources import describe, fits
+
+if TYPE_CHECKING:
+    from ray._core.common.config import Config
 
 CRITICAL = ("CPU", "memory", "object_store_memory")
 """Resources whose use tells how full a node is; custom ones and accelerators say nothing about that."""
@@ -53,6 +57,15 @@ class Knobs:
     top_k_fraction: float = 0.2
     top_k_absolute: int = 1
     avoid_gpu_nodes: bool = True
+
+    @classmethod
+    def of(cls, config: Config) -> Knobs:
+        return cls(
+            config.scheduler_spread_threshold,
+            config.scheduler_top_k_fraction,
+            config.scheduler_top_k_absolute,
+            config.scheduler_avoid_gpu_nodes,
+        )
 
 
 def pick_node(

@@ -24,6 +24,7 @@ from ray._core.common import messages as m
 from ray._core.common.packages import SCHEME
 from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
+from ray._core.gcs.core_connections import CoreConnections
 from ray._core.gcs.group_service import GroupService
 from ray._core.gcs.job_service import JobService
 from ray._core.gcs.journal import Journal
@@ -70,39 +71,35 @@ class GcsServer:
         self.kv.table.put("session", b"cluster", _describe(session_dir, config), True)
         self.jobs = JobService(self.publisher, self.journal, now_ms, lambda: (self.session_name, self.config.encode()))
         self.recovery = Recovery(set(), set(), set())
-        self._cores: dict[bytes, dict[aio.Connection, None]] = {}
-        """Drivers and workers that are connected, by node."""
-        self._node_of: dict[aio.Connection, bytes] = {}
+        self.cores = CoreConnections()
         self.nodes = NodeManager(self)
-        self._workers: dict[bytes, aio.Connection] = {}
-        """The newest connection of each core worker: the end of an older one, told late, is no end of the worker."""
-        knobs = Knobs(
-            config.scheduler_spread_threshold,
-            config.scheduler_top_k_fraction,
-            config.scheduler_top_k_absolute,
-            config.scheduler_avoid_gpu_nodes,
-        )
-        self.actors = ActorService(
-            self.nodes.table, self.nodes.raylets, self.publisher, self.journal, knobs, now_ms, rng or Random()
-        )
+        nodes, raylets, knobs = self.nodes.table, self.nodes.raylets, Knobs.of(config)
+        self.actors = ActorService(nodes, raylets, self.publisher, self.journal, knobs, now_ms, rng or Random())
+        self.groups = GroupService(nodes, raylets, self.publisher, self.journal, now_ms)
         self.packages = PackageService(
             lambda key: [*self.kv.delete("", key), *self.kv.delete("", key + b"#", by_prefix=True)],
             lambda prefix: self.kv.delete("fun", prefix, by_prefix=True),
             lambda actor_id: self.actors.table.spec(actor_id).placement.runtime_env,
             self.jobs.living,
         )
+        self.log_relay = LogRelay(self.publisher, nodes)
+        self.state = StateService(raylets, self.log_relay, config.task_events_max_num_task_in_gcs)
+        self._introduce()
+        self._handlers = self._make_handlers()
+
+    def _introduce(self) -> None:
+        """Services hear of each other's events."""
         self.kv.on_put = self.packages.uploaded
         for channel in ("job", "actor"):
             self.publisher.subscribe(self.packages, channel)
-        self.groups = GroupService(self.nodes.table, self.nodes.raylets, self.publisher, self.journal, now_ms)
         self.jobs.on_end = self.groups.job_finished
         self.actors.on_death = self.groups.actor_died
         self.groups.on_removal = self.actors.group_removed
         self.groups.has_job_ended = self.jobs.has_ended
         self.groups.has_actor_died = self.actors.table.has_died
-        self.log_relay = LogRelay(self.publisher, self.nodes.table)
-        self.state = StateService(self.nodes.raylets, self.log_relay, config.task_events_max_num_task_in_gcs)
-        self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
+
+    def _make_handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
+        return {
             m.Hello: self._hello,
             m.Ping: lambda connection, request: connection.reply(request),
             **self.nodes.handlers,
@@ -145,11 +142,7 @@ class GcsServer:
             logger.warning("Dropped a %s from %r: the GCS does not take it.", type(message).__name__, connection.peer)
 
     def closed(self, connection: aio.Connection) -> None:
-        if connection in self._node_of:
-            of_node = self._cores[node := self._node_of.pop(connection)]
-            del of_node[connection]
-            if not of_node:
-                del self._cores[node]
+        is_end = self.cores.closed(connection)
         self.publisher.gone(connection)
         self.log_relay.requester_gone(connection)
         self.kv.waiting.gone(connection)
@@ -158,20 +151,16 @@ class GcsServer:
             case ("node", bytes(node_id)):
                 self.nodes.connection_lost(node_id, connection)
             case ("job", bytes(job_id), bytes(worker_id)):
-                if self._workers.get(worker_id) is connection:
-                    del self._workers[worker_id]
                 if self.jobs.driver_gone(job_id, connection):
                     self.actors.owner_died(worker_id)
-            case ("worker", bytes(worker_id)):
-                if self._workers.get(worker_id) is connection:
-                    del self._workers[worker_id]
-                    self.actors.owner_died(worker_id)
+            case ("worker", bytes(worker_id)) if is_end:
+                self.actors.owner_died(worker_id)
             case ("agent", bytes(node_id)):
                 self.log_relay.agent_gone(node_id, connection)
 
     def node_died(self, node_id: bytes) -> None:
         """Its drivers and workers end with it; a machine that lost its power closes none of their connections."""
-        for connection in list(self._cores.get(node_id, ())):
+        for connection in self.cores.of_node(node_id):
             connection.abort("its node has died")
 
     # ---------------------------------------------------------- handlers
@@ -181,9 +170,7 @@ class GcsServer:
             connection.close(f"The peer speaks protocol {hello.protocol}, this cluster {m.PROTOCOL}.")
         elif hello.role in ("worker", "driver"):
             connection.peer = ("worker", hello.worker_id)
-            self._workers[hello.worker_id] = connection
-            self._cores.setdefault(hello.node_id, {})[connection] = None
-            self._node_of[connection] = hello.node_id
+            self.cores.opened(connection, hello.worker_id, hello.node_id)
             self.recovery.owner_back(hello.worker_id)
         elif hello.role == "agent":
             connection.peer = ("agent", hello.node_id)

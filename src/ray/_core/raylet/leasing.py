@@ -52,12 +52,7 @@ class LeaseManager:
         self.view = ClusterView()
         self.reporter = ResourceReporter(raylet, self)
         self.aside = SetAside(raylet, self)
-        self._knobs = Knobs(
-            raylet.config.scheduler_spread_threshold,
-            raylet.config.scheduler_top_k_fraction,
-            raylet.config.scheduler_top_k_absolute,
-            raylet.config.scheduler_avoid_gpu_nodes,
-        )
+        self._knobs = Knobs.of(raylet.config)
         self._rng = raylet.machine.rng
         self._spread_after = b""
         self._joining: dict[object, float] = {}
