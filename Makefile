@@ -59,3 +59,8 @@ proto:
 	$(PYTHON) -m venv .venvs/proto && .venvs/proto/bin/pip install --quiet grpcio-tools==1.51.3
 	cd src && ../.venvs/proto/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. ray/protobuf/ray_client.proto
 	cd src/ray && for file in protobuf/ray_client_pb2*; do sed 's/^from ray.protobuf import/from ray.core.generated import/' $$file > core/generated/$$(basename $$file) && rm $$file; done
+
+# The faults of CI that are drawn at random, for SECONDS, from another seed each time.
+.PHONY: faults
+faults: install
+	FAULTS_SECONDS=$(SECONDS) $(VENV)/bin/python -m pytest -q tests/faults/test_gcs_dies_often.py

@@ -14,7 +14,7 @@ from ray._core.wire import aio, auth, blocking, tls
 from ray._core.wire.reactor import Reactor, Waiter
 
 TOKEN = b"secret"
-BIG = os.urandom(3 << 20)
+BIG = os.urandom(1 << 20)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def use(monkeypatch):
 
 
 class Echo:
-    """Serves both kinds of connections: answers KvGet by its key; "big" by 3 MiB."""
+    """Serves both kinds of connections: answers KvGet by its key; "big" by 1 MiB."""
 
     def __init__(self):
         self.reasons = []

@@ -26,6 +26,7 @@ import threading
 import time
 from _thread import LockType, allocate_lock
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ray._core.common.messages import Failed, Reply, Request
@@ -47,7 +48,8 @@ HOSTED_DELAY_S = 0.005
 HANDSHAKE_TIMEOUT_S = 60.0
 """A stranger who connects and says nothing is dropped after this. Longer than in `aio`: the peer may be a worker whose
 user code keeps the interpreter to itself for a while. Who connects to a silent peer waits until its node is dead."""
-ACCEPT_PAUSE_S = 0.1
+SHORTAGE_PAUSE_S = 0.1
+"""Who wants a descriptor when there is none tries again after this."""
 FLUSH_FRAMES = 32
 """A thread that computes sends what it has buffered when it is so many frames. The follower would do it, too, but
 gets the interpreter late: with this the peer works at the same time (19 µs a call became 15)."""
@@ -119,15 +121,14 @@ class Connection:
     def __init__(
         self,
         reactor: Reactor,
-        sock: socket.socket | tls.TlsSocket,
         handler: Handler,
         token: bytes | None,
         is_server: bool,
     ) -> None:
         self.reactor = reactor
-        self.sock = sock
-        self._tls = sock if isinstance(sock, tls.TlsSocket) else None
-        self.fd = sock.fileno()
+        self.sock: socket.socket | tls.TlsSocket
+        self._tls: tls.TlsSocket | None = None
+        self.fd = -1
         self.handler = handler
         self.peer: Any = None
         self.out = bytearray()
@@ -139,7 +140,13 @@ class Connection:
         self._want_write = False
         self._is_server = is_server
         self._handshake = None if token is None else auth.Handshake(token, is_server)
-        self._state = "open" if token is None else "shaking" if is_server else "connecting"
+        self._state = "connecting"
+
+    def _attach(self, sock: socket.socket | tls.TlsSocket) -> None:
+        """The socket is there; it is connected, or on its way by TCP."""
+        self.sock, self.fd = sock, sock.fileno()
+        self._tls = sock if isinstance(sock, tls.TlsSocket) else None
+        self._state = "open" if self._handshake is None else "shaking" if self._is_server else "connecting"
 
     def __repr__(self) -> str:
         return f"<Connection fd={self.fd} peer={self.peer!r} {'closed' if self.is_closed else self._state}>"
@@ -277,6 +284,31 @@ class Connection:
             self.reactor._lost(self, reason)
 
 
+def _unix_socket(path: str) -> socket.socket:
+    """Connected to `path`. Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _tcp_socket(host: str, port: int) -> socket.socket | tls.TlsSocket:
+    """On its way to be connected. Raises OSError when there is no way."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock.setblocking(False)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            sock.connect((host, port))
+        context = tls.client_context(host)
+    except BaseException:
+        sock.close()
+        raise
+    return sock if context is None else tls.TlsSocket(sock, context, host)
+
+
 _FOLLOWER = object()
 _OUTSIDE = object()
 
@@ -304,6 +336,7 @@ class Reactor:
         self._yielding = False
         self._is_woken = False  # by `soon_flushed`, and has not looked yet: once is enough
         self._leader_is_done = False  # finished by its own flush: it must not sleep in poll first
+        self._is_short = False  # of descriptors, and has said so
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._wake_r, select.EPOLLIN)
         self._closing = False
@@ -367,47 +400,63 @@ class Reactor:
     def add(
         self, sock: socket.socket | tls.TlsSocket, handler: Handler, token: bytes | None, is_server: bool
     ) -> Connection:
-        """Take a connected (or connecting) socket over. `token` None: a Unix socket, no handshake."""
-        sock.setblocking(False)
-        connection = Connection(self, sock, handler, token, is_server)
-        self._by_fd[connection.fd] = connection
-        mask = select.EPOLLIN | (select.EPOLLOUT if connection._state == "connecting" else 0)
-        connection._want_write = bool(mask & select.EPOLLOUT)
-        self._poll.register(connection.fd, mask)
-        if token is not None and is_server:
-            self.call_later(
-                HANDSHAKE_TIMEOUT_S, lambda: connection._drop_unproven("The peer did not finish the handshake.")
-            )
+        """Take a connected socket over. `token` None: a Unix socket, no handshake."""
+        connection = Connection(self, handler, token, is_server)
+        self._attach(connection, sock)
         return connection
 
     def connect_unix(self, path: str, handler: Handler) -> Connection:
         """Raises OSError when nobody listens there (the peer's process has ended)."""
-        sock = socket.socket(socket.AF_UNIX)
-        try:
-            sock.connect(path)
-        except BaseException:
-            sock.close()
-            raise
-        return self.add(sock, handler, None, is_server=False)
+        connection = Connection(self, handler, None, is_server=False)
+        self._open(connection, partial(_unix_socket, path))
+        return connection
 
     def connect_tcp(self, host: str, port: int, handler: Handler, token: bytes) -> Connection:
         """Begin to connect; a failure comes as `handler.closed`."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family)
-        sock.setblocking(False)
+        connection = Connection(self, handler, token, is_server=False)
         try:
-            sock.connect((host, port))
-        except BlockingIOError:
-            pass
+            self._open(connection, partial(_tcp_socket, host, port))
         except OSError as error:  # no route to it, say: known at once, but told as any other failure
-            reason = str(error)
-            failed = self._by_fd[sock.fileno()] = Connection(self, sock, handler, token, is_server=False)
-            self.call_later(0.0, lambda: self._lost(failed, reason))
-            return failed
-        context = tls.client_context(host)
-        return self.add(
-            sock if context is None else tls.TlsSocket(sock, context, host), handler, token, is_server=False
-        )
+            self.call_later(0.0, partial(self._lost, connection, str(error)))
+        return connection
+
+    def _open(self, connection: Connection, open_socket: Callable[[], socket.socket | tls.TlsSocket]) -> None:
+        """Give the connection its socket; when descriptors are short, later: the peer has no part in that.
+
+        Raises OSError when there is nobody to connect to.
+        """
+        try:
+            sock = open_socket()
+        except OSError as error:
+            if error.errno not in _SHORTAGES:
+                raise
+            if not self._is_short:
+                logger.warning("A connection waits for a file descriptor (%s): raise `ulimit -n`.", error.strerror)
+                self._is_short = True
+            self.call_later(SHORTAGE_PAUSE_S, partial(self._open_again, connection, open_socket))
+        else:
+            self._is_short = False
+            self._attach(connection, sock)
+
+    def _open_again(self, connection: Connection, open_socket: Callable[[], socket.socket | tls.TlsSocket]) -> None:
+        if connection.is_closed:
+            return
+        try:
+            self._open(connection, open_socket)
+        except OSError as error:
+            self._lost(connection, str(error))
+        else:
+            connection.flush()
+
+    def _attach(self, connection: Connection, sock: socket.socket | tls.TlsSocket) -> None:
+        sock.setblocking(False)
+        connection._attach(sock)
+        self._by_fd[connection.fd] = connection
+        connection._want_write = connection._state == "connecting"
+        self._poll.register(connection.fd, select.EPOLLIN | (select.EPOLLOUT if connection._want_write else 0))
+        if connection._state == "shaking":
+            silent = partial(connection._drop_unproven, "The peer did not finish the handshake.")
+            self.call_later(HANDSHAKE_TIMEOUT_S, silent)
 
     def listen(self, sock: socket.socket, handler: Handler, token: bytes | None) -> None:
         """Accept connections of a listening socket; `handler` gets their messages."""
@@ -442,23 +491,24 @@ class Reactor:
                 entry._drop_unproven("Descriptors are short, and the peer had not proved the token.")
                 return
         fd = listening.fileno()
-        logger.warning("No connections are taken for %g s: %s.", ACCEPT_PAUSE_S, error.strerror)
+        logger.warning("No connections are taken for %g s: %s.", SHORTAGE_PAUSE_S, error.strerror)
         self._poll.unregister(fd)
 
         def resume() -> None:
             if self._by_fd.get(fd) is accept:
                 self._poll.register(fd, select.EPOLLIN)
 
-        self.call_later(ACCEPT_PAUSE_S, resume)
+        self.call_later(SHORTAGE_PAUSE_S, resume)
 
     def _lost(self, connection: Connection, reason: str) -> None:
         if connection.is_closed:
             return
         connection.is_closed = True
-        del self._by_fd[connection.fd]
-        with contextlib.suppress(OSError, ValueError):
-            self._poll.unregister(connection.fd)
-        connection.sock.close()
+        if connection.fd >= 0:  # else it still waits for a socket
+            del self._by_fd[connection.fd]
+            with contextlib.suppress(OSError, ValueError):
+                self._poll.unregister(connection.fd)
+            connection.sock.close()
         connection.out.clear()
         replies, connection._replies = connection._replies, {}
         for on_reply in replies.values():

@@ -16,7 +16,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -226,27 +226,17 @@ class TlsSocket:
             raise BlockingIOError
         return b"".join(pieces)
 
-    def send(self, data: Any) -> int:
-        return self.sendmsg([data])
-
-    def sendmsg(self, buffers: Sequence[Any]) -> int:
+    def send(self, data: bytes | bytearray) -> int:
         """Take some of the bytes; returns how many. Raises BlockingIOError while earlier ones have not left."""
         self.push()
-        some: list[Any] = []
-        size = 0
-        for buffer in buffers:
-            some.append(buffer)
-            size += len(buffer)
-            if size >= _AT_ONCE:
-                break
-        data = b"".join(some) if len(some) > 1 else some[0]
-        if self._is_open:
-            self._seal(data)
-        else:
+        if not self._is_open:
             self._early += data
             with contextlib.suppress(BlockingIOError):
                 self._shake()
-        return size
+            return len(data)
+        with memoryview(data)[:_AT_ONCE] as some:
+            self._seal(some)
+            return len(some)
 
     def push(self) -> None:
         """Hand encrypted bytes to the system. Raises BlockingIOError while some are left."""
@@ -254,10 +244,9 @@ class TlsSocket:
             self._sealed = self._sealed or self._outgoing.read()
             self._sealed = self._sealed[self._sock.send(self._sealed) :]
 
-    def _seal(self, data: Any) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[self._ssl.write(view) :]
+    def _seal(self, data: bytes | memoryview) -> None:
+        if data:
+            self._ssl.write(data)  # all of it: memory has no limit
         with contextlib.suppress(BlockingIOError):
             self.push()
 

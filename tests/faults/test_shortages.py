@@ -1,0 +1,98 @@
+"""Descriptors, shared memory and disks that run out: work waits or fails with a clear error, nothing else breaks."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+needs_mounts = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
+MIB = 1024 * 1024
+
+
+def drive(body, **environ):
+    """What a driver prints."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        environ = {**os.environ, "RAY_TMPDIR": short, **environ}
+        done = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True, timeout=60, env=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.fixture
+def small_disk():
+    """`small_disk(MiB)` mounts a file system of that size; its path."""
+    mounted = []
+
+    def mount(size_mib):
+        path = tempfile.mkdtemp(dir="/tmp")
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", path]).returncode:
+            os.rmdir(path)
+            pytest.skip("mounting a small file system is not allowed here")
+        mounted.append(path)
+        return path
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", "-l", path], check=True)
+        os.rmdir(path)
+
+
+def test_a_driver_without_descriptors_waits_for_some_and_no_worker_is_blamed():
+    stdout, stderr = drive("""
+import glob, os, resource, ray
+context = ray.init(num_cpus=1, object_store_memory=100 << 20, log_to_driver=False)
+
+@ray.remote
+def pid():
+    return os.getpid()
+
+@ray.remote(num_cpus=0)
+class Actor:
+    def ready(self):
+        return True
+
+def limit(most):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+actors = [Actor.remote() for _ in range(9)]
+limit(len(os.listdir("/proc/self/fd")) + 3)
+ready = [actor.ready.remote() for actor in actors]
+assert len(ray.wait(ready, num_returns=1, timeout=20)[0]) == 1
+assert len(ray.wait(ready, num_returns=9, timeout=0.5)[0]) < 9
+task = pid.options(max_retries=0).remote()
+assert ray.wait([task], timeout=0.5)[0] == []
+limit(1000)
+assert ray.get(ready, timeout=20) == [True] * 9
+assert all(ray.get(actor.ready.remote(), timeout=20) for actor in actors)
+assert ray.get(task, timeout=20)
+workers = glob.glob(context.address_info["session_dir"] + "/logs/worker-*.out")
+assert len(workers) < 20, workers  # those that could not be reached were not replaced, again and again
+print("all there")
+""")
+    assert stdout == "all there\n"
+    assert stderr.count("A connection waits for a file descriptor (Too many open files): raise `ulimit -n`.") == 1
+
+
+@needs_mounts
+def test_a_full_disk_of_spilled_objects_is_told_and_loses_none(small_disk):
+    stdout, _ = drive(f"""
+import os, ray
+directory = {small_disk(24)!r}
+ray.init(num_cpus=1, object_store_memory=80 << 20, object_spilling_directory=directory, log_to_driver=False,
+    _system_config={{"object_store_full_timeout_s": 1.0}})
+blobs, refs = [os.urandom(10 << 20) for _ in range(14)], []
+try:
+    for blob in blobs:
+        refs.append(ray.put(blob))
+except ray.exceptions.ObjectStoreFullError as error:
+    print(error)
+assert 5 < len(refs) < 14
+assert [ray.get(ref, timeout=20) == blob for ref, blob in zip(refs, blobs)] == [True] * len(refs)
+del refs
+assert len(ray.get(ray.put(blobs[0]), timeout=20)) == 10 << 20
+print("all there")
+""")
+    assert "spilling to disk fails: [Errno 28] No space left on device" in stdout
+    assert stdout.endswith("all there\n")
