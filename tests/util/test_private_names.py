@@ -8,6 +8,7 @@ import pytest
 import ray
 import ray._private.state
 import ray._private.worker
+from ray._common.test_utils import wait_for_condition
 from ray._private.async_compat import is_async_func
 from ray._private.utils import get_num_cpus, get_system_memory, get_user
 from ray._raylet import GcsClient
@@ -130,3 +131,35 @@ def test_modules_can_be_imported_first(modules):
     for module in modules.split():
         done = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (module, done.stderr)
+
+
+def test_the_core_worker_counts_references(cluster):
+    core = ray._private.worker.global_worker.core_worker
+
+    def counts():
+        return {key: (each["local"], each["submitted"]) for key, each in core.get_all_reference_counts().items()}
+
+    before = set(counts())
+
+    @ray.remote
+    def waits(gate, nested):
+        ray.get(nested)
+
+    gate, never = ray.put(1), ray.remote(resources={"nowhere": 1})(lambda: None).remote()
+    result = waits.remote(gate, [never])
+    key, wanted, pending = (ref.hex().encode() for ref in (gate, result, never))
+    found = counts()
+    assert found[key] == (1, 1) and found[wanted] == (1, 0) and found[pending][0] == 1
+    assert core.object_exists(gate) and not core.object_exists(result)
+    assert not core.object_exists(ray.ObjectRef.from_random())
+    another, nested = gate, ray.put([gate])
+    assert counts()[key] == (1, 1)  # one ref by two names; what holds it inside is no task
+    ray.cancel(never)
+    ray.cancel(result)
+    del gate, another, never, result, nested
+    wait_for_condition(lambda: set(counts()) <= before)
+    assert core.get_worker_id().hex() == ray.get_runtime_context().get_worker_id()
+    assert core.get_current_job_id().hex() == ray.get_runtime_context().get_job_id()
+    assert core.get_current_node_id().hex() == ray.get_runtime_context().get_node_id()
+    assert core.get_actor_id().is_nil() and core.get_current_task_id().is_nil()
+    assert core.get_placement_group_id().is_nil()

@@ -24,7 +24,7 @@ from ray.remote_function import RemoteFunction
 if TYPE_CHECKING:
     from ray._core.common.ids import ActorID, JobID, NodeID, TaskID
     from ray._core.node.node_names import NodeNames
-    from ray._core.worker.core import CoreWorker
+    from ray._private.core_worker_names import CoreWorkerNames
     from ray._private.gcs_client import GcsClient
 
 T = TypeVar("T")
@@ -283,8 +283,11 @@ class Worker:
         return None if core is None else SCRIPT_MODE if core.mode == "driver" else WORKER_MODE
 
     @property
-    def core_worker(self) -> CoreWorker:
-        return connected_core()
+    def core_worker(self) -> CoreWorkerNames:
+        """Raises RaySystemError before `ray.init`."""
+        from ray._private.core_worker_names import CoreWorkerNames
+
+        return CoreWorkerNames(connected_core())
 
     @property
     def node(self) -> NodeNames | None:

@@ -1,0 +1,69 @@
+"""This process's core worker under the names that Ray's tests use: `global_worker.core_worker`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ray._core.common.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID, WorkerID
+from ray._core.worker.object_ref import ObjectRef
+
+if TYPE_CHECKING:
+    from ray._core.worker.core import CoreWorker
+
+
+class CoreWorkerNames:
+    """What is not named here is the engine's own core worker's."""
+
+    def __init__(self, core: CoreWorker) -> None:
+        self._core = core
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def get_all_reference_counts(self) -> dict[bytes, dict[str, int]]:
+        """By an object's id as hex bytes: "local" refs of this process, and "submitted" tasks that take it."""
+        core = self._core
+        with core.lock:
+            core.refs.drain()
+            contained = Counter(key for entry in core.objects.values() for key in entry.inner)
+            return {
+                key.hex().encode(): {"local": entry.local, "submitted": max(entry.held - contained[key], 0)}
+                for key, entry in core.objects.items()
+                if not entry.is_freed
+            }
+
+    def object_exists(self, ref: ObjectRef[Any]) -> bool:
+        """Whether the value can be read on this node without waiting."""
+        core = self._core
+        with core.lock:
+            entry = core.objects.get(ref.binary())
+            return entry is not None and core.remote.is_here(entry)
+
+    def get_worker_id(self) -> WorkerID:
+        core = self._core
+        return WorkerID.for_driver(core.job_id) if core.mode == "driver" else WorkerID(core.worker_id)
+
+    def get_current_job_id(self) -> JobID:
+        return JobID(self._core.job_id)
+
+    get_job_id = get_current_job_id
+
+    def get_current_node_id(self) -> NodeID:
+        return NodeID(self._core.node.node_id)
+
+    def get_current_task_id(self) -> TaskID:
+        """Nil between tasks, and in a driver."""
+        call = self._core.current
+        return TaskID.nil() if call is None else TaskID(call.task_id)
+
+    def get_actor_id(self) -> ActorID:
+        """Nil in a process that is no actor."""
+        actor_id = self._core.actor_id
+        return ActorID(actor_id) if actor_id else ActorID.nil()
+
+    def get_placement_group_id(self) -> PlacementGroupID:
+        from ray.runtime_context import get_runtime_context
+
+        text = get_runtime_context().get_placement_group_id()
+        return PlacementGroupID.from_hex(text) if text else PlacementGroupID.nil()
