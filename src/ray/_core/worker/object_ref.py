@@ -135,7 +135,7 @@ class ObjectRef(Generic[T]):
             core.refs.pin(self)  # pickled outside of any task or put: nobody will ever tell when the copy is gone
         else:
             capture.refs.append(self)
-        return _restore, (self._id, owner.node_id, owner.worker_id, owner.host, owner.port, owner.path)
+        return _restore, (self._id, owner)  # among many refs the pickle holds their owner once
 
 
 def _connected() -> CoreWorker:
@@ -144,5 +144,5 @@ def _connected() -> CoreWorker:
     return _core
 
 
-def _restore(object_id: bytes, *owner: Any) -> ObjectRef[Any]:
-    return _connected().refs.borrowed_ref(object_id, Address(*owner))
+def _restore(object_id: bytes, owner: Address) -> ObjectRef[Any]:
+    return _connected().refs.borrowed_ref(object_id, owner)
