@@ -34,7 +34,7 @@ simulate: install
 # What is skipped, or shortened, in `test`. RAY_ORIGINAL_PYTHON: a Python with Ray 2.60 installed.
 .PHONY: test-client-long
 test-client-long: install
-	RAY_TEST_FREEZE_S=10 $(VENV)/bin/python -m pytest tests/util/client/test_reconnect.py tests/util/client/test_with_an_original.py -rs
+	RAY_TEST_FREEZE_S=10 $(VENV)/bin/python -m pytest tests/util/client/test_reconnect.py tests/util/client/test_with_an_original.py tests/dashboard/test_originals_sdk.py -rs
 
 # Ten minutes of random operations against a model of what must come of them.
 model: install

@@ -154,7 +154,7 @@ def test_a_driver_may_win_over_its_job_if_it_is_said_so(url, tmp_path):
     job_id = client.submit_job(entrypoint=f"{sys.executable} {tmp_path}/d.py", runtime_env=env)
     info = wait_for(url, job_id, JobStatus.SUCCEEDED)
     assert "of the driver\n" in client.get_job_logs(job_id) and info.metadata == {"from": "client"}
-    assert client.get_version() and client.get_address() == url
+    assert (client.get_version(), client.get_address()) == ("4", url)
 
 
 def test_packages_are_stored_once(url):

@@ -1,6 +1,7 @@
 """Environments on a real cluster: from `ray.init` and `.options` to the worker's process and back."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -278,3 +279,55 @@ def test_each_node_builds_what_it_needs(project):
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def test_a_users_plug_in_makes_and_removes_what_its_field_asks_for(init, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_RUNTIME_ENV_PLUGINS", '[{"class": "sample_plugin.Touch", "priority": 1}]')
+    monkeypatch.setenv("RAY_RUNTIME_ENV_TOUCH_CACHE_SIZE_GB", "0")
+    context = init()
+    path = tmp_path / "touched"
+
+    @ray.remote(runtime_env={"touch": str(path)})
+    class Toucher:
+        def look(self):
+            return os.environ["TOUCHED"], Path(os.environ["TOUCHED"]).read_text()
+
+    actor = Toucher.remote()
+    assert ray.get(actor.look.remote()) == (str(path), "made")
+    logs = Path(context.address_info["session_dir"]) / "logs"
+    job_id = ray.get_runtime_context().get_job_id()
+    assert f"Touching touch://{path}." in (logs / f"runtime_env_setup-{job_id}.log").read_text()
+    ray.kill(actor)
+    deadline_at_s = time.monotonic() + 20
+    while path.exists():
+        assert time.monotonic() < deadline_at_s, "it is unused, and the cache has no room"
+        time.sleep(0.02)
+
+
+# ------------------------------------------------------------------ tools that a machine may lack
+
+
+@pytest.mark.skipif(shutil.which("conda") is None, reason="this machine has no conda")
+def test_a_worker_in_an_environment_of_conda(init):
+    @ray.remote(runtime_env={"conda": {"dependencies": [f"python={sys.version_info[0]}.{sys.version_info[1]}"]}})
+    def where():
+        return sys.prefix
+
+    init()
+    assert "/conda/" in ray.get(where.remote(), timeout=100)
+
+
+@pytest.mark.skipif(
+    shutil.which("podman") is None or "RAY_TEST_IMAGE" not in os.environ,
+    reason="this machine has no podman, or RAY_TEST_IMAGE names no image with this package in it",
+)
+@pytest.mark.parametrize("field", ["image_uri", "container"])
+def test_a_worker_in_a_container(init, field):
+    image = os.environ["RAY_TEST_IMAGE"]
+
+    @ray.remote(runtime_env={field: image if field == "image_uri" else {"image": image}})
+    def in_container():
+        return os.path.exists("/run/.containerenv")
+
+    init()
+    assert ray.get(in_container.remote(), timeout=100)

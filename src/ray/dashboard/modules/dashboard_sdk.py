@@ -13,7 +13,7 @@ import requests
 
 from ray._core.wire import auth
 from ray._private.runtime_env import packaging
-from ray._version import VERSION
+from ray.dashboard.modules.job.common import CURRENT_VERSION
 
 DEFAULT_ADDRESS = "http://localhost:8265"
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
@@ -160,7 +160,8 @@ class SubmissionClient:
         return job_env.upload_fields(job_env.with_paths(runtime_env), self._store(), refuse)
 
     def get_version(self) -> str:
-        return VERSION
+        """Of the REST API that this client speaks."""
+        return CURRENT_VERSION
 
     def get_address(self) -> str:
         return self._address
