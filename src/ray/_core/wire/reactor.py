@@ -27,11 +27,11 @@ import time
 from _thread import LockType, allocate_lock
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from ray._core.common.messages import Failed, Reply, Request
-from ray._core.wire import auth, codec, tls
+from ray._core.wire import auth, tls
 from ray._core.wire.alert_poll import AlertPoll
+from ray._core.wire.connection import Connection, Handler, tcp_socket, unix_socket
 
 if TYPE_CHECKING:
     import asyncio
@@ -53,8 +53,6 @@ SHORTAGE_PAUSE_S = 0.1
 FLUSH_FRAMES = 32
 """A thread that computes sends what it has buffered when it is so many frames. The follower would do it, too, but
 gets the interpreter late: with this the peer works at the same time (19 µs a call became 15)."""
-_RECV_SIZE = 64 * 1024
-"""Below 128 KiB, from where on malloc maps pages for each buffer and unmaps them: three system calls a message."""
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -85,230 +83,6 @@ class Waiter:
             self.reactor._finished(self)
 
 
-class Handler(Protocol):
-    """What becomes of a connection's messages. All are called by the leader with `lock` held."""
-
-    def received(self, connection: Connection, message: Any, payload: bytes) -> None: ...
-
-    def closed(self, connection: Connection, reason: str) -> None: ...
-
-
-class Connection:
-    """One end of a connection, with frames on their way in and out.
-
-    `peer` is free for the handler. TCP connections shake hands first; what is sent meanwhile waits.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "_decoder",
-        "_handshake",
-        "_is_server",
-        "_replies",
-        "_rids",
-        "_state",
-        "_tls",
-        "_want_write",
-        "fd",
-        "handler",
-        "is_closed",
-        "out",
-        "peer",
-        "reactor",
-        "sock",
-    )
-
-    def __init__(
-        self,
-        reactor: Reactor,
-        handler: Handler,
-        token: bytes | None,
-        is_server: bool,
-    ) -> None:
-        self.reactor = reactor
-        self.sock: socket.socket | tls.TlsSocket
-        self._tls: tls.TlsSocket | None = None
-        self.fd = -1
-        self.handler = handler
-        self.peer: Any = None
-        self.out = bytearray()
-        """Frames on their way to the system."""
-        self.is_closed = False
-        self._decoder = codec.FrameDecoder()
-        self._replies: dict[int, Callable[[Any], None]] = {}
-        self._rids = itertools.count(1)
-        self._want_write = False
-        self._is_server = is_server
-        self._handshake = None if token is None else auth.Handshake(token, is_server)
-        self._state = "connecting"
-
-    def _attach(self, sock: socket.socket | tls.TlsSocket) -> None:
-        """The socket is there; it is connected, or on its way by TCP."""
-        self.sock, self.fd = sock, sock.fileno()
-        self._tls = sock if isinstance(sock, tls.TlsSocket) else None
-        self._state = "open" if self._handshake is None else "shaking" if self._is_server else "connecting"
-
-    def __repr__(self) -> str:
-        return f"<Connection fd={self.fd} peer={self.peer!r} {'closed' if self.is_closed else self._state}>"
-
-    # ---------------------------------------------------------- sending (locked)
-
-    def send(self, message: Any) -> None:
-        """Buffer one message; it leaves at the next flush."""
-        if self.is_closed:
-            return
-        if not self.out:
-            self.reactor._dirty.append(self)
-        self.reactor.unsent += 1
-        self.out += codec.encode(message)
-
-    def request(self, message: Request, on_reply: Callable[[Any], None]) -> int:
-        """Send; `on_reply` gets the reply, `Failed` included, by the leader with the lock held. Returns the rid.
-
-        A connection that closes first gives `Failed(kind="connection_lost")`.
-        """
-        rid = next(self._rids)
-        if self.is_closed:
-            on_reply(Failed(kind="connection_lost", message="The connection is closed."))
-            return rid
-        message.rid = rid
-        self._replies[rid] = on_reply
-        self.send(message)
-        return rid
-
-    def reply(self, request: Request, message: Reply) -> None:
-        message.rid = request.rid
-        self.send(message)
-
-    def flush(self) -> None:
-        """Hand all buffered frames to the system, or as many as it takes now."""
-        if self.is_closed or self._state == "connecting":
-            return
-        out = self.out
-        try:
-            while out and self._state == "open":
-                del out[: self.sock.send(out)]
-            if self._tls is not None:
-                self._tls.push()
-        except BlockingIOError:
-            self._set_want_write(True)
-            return
-        except OSError as error:
-            self.reactor._lost(self, str(error))
-            return
-        if self._want_write:
-            self._set_want_write(False)
-
-    @property
-    def has_unsent(self) -> bool:
-        return bool(self.out) or (self._tls is not None and self._tls.has_sealed)
-
-    def _set_want_write(self, wanted: bool) -> None:
-        self._want_write = wanted
-        mask = select.EPOLLIN | (select.EPOLLOUT if wanted else 0)
-        with contextlib.suppress(FileNotFoundError, ValueError):  # closed meanwhile
-            self.reactor._poll.modify(self.fd, mask)
-
-    def close(self, reason: str = "closed here") -> None:
-        """Flush what the system takes and close; `handler.closed` is called. Locked."""
-        if not self.is_closed:
-            self.flush()
-            self.reactor._lost(self, reason)
-
-    # ---------------------------------------------------------- receiving (the leader)
-
-    def _readable(self) -> None:
-        """Read once and handle the messages that are whole now."""
-        try:
-            data = self.sock.recv(_RECV_SIZE)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            data, reason = b"", str(error)
-        else:
-            reason = "closed by the peer" if self._state == "open" else tls.why_closed()
-        if self.is_closed:
-            return
-        if not data:
-            self.reactor._lost(self, reason)
-            return
-        try:
-            if self._state != "open":
-                data = self._shake(data)
-                if not data:
-                    return
-            found = self._decoder.feed(data)
-        except ConnectionError as error:
-            if not isinstance(error, auth.AuthenticationFailed) or self._is_server:
-                logger.warning("Connection %r closed: %s", self, error)
-            self.reactor._lost(self, str(error))
-            return
-        received, replies = self.handler.received, self._replies
-        for message, payload in found:
-            if isinstance(message, Reply):
-                on_reply = replies.pop(message.rid, None)
-                if on_reply is not None:
-                    on_reply(message)
-            else:
-                received(self, message, payload)
-
-    def _writable(self) -> None:
-        if self._state == "connecting":
-            error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if error:
-                self.reactor._lost(self, os.strerror(error))
-                return
-            assert self._handshake is not None
-            self._state = "shaking"
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.sock.send(self._handshake.opening)  # 41 bytes into an empty buffer: never partial
-            self._set_want_write(self._tls is not None and self._tls.has_sealed)
-        else:
-            self.flush()
-
-    def _shake(self, data: bytes) -> bytes:
-        """Advance the handshake by `data`; what is left behind it."""
-        assert self._handshake is not None
-        answer, rest = self._handshake.feed(data)
-        if answer:
-            self.sock.send(answer)  # at most 73 bytes, as above
-        if self._handshake.is_done:
-            self._state = "open"
-            self.flush()
-        return rest
-
-    def _drop_unproven(self, reason: str) -> None:
-        """Close if the peer has not proved the token yet. Locked."""
-        if not self.is_closed and self._state != "open":
-            logger.warning("Connection %r closed: %s", self, reason)
-            self.reactor._lost(self, reason)
-
-
-def _unix_socket(path: str) -> socket.socket:
-    """Connected to `path`. Raises OSError."""
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.connect(path)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _tcp_socket(host: str, port: int) -> socket.socket | tls.TlsSocket:
-    """On its way to be connected. Raises OSError when there is no way."""
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    sock.setblocking(False)
-    try:
-        with contextlib.suppress(BlockingIOError):
-            sock.connect((host, port))
-        context = tls.client_context(host)
-    except BaseException:
-        sock.close()
-        raise
-    return sock if context is None else tls.TlsSocket(sock, context, host)
-
-
 _FOLLOWER = object()
 _OUTSIDE = object()
 
@@ -324,7 +98,7 @@ class Reactor:
         self._poll = select.epoll()
         self._alert_poll = AlertPoll(self._poll.poll)
         self._by_fd: dict[int, Connection | Callable[[], None]] = {}
-        self._dirty: list[Connection] = []
+        self.dirty: list[Connection] = []
         self.unsent = 0
         """Frames buffered since the last flush."""
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -373,7 +147,7 @@ class Reactor:
                 entry.sock.close()
         self._poll.close()
         self._by_fd.clear()
-        self._dirty.clear()
+        self.dirty.clear()
 
     def close(self) -> None:
         """Close every connection (handlers are told) and end the follower. Not for a handler to call."""
@@ -408,16 +182,16 @@ class Reactor:
     def connect_unix(self, path: str, handler: Handler) -> Connection:
         """Raises OSError when nobody listens there (the peer's process has ended)."""
         connection = Connection(self, handler, None, is_server=False)
-        self._open(connection, partial(_unix_socket, path))
+        self._open(connection, partial(unix_socket, path))
         return connection
 
     def connect_tcp(self, host: str, port: int, handler: Handler, token: bytes) -> Connection:
         """Begin to connect; a failure comes as `handler.closed`."""
         connection = Connection(self, handler, token, is_server=False)
         try:
-            self._open(connection, partial(_tcp_socket, host, port))
+            self._open(connection, partial(tcp_socket, host, port))
         except OSError as error:  # no route to it, say: known at once, but told as any other failure
-            self.call_later(0.0, partial(self._lost, connection, str(error)))
+            self.call_later(0.0, partial(self.lost, connection, str(error)))
         return connection
 
     def _open(self, connection: Connection, open_socket: Callable[[], socket.socket | tls.TlsSocket]) -> None:
@@ -444,18 +218,17 @@ class Reactor:
         try:
             self._open(connection, open_socket)
         except OSError as error:
-            self._lost(connection, str(error))
+            self.lost(connection, str(error))
         else:
             connection.flush()
 
     def _attach(self, connection: Connection, sock: socket.socket | tls.TlsSocket) -> None:
         sock.setblocking(False)
-        connection._attach(sock)
+        connection.attach(sock)
         self._by_fd[connection.fd] = connection
-        connection._want_write = connection._state == "connecting"
-        self._poll.register(connection.fd, select.EPOLLIN | (select.EPOLLOUT if connection._want_write else 0))
-        if connection._state == "shaking":
-            silent = partial(connection._drop_unproven, "The peer did not finish the handshake.")
+        self._poll.register(connection.fd, select.EPOLLIN | (select.EPOLLOUT if connection.wants_write else 0))
+        if connection.is_unproven:
+            silent = partial(connection.drop_unproven, "The peer did not finish the handshake.")
             self.call_later(HANDSHAKE_TIMEOUT_S, silent)
 
     def listen(self, sock: socket.socket, handler: Handler, token: bytes | None) -> None:
@@ -487,8 +260,8 @@ class Reactor:
         """Descriptors are short. The stranger who has been silent longest makes room, so that strangers alone keep
         nobody out; without one, whoever waits in the backlog waits longer, since polling for it would spin."""
         for entry in self._by_fd.values():
-            if isinstance(entry, Connection) and entry._is_server and entry._state != "open":
-                entry._drop_unproven("Descriptors are short, and the peer had not proved the token.")
+            if isinstance(entry, Connection) and entry.is_unproven:
+                entry.drop_unproven("Descriptors are short, and the peer had not proved the token.")
                 return
         fd = listening.fileno()
         logger.warning("No connections are taken for %g s: %s.", SHORTAGE_PAUSE_S, error.strerror)
@@ -500,32 +273,26 @@ class Reactor:
 
         self.call_later(SHORTAGE_PAUSE_S, resume)
 
-    def _lost(self, connection: Connection, reason: str) -> None:
+    def watch(self, fd: int, mask: int) -> None:
+        """Hear of other events of a socket. Raises FileNotFoundError or ValueError when it is closed."""
+        self._poll.modify(fd, mask)
+
+    def lost(self, connection: Connection, reason: str) -> None:
+        """The connection is over: let go of its socket, and tell who must know."""
         if connection.is_closed:
             return
-        connection.is_closed = True
         if connection.fd >= 0:  # else it still waits for a socket
             del self._by_fd[connection.fd]
             with contextlib.suppress(OSError, ValueError):
                 self._poll.unregister(connection.fd)
             connection.sock.close()
-        connection.out.clear()
-        replies, connection._replies = connection._replies, {}
-        for on_reply in replies.values():
-            try:
-                on_reply(Failed(kind="connection_lost", message=f"The connection was lost: {reason}"))
-            except Exception:  # the others, and the handler, must hear of it all the same
-                logger.exception("The loss of %r could not be told to one who waits for a reply.", connection)
-        try:
-            connection.handler.closed(connection, reason)
-        except Exception:  # whoever happened to send or wait has no part in it
-            logger.exception("The loss of %r could not be handled.", connection)
+        connection.ended(reason)
 
     def flush(self) -> None:
         """Send everything that is buffered. Locked."""
         self.unsent = 0
-        while self._dirty:
-            dirty, self._dirty = self._dirty, []
+        while self.dirty:
+            dirty, self.dirty = self.dirty, []
             for connection in dirty:
                 connection.flush()
 
@@ -712,7 +479,7 @@ class Reactor:
 
     def _step(self, timeout_s: float | None) -> None:
         """Flush, wait for something to happen (at most `timeout_s`), and handle it."""
-        if self._dirty:
+        if self.dirty:
             with self.lock:
                 self.flush()
         if self._timers:
@@ -733,25 +500,17 @@ class Reactor:
                         with contextlib.suppress(BlockingIOError):
                             os.read(fd, 4096)
                 elif isinstance(entry, Connection):
-                    self._handle(entry, events)
+                    try:
+                        entry.handle(events)
+                    except Exception:
+                        logger.exception("Connection %r closed: a message from it could not be handled.", entry)
+                        self.lost(entry, "a message could not be handled; see this process's log")
                 else:
                     entry()
             if self._timers:
                 self._run_timers()
-            if self._dirty:
+            if self.dirty:
                 self.flush()
-
-    def _handle(self, connection: Connection, events: int) -> None:
-        try:
-            if events & select.EPOLLOUT and not connection.is_closed:
-                connection._writable()
-            if events & ~select.EPOLLOUT and not connection.is_closed:
-                connection._readable()
-                if connection._tls is not None and connection._tls.has_sealed and not connection.is_closed:
-                    connection._set_want_write(True)
-        except Exception:
-            logger.exception("Connection %r closed: a message from it could not be handled.", connection)
-            self._lost(connection, "a message could not be handled; see this process's log")
 
     def _run_timers(self) -> None:
         now_s = time.monotonic()

@@ -18,7 +18,8 @@ from ray._core.common.errors import (
     RuntimeEnvSetupError,
 )
 from ray._core.store import serialization
-from ray._core.wire.reactor import Connection, Waiter
+from ray._core.wire.connection import Connection
+from ray._core.wire.reactor import Waiter
 from ray._core.worker.actor_calls import CallQueue, Fail, Order, Push
 from ray._core.worker.cancellation import cancelled
 from ray._core.worker.objects import error_value

@@ -25,7 +25,7 @@ from ray._core.common import log_markers
 from ray._core.common import messages as m
 from ray._core.store import serialization
 from ray._core.wire.alert_poll import AlertSelector
-from ray._core.wire.reactor import Connection
+from ray._core.wire.connection import Connection
 from ray._core.worker import unread_errors
 from ray._core.worker.actor_recipe import ActorRecipe
 from ray._core.worker.invocation import Call, Invoker, current, raiser

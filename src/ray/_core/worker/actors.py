@@ -30,7 +30,8 @@ from ray._core.common.ids import object_id
 from ray._core.common.naming import shown_module
 from ray._core.common.options import ActorOptions, MethodOptions
 from ray._core.store import serialization
-from ray._core.wire.reactor import Connection, Waiter
+from ray._core.wire.connection import Connection
+from ray._core.wire.reactor import Waiter
 from ray._core.worker.actor_client import ActorClient, unknown_actor
 from ray._core.worker.actor_recipe import ActorRecipe
 from ray._core.worker.invocation import ActorExit

@@ -23,8 +23,9 @@ from ray._core.common.errors import (
 from ray._core.common.ids import NO_ACTOR_PREFIX, TaskIDSource
 from ray._core.common.options import TaskOptions
 from ray._core.wire import auth
+from ray._core.wire.connection import Connection
 from ray._core.wire.ports import WORKER_PORTS, bind_within, ports
-from ray._core.wire.reactor import Connection, Reactor, Waiter
+from ray._core.wire.reactor import Reactor, Waiter
 from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
 from ray._core.worker.assignment import Assignment

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ray._core.common import log_markers
 from ray._core.common import messages as m
 from ray._core.store import serialization
-from ray._core.wire.reactor import FLUSH_FRAMES, Connection, Waiter
+from ray._core.wire.connection import Connection
+from ray._core.wire.reactor import FLUSH_FRAMES, Waiter
 from ray._core.worker.actor_runtime import ActorRuntime
 from ray._core.worker.interrupts import Interrupts
 from ray._core.worker.invocation import ActorExit, Call, Invoker, current, raiser

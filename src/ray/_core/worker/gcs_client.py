@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
-from ray._core.wire.reactor import Connection
+from ray._core.wire.connection import Connection
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker

@@ -22,7 +22,7 @@ from ray._core.common.errors import RayError, RayTaskError, TaskCancelledError, 
 from ray._core.common.ids import object_id
 from ray._core.common.options import STREAMING
 from ray._core.store import serialization
-from ray._core.wire.reactor import Connection
+from ray._core.wire.connection import Connection
 from ray._core.worker import streaming
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import error_value

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
-from ray._core.wire.reactor import Connection
+from ray._core.wire.connection import Connection
 from ray._core.worker.leases import LeaseQueue, ReturnLease
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ray._core.common import messages as m
 from ray._core.common.errors import ObjectLostError, OwnerDiedError
 from ray._core.store import serialization
-from ray._core.wire.reactor import Connection, Waiter
+from ray._core.wire.connection import Connection
+from ray._core.wire.reactor import Waiter
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker

@@ -20,7 +20,8 @@ from ray._core.common.errors import TaskCancelledError
 from ray._core.common.ids import object_id
 from ray._core.common.options import STREAMING
 from ray._core.store import serialization
-from ray._core.wire.reactor import Connection, Waiter
+from ray._core.wire.connection import Connection
+from ray._core.wire.reactor import Waiter
 from ray._core.worker.ref_generator import DynamicObjectRefGenerator
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ray._core.common import messages as m
 from ray._core.common.errors import RaySystemError, StreamingGeneratorReplayInconsistentError
 from ray._core.common.ids import object_id
-from ray._core.wire.reactor import Connection, Waiter
+from ray._core.wire.connection import Connection
+from ray._core.wire.reactor import Waiter
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry, error_value
 from ray._core.worker.ref_generator import ObjectRefGenerator

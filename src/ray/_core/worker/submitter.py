@@ -23,7 +23,7 @@ from ray._core.common.errors import (
 from ray._core.common.ids import object_id
 from ray._core.common.options import DYNAMIC, STREAMING
 from ray._core.store import serialization
-from ray._core.wire.reactor import Connection
+from ray._core.wire.connection import Connection
 from ray._core.worker.cancellation import cancelled
 from ray._core.worker.lease_client import Held, LeaseClient
 from ray._core.worker.leases import AskForLease, LeaseQueue, Order, Push, ReturnLease
