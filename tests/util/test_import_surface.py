@@ -1,12 +1,22 @@
 """Names that Ray's tests and third parties import though they are not public: they are there, and do what they say."""
 
 import importlib
+import json
+import logging
 
 import pytest
 
 import ray
+from ray._common.filters import CoreContextFilter
+from ray._common.formatters import JSONFormatter, TextFormatter
+from ray._common.runtime_env_uri import Protocol, parse_uri
 from ray._common.test_utils import MetricSamplePattern, PrometheusTimeseries, fetch_prometheus_metrics
+from ray._core.wire import auth
+from ray._private import authentication_test_utils as tokens
 from ray._private import gcs_utils, label_utils, ray_constants, services
+from ray._private.ray_logging import setup_component_logger
+from ray._private.runtime_env.packaging import get_uri_for_directory, get_uri_for_file
+from ray._private.runtime_env.uri_cache import URICache
 from ray._private.state_api_test_utils import verify_failed_task, wait_for_task_states
 from ray._private.test_utils import (
     convert_actor_state,
@@ -24,6 +34,14 @@ from ray.core.generated import common_pb2, gcs_pb2, node_manager_pb2
 
 INIT = {"namespace": "surface"}
 NAMES = {
+    "ray._common.filters": "CoreContextFilter",
+    "ray._common.formatters": "JSONFormatter TextFormatter",
+    "ray._common.runtime_env_uri": "Protocol parse_uri",
+    "ray._private.ray_logging.logging_config": "LoggingConfig",
+    "ray._private.runtime_env.packaging": "GCS_STORAGE_MAX_SIZE Protocol get_uri_for_directory unzip_package",
+    "ray._private.runtime_env.pip": "PipProcessor",
+    "ray._private.runtime_env.working_dir": "WorkingDirPlugin",
+    "ray._private.client_mode_hook": "_explicitly_enable_client_mode _set_client_hook_status",
     "ray._common.ray_constants": "LOGGING_ROTATE_BYTES LOGGING_ROTATE_BACKUP_COUNT",
     "ray._private.external_storage": "ExternalStorage FileSystemStorage create_url_with_offset parse_url_with_offset",
     "ray._private.log_monitor": "LOG_NAME_UPDATE_INTERVAL_S LogFileInfo LogMonitor is_proc_alive",
@@ -182,3 +200,80 @@ def test_addresses_are_made_canonical(cluster):
         services.extract_ip_port("10.0.0.1:5")
     assert services.remaining_processes_alive()
     assert ray_constants.env_integer("RAY_NO_SUCH_VARIABLE", 3) == 3
+
+
+def test_packages_are_named_by_their_content(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1")
+    uri = get_uri_for_directory(str(tmp_path))
+    assert parse_uri(uri) == (Protocol.GCS, uri.removeprefix("gcs://"))
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_text("cached")
+    assert get_uri_for_directory(str(tmp_path)) == uri
+    assert get_uri_for_directory(str(tmp_path), excludes=["a.py"]) != uri
+    assert get_uri_for_file(str(tmp_path / "a.py")).startswith("gcs://_ray_pkg_")
+    for wrong in (get_uri_for_directory, get_uri_for_file):
+        with pytest.raises(ValueError, match="must be an existing"):
+            wrong(str(tmp_path / "nothing"))
+    with pytest.raises(ValueError, match="Invalid protocol"):
+        parse_uri("nowhere://a.zip")
+
+
+def test_a_cache_of_uris_gives_up_what_nobody_uses():
+    deleted = []
+    cache = URICache(lambda uri, logger: deleted.append(uri) or 10, max_total_size_bytes=15)
+    cache.add("a", 10)
+    cache.add("b", 10)
+    assert cache.get_total_size_bytes() == 20 and deleted == []
+    cache.mark_unused("a")
+    assert deleted == ["a"] and "a" not in cache and "b" in cache
+    cache.mark_used("b")
+    cache.mark_unused("b")
+    cache.mark_unused("b")
+    assert "b" in cache  # it fits
+    with pytest.raises(ValueError, match="not present in the cache"):
+        cache.mark_used("a")
+
+
+def test_records_of_a_logger_of_ones_own_say_where_they_come_from(cluster):
+    record = logging.makeLogRecord({"msg": "said", "levelno": logging.INFO, "levelname": "INFO"})
+    assert CoreContextFilter().filter(record)
+    formatter = JSONFormatter()
+    formatter.set_additional_log_standard_attrs(["threadName"])
+    row = json.loads(formatter.format(record))
+    assert row["message"] == "said" and "threadName" in row
+    assert row["job_id"] == ray.get_runtime_context().get_job_id()
+    assert f"node_id={ray.get_runtime_context().get_node_id()}" in TextFormatter().format(record)
+
+
+def test_a_component_logs_into_its_file(tmp_path):
+    logger = setup_component_logger(
+        logging_level="info",
+        logging_format="%(message)s",
+        log_dir=str(tmp_path),
+        filename="component.log",
+        max_bytes=1000,
+        backup_count=1,
+        logger_name="a.component",
+        propagate=False,
+    )
+    logger.info("a line")
+    logger.debug("not this one")
+    assert (tmp_path / "component.log").read_text() == "a line\n"
+    for handler in [*logger.handlers]:
+        handler.close()
+        logger.removeHandler(handler)
+
+
+def test_tokens_of_tests_are_taken_away_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "before")
+    with tokens.authentication_env_guard():
+        tokens.set_auth_token_path("in a file", tmp_path / "token")
+        assert auth.load_token() == b"in a file"
+        tokens.clear_auth_token_sources()
+        tokens.set_default_auth_token("the default")
+        assert auth.load_token() == b"the default"
+        tokens.set_auth_mode("disabled")
+        assert not auth.load_token()
+    assert auth.load_token() == b"before"
+    assert not (tmp_path / ".ray" / "auth_token").exists()

@@ -91,6 +91,29 @@ def enable_client_mode() -> Iterator[None]:
         _thread.is_hook_enabled = before
 
 
+def _set_client_hook_status(val: bool) -> None:
+    """Of this thread; what `disable_client_hook` sets for a block."""
+    _thread.is_hook_enabled = val
+
+
+def _get_client_hook_status_on_thread() -> bool:
+    return _thread.is_hook_enabled
+
+
+def _disable_client_hook() -> bool:
+    """Disable the hook of this thread; whether it was enabled before."""
+    before, _thread.is_hook_enabled = _thread.is_hook_enabled, False
+    return before
+
+
+def _explicitly_enable_client_mode() -> None:
+    set_active(True)
+
+
+def _explicitly_disable_client_mode() -> None:
+    set_active(False)
+
+
 def _client() -> Any:
     from ray.util.client import ray as client  # late: the client needs gRPC, which most processes never load
 

@@ -15,7 +15,9 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ray._common.runtime_env_uri import Protocol, parse_uri
 from ray._core.common.errors import RuntimeEnvSetupError
+from ray._private.not_included import Absent
 from ray._private.runtime_env.excludes import Rules
 
 logger = logging.getLogger("ray")
@@ -198,3 +200,47 @@ def _upload(store: Store, uri: str, content: Callable[[], bytes], what: str) -> 
         raise RuntimeEnvSetupError(f"Failed to upload {what} to the Ray cluster: {error.error_message}") from None
     except Exception as error:
         raise RuntimeEnvSetupError(f"Failed to upload {what} to the Ray cluster: {error}") from error
+
+
+# ------------------------------------------------------------------ names that tests import
+
+GCS_STORAGE_MAX_SIZE = SIZE_LIMIT
+FILE_SIZE_WARNING = SIZE_WARNING
+RAY_PKG_PREFIX = PREFIX
+
+
+def get_uri_for_directory(directory: str, include_gitignore: bool = True, excludes: Sequence[str] | None = None) -> str:
+    """The URI of the package of a directory; `.gitignore` files count as `collect` says.
+
+    Raises:
+        ValueError: there is no such directory.
+    """
+    path = Path(directory).absolute()
+    if not path.is_dir():
+        raise ValueError(f"directory {str(path)!r} must be an existing directory")
+    return f"gcs://{PREFIX}{content_hash(collect(path, excludes or ()))}.zip"
+
+
+def get_uri_for_file(file: str) -> str:
+    """The URI of the package of one file of Python. Raises ValueError when there is none."""
+    path = Path(file).absolute()
+    if not path.is_file():
+        raise ValueError(f"file {str(path)!r} must be an existing file")
+    return f"gcs://{PREFIX}{content_hash([File(path.name, path)])}.zip"
+
+
+_ABSENT = (
+    *("create_package", "delete_package", "download_and_unpack_package", "get_local_dir_from_uri"),
+    *("get_uri_for_package", "install_wheel_package", "package_exists", "remove_dir_from_filepaths", "unzip_package"),
+    *("untar_package", "upload_package_if_needed", "upload_package_to_gcs", "_dir_travel", "_get_excludes"),
+    *("get_top_level_dir_from_compressed_package", "_hash_directory", "_store_package_in_gcs", "_zip_files"),
+)
+
+
+def __getattr__(name: str) -> Absent:
+    if name in _ABSENT:
+        return Absent(f"{__name__}.{name}", "Nodes unpack packages by `ray._private.runtime_env.download`.")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["Protocol", "parse_uri"]

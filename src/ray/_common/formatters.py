@@ -1,0 +1,27 @@
+"""Formatters of log records: text, and JSON, each with what `CoreContextFilter` put on them."""
+
+from __future__ import annotations
+
+from ray._core.worker import log_records
+
+
+class TextFormatter(log_records.TextFormatter):
+    """A line, and the details behind it as `key=value`."""
+
+    def __init__(self) -> None:
+        super().__init__([], dict)
+
+    def set_additional_log_standard_attrs(self, additional_log_standard_attrs: list[str]) -> None:
+        """Args: additional_log_standard_attrs: names of `logging.LogRecord`'s own that are wanted too."""
+        self._attributes = list(additional_log_standard_attrs)
+
+
+class JSONFormatter(log_records.JsonFormatter):
+    """One JSON object a line."""
+
+    def __init__(self) -> None:
+        super().__init__([], dict)
+
+    def set_additional_log_standard_attrs(self, additional_log_standard_attrs: list[str]) -> None:
+        """As `TextFormatter`."""
+        self._attributes = list(additional_log_standard_attrs)
