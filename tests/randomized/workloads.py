@@ -106,6 +106,32 @@ def streaming(salt, count):
         yield large(salt + number) if number % 3 == 2 else salt + number
 
 
+@ray.remote
+def owning(salt, count, *values):
+    """A driver of its own: tasks, a wait for each, an object and a stream that nobody else sees."""
+    refs = [plain.remote(salt, number) for number in range(count)]
+    pending = list(refs)
+    while pending:
+        _, pending = ray.wait(pending, num_returns=(len(pending) + 1) // 2)
+    stream = streaming.remote(salt, count)
+    borrowed = borrowing.remote(salt, [ray.put(large(mix(salt, values))), refs[-1]])
+    return mix(salt, [*ray.get(refs), ray.get(borrowed), *(ray.get(ref) for ref in stream)])
+
+
+def owned(salt, count, mixed):
+    """What `owning` gives."""
+    numbers = [mix(salt, [number]) for number in range(count)]
+    return mix(salt, [*numbers, mix(salt, [mixed, numbers[-1]]), *(salt + number for number in range(count))])
+
+
+@ray.remote
+def employing(salt, calls, *values):
+    """An actor that lives as long as the task."""
+    actor = ray.remote(num_cpus=0)(Counter).remote()
+    refs = [actor.number.remote(salt, number) for number in range(calls)]
+    return mix(mix(salt, values), ray.get(refs))
+
+
 class Counter:
     """Counts its calls; who it is changes with each incarnation."""
 
@@ -135,4 +161,5 @@ class AsyncCounter(Counter):
         return super().call(salt, *values)
 
     async def number(self, salt, *values):
-        return super().number(salt, *values)
+        self._calls += 1
+        return await plain.remote(salt, *values)

@@ -118,8 +118,8 @@ class World:
 
     WEIGHTS = {
         "plain": 10, "slow": 4, "computing": 3, "large": 4, "failing": 3, "nested": 4, "fan": 3, "borrow": 3,
-        "split": 2, "stream": 2, "box": 2, "put": 4, "crash": 1, "cancel": 4, "get": 4, "wait": 4, "drop": 5,
-        "new_actor": 3, "call": 12, "crash_actor": 1, "kill_actor": 1, "drop_actor": 1, "named": 1,
+        "split": 2, "stream": 2, "own": 3, "box": 2, "put": 4, "crash": 1, "cancel": 4, "get": 4, "wait": 4, "drop": 5,
+        "employ": 1, "new_actor": 3, "call": 12, "crash_actor": 1, "kill_actor": 1, "drop_actor": 1, "named": 1,
         "new_group": 2, "remove_group": 1, "add_node": 1, "remove_node": 1,
     }  # fmt: skip
     MAX_NODES, MAX_ACTORS, MAX_GROUPS = 2, 5, 2
@@ -234,6 +234,19 @@ class World:
             workloads.fanning_out,
             count,
             number=lambda mixed, salt: workloads.mix(salt, [workloads.mix(mixed, [n]) for n in range(count)]),
+        )
+
+    def op_own(self):
+        count = self.rng.randrange(1, 8)
+        self.start("own", workloads.owning, count, number=lambda mixed, salt: workloads.owned(salt, count, mixed))
+
+    def op_employ(self):
+        calls = self.rng.randrange(1, 5)
+        self.start(
+            "employ",
+            workloads.employing,
+            calls,
+            number=lambda mixed, salt: workloads.mix(mixed, [workloads.mix(salt, [n]) for n in range(calls)]),
         )
 
     def op_borrow(self):
@@ -445,6 +458,8 @@ class World:
         for job in self.jobs:
             if not job.is_retried and job.actor is None:
                 job.may_fail |= NODE_ERRORS
+            if job.what.startswith("employ"):
+                job.may_fail |= ACTOR_ERRORS
         for actor in self.actors + self.leaving:
             actor.lost()
         self.cluster.remove_node(node, allow_graceful=graceful)

@@ -443,6 +443,15 @@ def twenty_actors() -> Iterator[Operation]:
     yield create
 
 
+@reading("500 actors created, called and killed", timeout_s=600.0, huge=True)
+def five_hundred_actors() -> Iterator[Operation]:
+    def live() -> None:
+        with running(Server, 500):  # which calls each, and kills it
+            pass
+
+    yield timed(live)
+
+
 # --- placement groups, and many at once -------------------------------------------------------------------
 
 

@@ -132,7 +132,7 @@ class References:
             entry = self._objects.get(key)
             if entry is not None:
                 entry.local -= 1
-                if not entry.local:
+                if not (entry.local or entry.held or entry.lent):
                     self.maybe_free(key, entry)
             elif len(key) == TaskID.SIZE:
                 self._core.streams.drop(key)
