@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 
 import ray
 from ray._core.common import messages as m
+from ray._core.common import service_logging
 from ray._core.wire import auth
 from ray._private.auto_init_hook import connected_core
 from ray.dashboard.guard import Guard, own_names
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--session-dir", required=True)
     parser.add_argument("--allowed-host", action="append", default=[], help="a name that requests may call it by")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    service_logging.set_up("dashboard")
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it is its raylet's
     ray.init(

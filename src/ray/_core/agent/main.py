@@ -20,6 +20,7 @@ from ray._core.agent.log_rotation import Rotator, limits
 from ray._core.agent.runtime_envs import RuntimeEnvs
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
+from ray._core.common import service_logging
 from ray._core.wire import aio, auth
 from ray._core.wire.link import Link
 
@@ -118,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", default="{}", help="JSON of the cluster's settings")
     parser.add_argument("--resume", action="store_true", help="what is in the files now has been shipped already")
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    service_logging.set_up("agent")
     asyncio.run(_serve(args))
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
+from ray._core.common import service_logging
 from ray._core.common.packages import SCHEME
 from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
@@ -273,7 +274,7 @@ def main() -> None:
     parser.add_argument("--storage", default="memory", help="memory, sqlite:PATH, or redis (by RAY_REDIS_ADDRESS)")
     parser.add_argument("--config", default="", help="JSON of the cluster's settings")
     parser.add_argument("--ready-fd", type=int, required=True, help="pipe on which to say that it serves")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    service_logging.set_up("gcs_server")
     asyncio.run(_serve(parser.parse_args()))
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from ray._core.common import config as configuration
-from ray._core.common import log_markers
+from ray._core.common import log_markers, service_logging
 from ray._core.common import messages as m
 from ray._core.common.resources import Resources, to_fixed
 from ray._core.raylet.actor_host import ActorHost
@@ -444,7 +444,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="JSON of this node's settings")
     parser.add_argument("--ready-fd", type=int, required=True, help="pipe on which to say that it serves")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    service_logging.set_up("raylet")
     asyncio.run(_serve(json.loads(args.settings) | {"listen_fd": args.listen_fd}, args.ready_fd))
 
 
