@@ -198,7 +198,9 @@ class Submitter:
 
     def push(self, record: Record, connection: Connection) -> None:
         template = record.template.message
-        known = self._known.setdefault(connection, set())
+        known = self._known.get(connection)
+        if known is None:
+            known = self._known[connection] = set()
         if template.template_id not in known:
             known.add(template.template_id)
             connection.send(template)
