@@ -57,6 +57,8 @@ def check_origin(headers: Mapping[str, str], allowed_hosts: frozenset[str]) -> N
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
         raise Refused(403, f"Requests from pages of {origin!r} are not taken.")
+    if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":  # a link is
+        raise Refused(403, "Requests from pages of other sites are not taken.")
 
 
 def _is_address(name: str) -> bool:

@@ -87,8 +87,7 @@ class Node(NodeNames):
     def _begin_head(self) -> None:
         params = self.params
         self.config = configuration.load(params.system_config)
-        is_open = not auth.load_token(self.config.enable_token_auth, create=True)
-        self._env = self._environment("disabled" if is_open else "token")
+        self._env = self._environment(auth.load_token(self.config.enable_token_auth, create=True))
         self.node_ip_address = params.node_ip or "127.0.0.1"
         listening = self._bind_gcs()
         with listening:
@@ -155,18 +154,24 @@ class Node(NodeNames):
             facts = membership.ask_cluster(client)
         membership.check_versions(facts)
         self.config = configuration.load(facts.config)
-        self._env = self._environment("token" if auth.load_token() else "disabled")
+        self._env = self._environment(auth.load_token())
         self.node_ip_address = params.node_ip or machine.node_ip(host)
         temp = session_dir.temp_dir(params.temp_dir) if params.temp_dir else Path(facts.session_dir).parent
         self.session_dir = session_dir.prepare(temp, facts.session_name)
         self._start_reaper()
 
-    def _environment(self, auth_mode: str) -> dict[str, str]:
-        """Of the node's processes: they must not find another token, or another mode, than this process has."""
+    def _environment(self, token: bytes) -> dict[str, str]:
+        """Of the node's processes: they must not find another token, or another mode, than this process has.
+
+        The token itself, since its file may be replaced while they run.
+        """
         params = self.params
         given = {WORKER_PORTS: params.worker_ports, "RAY_object_spilling_directory": params.spill_dir}
         of_node = {name: value for name, value in given.items() if value}
-        return {**os.environ, **of_node, **params.env, "RAY_AUTH_MODE": auth_mode}
+        secret = (
+            {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token.decode()} if token else {"RAY_AUTH_MODE": "disabled"}
+        )
+        return {**os.environ, **of_node, **params.env, **secret}
 
     def _start_raylet(self) -> None:
         sockets_dir = self.session_dir / "sockets"

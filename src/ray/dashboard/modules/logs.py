@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from ray.exceptions import RayError
 from ray.util.state.exception import RayStateApiException
 from ray.util.state.logs import get_log, list_logs
 
@@ -41,9 +43,10 @@ async def _read(request: Request) -> Response:
         options["tail"] = int(given.get("lines", DEFAULT_LINES))
         options["follow"] = request.path_params["media_type"] == "stream"
         parts = await run_in_threadpool(lambda: get_log(errors="replace", **options))
-    except (ValueError, RayStateApiException) as error:
+        first = await run_in_threadpool(next, parts, "")  # what cannot be read fails here, before the answer begins
+    except (ValueError, RayError, RayStateApiException) as error:
         return _failed(error)
-    return StreamingResponse(iterate_in_threadpool(parts), media_type="text/plain; charset=utf-8")
+    return StreamingResponse(iterate_in_threadpool(chain([first], parts)), media_type="text/plain; charset=utf-8")
 
 
 def _failed(error: Exception) -> Response:
