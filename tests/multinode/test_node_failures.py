@@ -111,6 +111,28 @@ def test_a_node_that_drains_takes_nothing_new(start_cluster):
     assert ray.get(ref, timeout=20) == 1
 
 
+def test_a_restart_by_a_preempted_node_is_free(start_cluster):
+    from ray._core.common import messages as m
+
+    cluster = start_cluster(num_cpus=0)
+    node = cluster.add(num_cpus=1, resources={"x": 1})
+
+    @ray.remote(resources={"x": 1}, max_restarts=1, max_task_retries=-1)
+    class Actor:
+        def node_id(self):
+            return ray.get_runtime_context().get_node_id()
+
+    actor = Actor.remote()
+    assert ray.get(actor.node_id.remote(), timeout=20) == node.node_id
+    other = cluster.add(num_cpus=1, resources={"x": 1})
+    core = ray._private.worker.global_worker.core_worker
+    core.ask_gcs(m.DrainNode(bytes.fromhex(node.node_id), "DRAIN_NODE_REASON_PREEMPTION", "its machine goes"))
+    fail(node)
+    assert ray.get(actor.node_id.remote(), timeout=20) == other.node_id
+    row = ray.util.state.get_actor(actor._actor_id.hex())
+    assert (row.num_restarts, row.num_restarts_due_to_node_preemption) == (1, 1)
+
+
 def test_the_driver_is_warned_of_what_no_node_can_hold(start_cluster, capfd):
     start_cluster(num_cpus=1, _system_config={"infeasible_warning_s": 0.5})
 

@@ -42,7 +42,7 @@ def actor(info: m.ActorInfo) -> Row:
         "repr_name": info.repr_name,
         "num_restarts": info.num_restarts,
         "num_restarts_due_to_lineage_reconstruction": 0,
-        "num_restarts_due_to_node_preemption": 0,
+        "num_restarts_due_to_node_preemption": info.free_restarts,
         "call_site": None,
         "label_selector": info.label_selector,
         "fallback_strategy": None,

@@ -112,6 +112,26 @@ def test_a_node_death_restarts_what_lived_there():
     table.validate()
 
 
+def test_restarts_by_preempted_nodes_cost_nothing_of_an_actor_that_may_restart():
+    table, one, mortal = ActorTable(), spec(1, max_restarts=1), spec(2)
+    born(table, one, b"n1")
+    born(table, mortal, b"n1")
+    assert states(table.node_died(b"n1", "gone", 5, preempted=True)) == ["RESTARTING", "Place", "DEAD"]
+    assert table.get(mortal.actor_id).preempted
+    for incarnation in (1, 2):
+        table.placed(one.actor_id, b"n2")
+        table.created(one.actor_id, incarnation, at(b"n2"), 7, "")
+        assert states(table.node_died(b"n2", "gone", 6, preempted=True)) == ["RESTARTING", "Place"]
+    info = table.get(one.actor_id)
+    assert (info.num_restarts, info.free_restarts) == (3, 3)
+    for incarnation, then in ((3, ["RESTARTING", "Place"]), (4, ["DEAD"])):
+        table.placed(one.actor_id, b"n3")
+        table.created(one.actor_id, incarnation, at(b"n3"), 7, "")
+        assert states(table.died(one.actor_id, incarnation, "WORKER_DIED", "", 7)) == then
+        table.validate()
+    assert not table.get(one.actor_id).preempted
+
+
 def test_what_was_created_too_late_is_destroyed():
     table, one = ActorTable(), spec(1)
     table.register(one, b"", True, 0)
@@ -136,6 +156,7 @@ EVENTS = st.sampled_from(
         "scope",
         "owner",
         "node",
+        "preempted",
     ]
 )
 
@@ -179,11 +200,13 @@ def test_incarnations_never_exceed_the_budget_nor_overlap(history):
             effects = table.owner_died(b"owner", 0)
         elif event == "node":
             effects = table.node_died(node_id, "", 0)
+        elif event == "preempted":
+            effects = table.node_died(node_id, "", 0, preempted=True)
         table.validate()
         for effect in effects:
             if isinstance(effect, Place):
                 assert table.wants_place(effect.actor_id)
     for actor_id, incarnations in lives.items():
         assert incarnations == sorted(set(incarnations)), "two lives of one incarnation"
-        limit = table.get(actor_id).max_restarts
-        assert limit == -1 or len(incarnations) <= limit + 1
+        limit, free = table.get(actor_id).max_restarts, table.get(actor_id).free_restarts
+        assert limit == -1 or len(incarnations) <= limit + free + 1

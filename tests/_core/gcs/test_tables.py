@@ -60,12 +60,12 @@ def test_dead_nodes_are_listed_up_to_a_number_and_their_rows_go_with_them():
 def test_a_drained_node_stays_so_when_it_or_the_gcs_comes_back():
     table = NodeTable()
     table.register(node(b"1"))
-    assert table.drain(b"1").draining
-    assert table.register(node(b"1")).draining and table.views()[0].draining
+    assert table.drain(b"1", preempted=True).draining
+    assert table.register(node(b"1")).draining and table.info(b"1").preempted and table.views()[0].draining
     again = NodeTable()
     again.restore(dict(table.take_rows()))
     assert again.views()[0].draining
-    assert again.register(node(b"1")).draining and again.views()[0].draining
+    assert again.register(node(b"1")).preempted and again.views()[0].draining
 
 
 def test_an_older_report_changes_nothing():

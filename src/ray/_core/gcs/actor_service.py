@@ -87,8 +87,8 @@ class ActorService:
                 now_ms = self._now_ms()
                 self._act(self.table.creation_failed(actor_id, info.incarnation, "unschedulable", text, b"", now_ms))
 
-    def node_died(self, node_id: bytes, reason: str) -> None:
-        self._act(self.table.node_died(node_id, reason, self._now_ms()))
+    def node_died(self, node: m.NodeInfo) -> None:
+        self._act(self.table.node_died(node.node_id, node.death_message, self._now_ms(), preempted=node.preempted))
 
     def node_is_back(self, node_id: bytes, hosted: list[m.HostedActor]) -> None:
         """A raylet has registered, for the first time or again."""

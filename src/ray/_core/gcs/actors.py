@@ -287,10 +287,12 @@ class ActorTable:
             effects += self._end(self._actors[actor_id], "OWNER_DIED", cause, now_ms, graceful=False)
         return effects
 
-    def node_died(self, node_id: bytes, reason: str, now_ms: int) -> list[Effect]:
+    def node_died(self, node_id: bytes, reason: str, now_ms: int, preempted: bool = False) -> list[Effect]:
+        """`preempted`: it was drained for that, so an actor that may restart at all does, for nothing."""
         effects: list[Effect] = []
         for actor_id in sorted(self._by_node.get(node_id, ())):
-            effects += self._fall(self._actors[actor_id], "NODE_DIED", f"Its node has died. {reason}", now_ms)
+            cause = f"Its node has died. {reason}"
+            effects += self._fall(self._actors[actor_id], "NODE_DIED", cause, now_ms, preempted)
         return effects
 
     # ---------------------------------------------------------- inside
@@ -298,10 +300,12 @@ class ActorTable:
     def _is_current(self, actor: Actor, incarnation: int) -> bool:
         return actor.info.state != "DEAD" and actor.info.incarnation == incarnation
 
-    def _fall(self, actor: Actor, kind: str, cause: str, now_ms: int) -> list[Effect]:
+    def _fall(self, actor: Actor, kind: str, cause: str, now_ms: int, preempted: bool = False) -> list[Effect]:
         """Restart it if its budget allows, else it is dead."""
+        self._change(actor, preempted=preempted)
         info = actor.info
-        if info.max_restarts != -1 and info.num_restarts >= info.max_restarts:
+        is_free = preempted and info.max_restarts != 0
+        if not is_free and info.max_restarts != -1 and info.num_restarts - info.free_restarts >= info.max_restarts:
             return self._die(actor, kind, cause, now_ms)
         self._move(actor, b"")
         changed = self._change(
@@ -309,6 +313,7 @@ class ActorTable:
             state="RESTARTING",
             incarnation=info.incarnation + 1,
             num_restarts=info.num_restarts + 1,
+            free_restarts=info.free_restarts + is_free,
             address=None,
             node_id=b"",
             death_kind=kind,
@@ -370,7 +375,8 @@ class ActorTable:
             info = actor.info
             assert (info.address is not None) == (info.state == "ALIVE"), info
             assert info.state != "ALIVE" or actor.node_id, info
-            assert info.max_restarts == -1 or info.num_restarts <= info.max_restarts, info
+            assert info.max_restarts == -1 or info.num_restarts - info.free_restarts <= info.max_restarts, info
+            assert info.max_restarts or not info.num_restarts, info
             assert info.incarnation == info.num_restarts, info
             assert (actor_id in self._by_node.get(actor.node_id, ())) == bool(actor.node_id), info
             is_owned = actor_id in self._by_owner.get(actor.spec.owner.worker_id, ())

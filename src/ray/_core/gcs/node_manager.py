@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 IDLE_TERMINATION = "DRAIN_NODE_REASON_IDLE_TERMINATION"
+PREEMPTION = "DRAIN_NODE_REASON_PREEMPTION"
 FRESH_UP_TO = 100
 """Nodes: up to here whoever asks for the cluster's resources gets them as they are now."""
 FRESH_WITHIN_S = 0.25
@@ -129,7 +130,7 @@ class NodeManager:
         if request.reason == IDLE_TERMINATION and self.table.is_busy(request.node_id):
             connection.fail(request, "busy", "The node to be drained is not idle: work runs on it, or holds resources.")
             return
-        info = self.table.drain(request.node_id)
+        info = self.table.drain(request.node_id, request.reason == PREEMPTION)
         assert info is not None, "a node with a connection lives"
         self._changed(info)
         self._publish_soon()
@@ -153,7 +154,7 @@ class NodeManager:
         check = self._checks.pop(node_id, None)
         if check is not None and check is not asyncio.current_task():
             check.cancel()
-        self._server.actors.node_died(node_id, message)
+        self._server.actors.node_died(dead)
         self._server.groups.node_died(node_id)
         self._server.log_relay.node_died(node_id)
         self._server.node_died(node_id)

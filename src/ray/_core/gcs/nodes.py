@@ -32,7 +32,7 @@ class NodeTable:
         """
         known = self._infos.get(info.node_id, info)
         labels = {"ray.io/node-id": info.node_id.hex(), **info.labels}
-        info = msgspec.structs.replace(info, labels=labels, draining=known.draining)
+        info = msgspec.structs.replace(info, labels=labels, draining=known.draining, preempted=known.preempted)
         self._keep(info)
         self._views[info.node_id] = NodeView(
             node_id=info.node_id,
@@ -128,13 +128,13 @@ class NodeTable:
                 available[name] = min(available.get(name, 0) + units, view.total.get(name, 0))
             self._views[node_id] = msgspec.structs.replace(view, available=available)
 
-    def drain(self, node_id: bytes) -> NodeInfo | None:
-        """From now on nothing new is placed there. None: there is no such living node."""
+    def drain(self, node_id: bytes, preempted: bool = False) -> NodeInfo | None:
+        """From now on nothing new is placed there. `preempted`: its machine will go. None: no such living node."""
         view = self._views.get(node_id)
         if view is None:
             return None
         self._views[node_id] = self._changed[node_id] = msgspec.structs.replace(view, draining=True)
-        info = msgspec.structs.replace(self._infos[node_id], draining=True)
+        info = msgspec.structs.replace(self._infos[node_id], draining=True, preempted=preempted)
         self._keep(info)
         return info
 

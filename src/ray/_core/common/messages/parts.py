@@ -112,6 +112,8 @@ class NodeInfo(Part, frozen=True):
     python: str = ""
     draining: bool = False
     """Nothing new is placed there; it stays so over restarts of the GCS."""
+    preempted: bool = False
+    """It is drained since its machine is to go: the restarts that its end costs actors do not count."""
 
 
 class Demand(Part, frozen=True):
@@ -177,6 +179,9 @@ class ActorInfo(Part, frozen=True):
     start_time_ms: int = 0
     end_time_ms: int = 0
     preempted: bool = False
+    """Its last death was that of a preempted node."""
+    free_restarts: int = 0
+    """How many of its restarts were due to preempted nodes; they do not count against `max_restarts`."""
     runtime_env: str = ""
     label_selector: dict[str, str] = {}
     placement_group_id: bytes = b""
