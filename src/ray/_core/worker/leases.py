@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
@@ -95,8 +96,8 @@ class LeaseQueue:
         self.open_requests -= 1
         if not self.waiting:
             return [ReturnLease(lease_id)]
-        self.leases[lease_id] = Lease(lease_id, worker_id, granted_at_s=now_s)
-        return self.fill()
+        lease = self.leases[lease_id] = Lease(lease_id, worker_id, granted_at_s=now_s)
+        return self.fill((lease,))
 
     def refused(self) -> list[Order]:
         """An open request was answered by no lease; the caller decides whether the tasks fail (`drain`)."""
@@ -125,7 +126,8 @@ class LeaseQueue:
                 lease.load_us -= lease.running.pop(task_id, 0.0)
             lease.blocked = True
         self.waiting.extendleft(reversed(tasks))
-        return self.fill() if lease is None else self._settle(lease, now_s)
+        orders = self.fill()
+        return orders if lease is None else orders + self._settle(lease, now_s)
 
     def revoke(self, lease_id: int, now_s: float) -> list[Order]:
         """The raylet wants this lease for others: nothing more is pushed, and it returns when it is idle."""
@@ -156,11 +158,15 @@ class LeaseQueue:
             del self.leases[lease_id], self.idle[lease_id]
         return [ReturnLease(lease_id) for lease_id in expired]
 
-    def fill(self) -> list[Order]:
-        """Push while some lease has room (the least loaded first), then ask for more leases."""
+    def fill(self, among: Iterable[Lease] | None = None) -> list[Order]:
+        """Push while some lease has room (the least loaded first), then ask for more leases.
+
+        `among`: the only ones that can have room, since tasks waited before (see `validate`): there may be hundreds.
+        """
         orders: list[Order] = []
+        candidates = self.leases.values() if among is None else among
         while self.waiting:
-            roomy = [lease for lease in self.leases.values() if self._has_room(lease)]
+            roomy = [lease for lease in candidates if self._has_room(lease)]
             if not roomy:
                 break
             lease = min(roomy, key=lambda each: each.load_us)
@@ -212,7 +218,7 @@ class LeaseQueue:
     def _settle(self, lease: Lease, now_s: float) -> list[Order]:
         if self.single_use and not lease.running:
             lease.revoked = True
-        orders = self.fill()
+        orders = self.fill((lease,))
         if not lease.running:
             lease.idle_since_s = now_s
             if lease.revoked:
