@@ -35,6 +35,17 @@ def test_each_kind_of_message_is_sent_by_somebody():
     assert kinds - made == set()
 
 
+def test_each_message_says_who_sends_it_and_why_its_loss_does_no_harm():
+    silent = [
+        kind.__name__
+        for kind in messages.ALL
+        if issubclass(kind, (messages.Message, messages.Request))
+        and "__doc__" in vars(kind)
+        and not vars(kind)["__doc__"]
+    ]
+    assert silent == []
+
+
 def test_each_setting_is_read_by_somebody():
     read = set(re.findall(r"\.(\w+)\b", source(CONFIG, SETTING_LISTS)))
     assert set(Config.__struct_fields__) - read == set()

@@ -281,7 +281,11 @@ class Node(NodeNames):
         whole_env = {**self._env, **(env or {})}
         service = Service(name, command, log_dir, log_name=log_name, fds=fds or [], env=whole_env, announces=announces)
         charge = {"pid": service.pid, "files": files or []}
-        os.write(self._fate, json.dumps(charge).encode() + b"\n")
+        try:
+            os.write(self._fate, json.dumps(charge).encode() + b"\n")
+        except OSError:  # the reaper has ended: nobody would end this process with its owner
+            service.kill()
+            raise
         return service
 
     def _wait_ready(self) -> None:

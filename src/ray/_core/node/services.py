@@ -72,9 +72,11 @@ class Service:
     def wait_ready(self, timeout_s: float) -> dict[str, Any]:
         """What the process says of itself. Raises StartError when it ends or stays silent."""
         deadline_at_s, said = time.monotonic() + timeout_s, b""
+        ready = select.poll()  # not `select`: the program may have more than 1,024 files open
+        ready.register(self._ready_r, select.POLLIN)
         try:
             while not said.endswith(b"\n"):
-                readable, _, _ = select.select([self._ready_r], [], [], max(deadline_at_s - time.monotonic(), 0))
+                readable = ready.poll(max(deadline_at_s - time.monotonic(), 0) * 1000)
                 part = os.read(self._ready_r, 4096) if readable else b""
                 if not part:
                     raise StartError(self._why_not(readable != [], timeout_s))

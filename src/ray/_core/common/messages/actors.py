@@ -152,6 +152,8 @@ class CreateGroup(Request, tag=80):
 
 
 class RemoveGroup(Request, tag=81):
+    """C > G. Answer: Done, once what ran in the group has been ended; also for a group that is not known."""
+
     group_id: bytes
 
 
@@ -169,7 +171,7 @@ class GroupReply(Reply, tag=83):
 
 
 class ListGroups(Request, tag=84):
-    pass
+    """any > G. Answer: GroupList."""
 
 
 class GroupList(Reply, tag=85):

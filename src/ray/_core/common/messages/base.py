@@ -17,8 +17,12 @@ class Message(msgspec.Struct, array_like=True, gc=False):
 
 
 class Request(msgspec.Struct, array_like=True, gc=False, kw_only=True):
+    """Answered by one `Reply` with the same `rid`, which `Connection.request` chooses."""
+
     rid: int = 0
 
 
 class Reply(msgspec.Struct, array_like=True, gc=False, kw_only=True):
+    """The answer to a request."""
+
     rid: int = 0

@@ -167,23 +167,33 @@ class Subscribe(Request, tag=30):
 
 
 class Unsubscribe(Message, tag=31):
+    """any > G. Loss: the subscriptions of a closed connection end with it."""
+
     channel: str
     key: bytes = b""
 
 
 class NodeChanged(Message, tag=32):
+    """G > subscribers of channel "node": one joined, drains, or died. Loss: all are sent at (re)subscription."""
+
     info: NodeInfo
 
 
 class ActorChanged(Message, tag=33):
+    """G > subscribers of channel "actor". Loss: the state of then is sent at (re)subscription."""
+
     info: ActorInfo
 
 
 class JobChanged(Message, tag=34):
+    """G > subscribers of channel "job". Loss: a raylet that registers again hears which jobs live."""
+
     info: JobInfo
 
 
 class GroupChanged(Message, tag=35):
+    """G > subscribers of channel "group". Loss: the state of then is sent at (re)subscription."""
+
     info: PlacementGroupInfo
 
 
@@ -240,7 +250,7 @@ class JobRegistered(Reply, tag=41):
 
 
 class ListJobs(Request, tag=43):
-    pass
+    """any > G. Answer: JobList, the living and the newest of those that have ended."""
 
 
 class JobList(Reply, tag=44):
@@ -248,7 +258,7 @@ class JobList(Reply, tag=44):
 
 
 class KvPut(Request, tag=45):
-    """Answer: KvCount: 1 when the key is new."""
+    """any > G. Answer: KvCount: 1 when the key is new; sent again without `overwrite`, 0 for its own value."""
 
     namespace: str
     key: bytes
@@ -257,6 +267,8 @@ class KvPut(Request, tag=45):
 
 
 class KvGet(Request, tag=46):
+    """any > G. Answer: KvValue."""
+
     namespace: str
     key: bytes
     wait: bool = False
@@ -268,7 +280,7 @@ class KvValue(Reply, tag=47):
 
 
 class KvDel(Request, tag=48):
-    """Answer: KvCount: how many keys went."""
+    """any > G. Answer: KvCount: how many keys went."""
 
     namespace: str
     key: bytes
@@ -276,11 +288,15 @@ class KvDel(Request, tag=48):
 
 
 class KvExists(Request, tag=49):
+    """any > G. Answer: KvCount: 1 or 0."""
+
     namespace: str
     key: bytes
 
 
 class KvKeys(Request, tag=50):
+    """any > G. Answer: KvKeyList, in no order."""
+
     namespace: str
     prefix: bytes = b""
 

@@ -189,6 +189,8 @@ class ActorInfo(Part, frozen=True):
 
 
 class JobInfo(Part, frozen=True):
+    """A job as the GCS lists it. Times in ms since the epoch; `end_time_ms` 0: it has not ended."""
+
     job_id: bytes
     namespace: str
     driver: Address
@@ -203,6 +205,8 @@ class JobInfo(Part, frozen=True):
 
 
 class BundleSpec(Part, frozen=True):
+    """A bundle of a placement group: what it reserves on one node, in fixed point."""
+
     index: int
     resources: dict[str, int]
     label_selector: dict[str, str] = {}
