@@ -96,3 +96,21 @@ print("all there")
 """)
     assert "spilling to disk fails: [Errno 28] No space left on device" in stdout
     assert stdout.endswith("all there\n")
+
+
+@needs_mounts
+def test_shared_memory_that_is_smaller_than_was_asked_for_is_full_early_and_kills_nobody(small_disk):
+    stdout, _ = drive(f"""
+import os, ray
+directory = {small_disk(50)!r}
+ray.init(num_cpus=1, object_store_memory=200 << 20, _plasma_directory=directory, log_to_driver=False)
+
+@ray.remote
+def make(number):
+    return bytes([number]) * (10 << 20)
+
+refs = [ray.put(bytes([number]) * (10 << 20)) for number in range(5)] + [make.remote(number) for number in range(5, 10)]
+assert [ray.get(ref, timeout=40) == bytes([n]) * (10 << 20) for n, ref in enumerate(refs)] == [True] * 10
+print("all there")
+""")
+    assert stdout == "all there\n"

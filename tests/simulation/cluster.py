@@ -114,6 +114,9 @@ class SimMachine(Machine):
     def map_arena(self, path: str, size: int, directory: str) -> tuple[mmap.mmap, None]:
         return mmap.mmap(-1, size), None
 
+    def reserve_memory(self, offset: int, size: int) -> bool:
+        return True
+
     def close(self, *paths: str) -> None:
         if self._zygote_process is not None:
             self._cluster.loop.kill(self._zygote_process)

@@ -28,6 +28,21 @@ _libc.mremap.restype = ctypes.c_void_p
 _MAYMOVE_FIXED = 0x3
 
 
+def allocate(fd: int, offset: int, size: int) -> bool:
+    """Take room for a part of a sparse file. False: its file system is full; nothing of that part is kept."""
+    try:
+        os.posix_fallocate(fd, offset, size)
+    except OSError as error:
+        _log.warning("No room for %s bytes of objects: %s", size, error.strerror)
+        _give_back(fd, offset, size)
+        return False
+    return True
+
+
+def _give_back(fd: int, offset: int, size: int) -> None:
+    _libc.fallocate(fd, _PUNCH_HOLE_KEEP_SIZE, offset, size)
+
+
 class Overflow:
     """The file, in the process that made it. `size` bytes may be reserved in all, `path` is for others of the node."""
 
@@ -44,17 +59,11 @@ class Overflow:
 
     def reserve(self, offset: int, size: int) -> bool:
         """Take room on the disk, so that writing through the map cannot fail. False: the disk is full."""
-        try:
-            os.posix_fallocate(self._fd, offset, size)
-        except OSError as error:
-            _log.warning("No room on disk for %s bytes of objects: %s", size, error)
-            self.release(offset, size)
-            return False
-        return True
+        return allocate(self._fd, offset, size)
 
     def release(self, offset: int, size: int) -> None:
         """Give the room back to the disk. Where the file system cannot, it is kept for the next object."""
-        _libc.fallocate(self._fd, _PUNCH_HOLE_KEEP_SIZE, offset, size)
+        _give_back(self._fd, offset, size)
 
     def close(self) -> None:
         os.close(self._fd)

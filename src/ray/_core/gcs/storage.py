@@ -79,6 +79,9 @@ class SqliteStorage:
 class RedisStorage:
     """Hashes on a Redis server, one per table, named `pure-ray:<namespace>:<table>`; a commit is one transaction.
 
+    How durable it is when `commit` returns is the server's configuration (appendfsync). A replica hears of it later: a
+    failover by Sentinel can take back the last moments.
+
     Args:
         url: redis://[user:password@]host:port or rediss://…; a Sentinel is asked for its first master.
         namespace: keeps clusters on one server apart (RAY_external_storage_namespace).

@@ -16,7 +16,7 @@ import sys
 from functools import partial
 from random import Random
 
-from ray._core.common.overflow import Overflow, map_behind
+from ray._core.common.overflow import Overflow, allocate, map_behind
 from ray._core.wire import aio
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class Machine:
         self.rng = Random()
         """For ids, and for choices between nodes that are as good."""
         self._listen_fd = listen_fd
+        self._arena_fd = -1
         self._zygote: asyncio.subprocess.Process | None = None
         self._zygote_watch: asyncio.Task[None] | None = None
 
@@ -57,12 +58,24 @@ class Machine:
         """Make the node's shared memory and map it, with a file in `directory` behind it if that can be had."""
         with open(path, "x+b", opener=partial(os.open, mode=0o600)) as file:  # never readable for others
             file.truncate(size)
+            self._arena_fd = os.dup(file.fileno())
             try:
                 overflow = Overflow(directory, MOST_OF_DISK)
                 return map_behind(file.fileno(), size, overflow.path, overflow.size), overflow
             except (OSError, ValueError) as error:
                 logger.warning("Objects that find no room in memory will not go to disk: %s", error)
                 return mmap.mmap(file.fileno(), size), None
+
+    def reserve_memory(self, offset: int, size: int) -> bool:
+        """Whether the file system of the arena has room for this part of it.
+
+        It is made for all of the arena as a rule, and pages are taken as they are written to. But it may be smaller, or
+        others fill it, and then writing kills (SIGBUS): so when it runs short, pages are taken here.
+        """
+        free, arena = os.fstatvfs(self._arena_fd), os.fstat(self._arena_fd)
+        if free.f_bavail * free.f_frsize >= arena.st_size - arena.st_blocks * 512:
+            return True
+        return allocate(self._arena_fd, offset, size)
 
     def close(self, *paths: str) -> None:
         """End the zygote, and remove files of the node."""

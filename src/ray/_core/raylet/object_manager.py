@@ -71,7 +71,7 @@ class ObjectManager:
         )
 
     def _allocate_slab(self, connection: aio.Connection, request: m.AllocateSlab) -> None:
-        extent = self.extents.allocate(request.size)
+        extent = self._in_memory(request.size)
         if extent is not None:
             self._grant_slab(connection, request, extent[0])
             self._spill_early()
@@ -105,7 +105,7 @@ class ObjectManager:
             return self._find_room_on_disk(size)
         loop = asyncio.get_running_loop()
         deadline_at_s = loop.time() + (timeout_s if self._overflow is None else min(timeout_s, FALLBACK_S))
-        while (extent := self.extents.allocate(size)) is None:
+        while (extent := self._in_memory(size)) is None:
             room = self._room
             self.spiller.make_room(size)
             try:
@@ -113,6 +113,14 @@ class ObjectManager:
             except TimeoutError:
                 return self._find_room_on_disk(size)
         return extent[0]
+
+    def _in_memory(self, size: int) -> tuple[int, int] | None:
+        """An extent of shared memory, if that is not too full, nor the file system that it lies in."""
+        extent = self.extents.allocate(size)
+        if extent is not None and not self._raylet.machine.reserve_memory(*extent):
+            self.extents.free(extent[0])
+            return None
+        return extent
 
     def _find_room_on_disk(self, size: int) -> int | None:
         extent = self.extents.allocate_on_disk(size)
