@@ -6,7 +6,6 @@ import pytest
 
 import ray
 from ray.util.collective import allreduce, gloo_available, init_collective_group
-from ray.util.dask import ray_dask_get
 from ray.util.spark import setup_ray_cluster
 
 
@@ -14,7 +13,6 @@ def test_parts_that_are_left_out_can_be_imported_and_refuse():
     for function, name in (
         (init_collective_group, "ray.util.collective.init_collective_group"),
         (allreduce, "ray.util.collective.allreduce"),
-        (ray_dask_get, "ray.util.dask.ray_dask_get"),
         (setup_ray_cluster, "ray.util.spark.setup_ray_cluster"),
     ):
         with pytest.raises(NotImplementedError, match=rf"^{name} is not included in pure-ray\. \w+"):
