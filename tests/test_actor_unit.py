@@ -22,7 +22,7 @@ class State:
 class FakeCore:
     """The part of CoreWorker that actors use."""
 
-    mode, namespace = "driver", "here"
+    mode, namespace, detached_actors = "driver", "here", False
 
     def __init__(self) -> None:
         self.session_token = object()
@@ -219,8 +219,8 @@ def test_what_cannot_be_is_refused(core) -> None:
     assert isinstance(cls.options(name="n").options(get_if_exists=True), ActorClass)
     with pytest.raises(ValueError, match="concurrency_groups"):
         cls.options(concurrency_groups={"io": 1})
-    for name in ("name", "namespace"):
-        with pytest.raises(ValueError, match=f"no actor {name}"):
+    for name, text in (("name", "cannot be an empty string"), ("namespace", "not a valid namespace")):
+        with pytest.raises(ValueError, match=text):
             cls.options(**{name: ""}).remote(1)
     with pytest.raises(AssertionError, match="foo"):
         method(foo=1)
