@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 MOST_EVENTS = 1000
 """Kept for the state API."""
+MOST_UNSENT = 16 << 20
+"""Bytes that may wait for a driver to read them before it is sent no more output."""
 
 
 class LogRelay:
@@ -32,6 +34,8 @@ class LogRelay:
         self.events: deque[tuple[int, m.ErrorEvent]] = deque(maxlen=MOST_EVENTS)
         """With the time, in ms since the epoch, at which they came."""
         self._held = HeldLines(time.monotonic())
+        self._unshown: dict[Any, int] = {}
+        """Lines that a driver which does not read has missed, by its connection."""
         self._flushes: list[_Flush] = []
         self._waiting: Waiters[bytes, m.ListLogs | m.ReadLog] = Waiters()
         """Questions to agents that are on their way up."""
@@ -44,10 +48,26 @@ class LogRelay:
         for each in message.batch:
             by_job.setdefault(each.job_id, []).append(each)
         for job_id, batch in by_job.items():
-            if self._publisher.has_subscriber("log", job_id):
-                self._publisher.publish("log", m.LogLines(batch), job_id)
-            else:
+            drivers = self._publisher.subscribers("log", job_id)
+            for driver in drivers:
+                self._show(driver, job_id, batch)
+            if not drivers:
                 self._held.hold(job_id, batch, time.monotonic())
+
+    def _show(self, driver: Any, job_id: bytes, batch: list[m.LogLine]) -> None:
+        """Send the lines on, unless the driver does not read (it is stopped, say): they must not fill this process."""
+        count = sum(len(each.lines) for each in batch)
+        if driver.unsent_bytes > MOST_UNSENT:
+            self._unshown[driver] = self._unshown.get(driver, 0) + count
+            return
+        unshown = self._unshown.pop(driver, 0)
+        if unshown:
+            text = (
+                f"{unshown} lines that workers printed are not shown here, since this driver did not read for a while. "
+                "They are in the log files of the workers (ray logs)."
+            )
+            driver.send(m.ErrorEvent(job_id, "output_not_shown", text, "gcs_server"))
+        driver.send(m.LogLines(batch))
 
     def subscribed(self, connection: aio.Connection, channel: str, job_id: bytes) -> None:
         """Somebody wants a job's output: what came before is for them."""
@@ -124,6 +144,7 @@ class LogRelay:
 
     def requester_gone(self, connection: aio.Connection) -> None:
         self._waiting.gone(connection)
+        self._unshown.pop(connection, None)
         self._flushes = [flush for flush in self._flushes if flush.connection is not connection]
 
     def _ask(self, flush: _Flush, node_id: bytes) -> None:

@@ -45,13 +45,14 @@ class Publisher:
         if not sinks:
             del self._subscribers[topic]
 
-    def has_subscriber(self, channel: str, key: bytes) -> bool:
-        return (channel, key) in self._subscribers or (channel, ALL_KEYS) in self._subscribers
-
     def publish(self, channel: str, message: Any, key: bytes = ALL_KEYS) -> None:
         """Once to each subscriber of the key or of all keys."""
+        for sink in self.subscribers(channel, key):
+            sink.send(message)
+
+    def subscribers(self, channel: str, key: bytes) -> list[Sink]:
+        """Of the key or of all keys, each once."""
         sinks = dict(self._subscribers.get((channel, ALL_KEYS), ()))
         if key != ALL_KEYS:
             sinks.update(self._subscribers.get((channel, key), ()))
-        for sink in sinks:
-            sink.send(message)
+        return list(sinks)

@@ -119,6 +119,11 @@ class Connection(asyncio.Protocol):
     def fail(self, request: Request, kind: str, message: str, detail: bytes = b"") -> None:
         self.send(Failed(kind=kind, message=message, detail=detail, rid=request.rid))
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How much the peer has left unread, beyond what the system keeps for it."""
+        return 0 if self._transport is None or self.is_closed else self._transport.get_write_buffer_size()
+
     async def drain(self) -> None:
         """Wait until the transport's buffer is short again; for senders of bulk data."""
         await self._drained.wait()
