@@ -3,12 +3,14 @@
 import asyncio
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import ray
+from ray._private.test_utils import wait_for_condition
 from ray.experimental import internal_kv
 from ray.util.client.common import ClientActorHandle, ClientObjectRef
 
@@ -246,3 +248,42 @@ def test_dropped_refs_are_released() -> None:
     del refs
     ray.get(add.remote(1))
     assert len(worker._refs) <= before + 1
+
+
+def test_what_is_printed_and_logged_for_this_client_comes_here(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    @ray.remote
+    def speak() -> None:
+        import sys
+
+        print("said to stdout")
+        print("said to stderr", file=sys.stderr)
+
+    @ray.remote
+    def fail(path: Path) -> None:
+        path.touch()
+        raise ValueError("nobody looks at this")
+
+    @ray.remote(max_retries=0)
+    def die() -> None:
+        import os
+
+        os._exit(3)
+
+    ref = fail.remote(tmp_path / "ran")
+    ray.get(speak.remote())
+    with pytest.raises(ray.exceptions.WorkerCrashedError):
+        ray.get(die.remote())
+    wait_for_condition((tmp_path / "ran").exists, timeout=20)
+    del ref
+    said, complained = "", ""
+
+    def is_all_there() -> bool:
+        nonlocal said, complained
+        out, err = capsys.readouterr()
+        said, complained = said + out, complained + err
+        told = "Unhandled error" in caplog.text and "nobody looks at this" in caplog.text
+        return told and "said to stderr" in complained and "said to stdout" in said and "SYSTEM_ERROR" in said
+
+    wait_for_condition(is_all_there, timeout=30)
