@@ -55,4 +55,4 @@ def set_up(component: str, environ: Mapping[str, str] = os.environ) -> None:
     logging.basicConfig(level=_LEVELS.get(name, logging.INFO), handlers=[handler], force=True)
     if name not in _LEVELS:
         known = ", ".join(_LEVELS)
-        logging.getLogger(__name__).warning("%s=%r is no level (%s): it is info.", LEVEL_VARIABLE, name, known)
+        logging.warning("%s=%r is no level (%s): it is info.", LEVEL_VARIABLE, name, known)
