@@ -164,22 +164,26 @@ class ActorRuntime:
     def _refuse(self, call: Call) -> None:
         """In the loop."""
         self._invoker.refuse(call)
-        self._core.reactor.soon_flushed()
+        self._answered(more_wait=True)
 
-    def _run(self, job: _Job, more_wait: bool) -> None:
-        """On a thread of a group. `more_wait`: other calls are queued, so answers may leave together."""
+    def _answered(self, more_wait: bool) -> None:
+        """Send the answer of a call that has ended; together with those that follow, if `more_wait` for this thread."""
         reactor = self._core.reactor
-        job[0].start_s = time.perf_counter()  # not when it came
-        try:
-            self._invoker.run(*job)
-        except SystemExit as error:
-            with reactor.lock:
-                self._end(error)
         with reactor.lock:
             if more_wait:
                 reactor.soon_flushed()
             else:
                 reactor.flush()
+
+    def _run(self, job: _Job, more_wait: bool) -> None:
+        """On a thread of a group. `more_wait`: other calls are queued."""
+        job[0].start_s = time.perf_counter()  # not when it came
+        try:
+            self._invoker.run(*job)
+        except SystemExit as error:
+            with self._core.lock:
+                self._end(error)
+        self._answered(more_wait)
 
     async def _run_async(self, job: _Job) -> None:
         job[0].start_s = time.perf_counter()
@@ -188,7 +192,7 @@ class ActorRuntime:
         except SystemExit as error:
             with self._core.lock:
                 self._end(error)
-        self._core.reactor.soon_flushed()
+        self._answered(more_wait=True)
 
     def run_loop(self) -> None:
         """Run the asyncio actor until it is to end. Main thread."""
