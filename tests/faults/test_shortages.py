@@ -114,3 +114,55 @@ assert [ray.get(ref, timeout=40) == bytes([n]) * (10 << 20) for n, ref in enumer
 print("all there")
 """)
     assert stdout == "all there\n"
+
+
+@needs_mounts
+def test_calls_to_a_gcs_whose_disk_is_full_wait_until_it_has_room_and_nothing_is_half_written(small_disk):
+    stdout, _ = drive(f"""
+import os, threading, ray
+from ray.cluster_utils import Cluster
+from ray.experimental import internal_kv as kv
+directory = {small_disk(16)!r}
+head = {{"num_cpus": 1, "object_store_memory": 100 << 20, "temp_dir": directory + "/r",
+    "_system_config": {{"gcs_storage": "sqlite"}}}}
+cluster = Cluster(initialize_head=True, connect=True, head_node_args=head)
+
+@ray.remote
+class Counter:
+    def __init__(self): self.calls = 0
+    def add(self):
+        self.calls += 1
+        return self.calls
+
+@ray.remote
+def one(): return 1
+
+counter = Counter.remote()
+assert ray.get(counter.add.remote()) == 1
+kv._internal_kv_put(b"before", b"1")
+with open(directory + "/filler", "wb", buffering=0) as filler:
+    try:
+        while True: filler.write(bytes(4096))
+    except OSError:
+        pass
+written = threading.Event()
+def write():
+    kv._internal_kv_put(b"big", bytes(1 << 20))
+    written.set()
+writer = threading.Thread(target=write)
+writer.start()
+assert not written.wait(1)
+assert ray.get([counter.add.remote(), one.remote()], timeout=20) == [2, 1]  # what needs no new row goes on
+os.unlink(directory + "/filler")
+assert written.wait(30)
+assert kv._internal_kv_get(b"big") == bytes(1 << 20)
+cluster.head_node.kill_gcs_server()
+cluster.head_node.start_gcs_server()
+assert kv._internal_kv_get(b"before") == b"1"
+assert kv._internal_kv_get(b"big") == bytes(1 << 20)
+assert ray.get(counter.add.remote(), timeout=20) == 3
+ray.shutdown()
+cluster.shutdown()
+print("all there")
+""")
+    assert stdout == "all there\n"

@@ -89,14 +89,15 @@ def _enter_environment(request: Fork) -> None:
 def _become_worker(request: Fork, child_main: ChildMain) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for path, target in ((request.out_path, 1), (request.err_path, 2)):
-        path = path.replace("{pid}", str(os.getpid()))
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.write(descriptor, request.log_header)
-        os.dup2(descriptor, target)
-        os.close(descriptor)
     status = 1
     try:
+        for path, target in ((request.out_path, 1), (request.err_path, 2)):
+            path = path.replace("{pid}", str(os.getpid()))
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with contextlib.suppress(OSError):  # the disk is full: work can go on without a log
+                os.write(descriptor, request.log_header)
+            os.dup2(descriptor, target)
+            os.close(descriptor)
         _enter_environment(request)
         child_main(request)
     except SystemExit as error:
@@ -104,6 +105,7 @@ def _become_worker(request: Fork, child_main: ChildMain) -> NoReturn:
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # likewise
+                stream.flush()
         os._exit(status)  # never back into the zygote's loop, whatever happened
