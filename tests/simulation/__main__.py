@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from simulation.loop import Violation
+from simulation.mutations import MUTATIONS, applied
 from simulation.scenario import Scenario
 
 REPLAY = "cd tests && PYTHONPATH=../src python -m simulation {}"
@@ -69,13 +70,28 @@ def tell(seed: int, path: Path | None) -> bool:
     return "FAILED" not in outcome
 
 
+def notice(name: str, seeds: range) -> bool:
+    """Whether some seed notices this mistake in the product; the first is told."""
+    for seed in seeds:
+        with applied(name):
+            _, error, _ = _run(seed)
+        if error:
+            print(f"{name} is noticed by seed {seed}: {error[:300]}")
+            return True
+    print(f"{name} is not noticed by any seed from {seeds.start} to {seeds.stop - 1}.")
+    return False
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
     parser.add_argument("seed", type=int, nargs="?", help="the only one, or the first; drawn if not given")
     parser.add_argument("--count", type=int, default=0, help="how many seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes")
     parser.add_argument("--story", type=Path, help="file for the history of one seed")
+    parser.add_argument("--mutation", choices=MUTATIONS, help="with this mistake in the product, until a seed notices")
     args = parser.parse_args()
+    if args.mutation:
+        return 0 if notice(args.mutation, range(args.seed or 0, (args.seed or 0) + (args.count or 1000))) else 1
     first = random.SystemRandom().randrange(1 << 40) if args.seed is None else args.seed
     if args.count:
         return 0 if run_many(range(first, first + args.count), args.jobs) else 1

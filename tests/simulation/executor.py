@@ -42,6 +42,7 @@ class SimExecutor:
         self.running: Call | None = None
         self._is_busy = True  # until `open`: the process still registers
         self._exit: m.ExitWorker | None = None
+        self._retires = False
         self.actor: m.ConstructActor | None = None
         self.count = 0
         self.kept: list[Any] = []
@@ -60,6 +61,11 @@ class SimExecutor:
         elif isinstance(message, m.ExitWorker):
             self._exit = message
             self._go_on()
+        elif isinstance(message, m.RetireWorker):
+            self._retires = self._retires or self._is_unneeded()
+            connection.reply(message, m.Done() if self._retires else m.Failed(kind="needed", message="Others borrow."))
+        elif isinstance(message, m.PushTask) and self._retires:
+            connection.send(m.TasksReturned([message.task_id], blocked=True))
         elif isinstance(message, m.PushTask):
             template = self._templates[connection][message.template_id]
             self._queue.append((connection, message, template))
@@ -67,6 +73,12 @@ class SimExecutor:
         elif isinstance(message, m.ConstructActor):
             self._queue.append((connection, message, None))
             self._go_on()
+
+    def _is_unneeded(self) -> bool:
+        core = self._core
+        core.refs.drain()
+        has_work = self._is_busy or self._queue or core.submitter.tasks or self.invoker.unconfirmed
+        return not (has_work or core.lending.has_borrowers())
 
     def connection_lost(self, connection: Any) -> None:
         self._templates.pop(connection, None)
@@ -119,6 +131,7 @@ class SimExecutor:
     async def _execute(self, call: Call, push: m.PushTask) -> None:
         core, ledger = self._core, self._core.cluster.ledger
         self.running = call
+        call.start_s = asyncio.get_running_loop().time()
         current.set(call)
         self.invoker.running[call] = push.attempt
         if self.actor is None:

@@ -67,7 +67,13 @@ class Faults:
         return self._rng.choice(found) if found else None
 
     def _kill_worker(self) -> None:
-        worker = self._pick("worker")
+        """Rather one that is at work."""
+        busy = [
+            process
+            for process in self._loop.processes.values()
+            if process.core is not None and process.core.executor is not None and process.core.executor.running
+        ]
+        worker = self._rng.choice(busy) if busy and self._rng.random() < 0.8 else self._pick("worker")
         if worker is not None:
             self._loop.kill(worker)
 
@@ -82,7 +88,16 @@ class Faults:
             self._loop.kill(driver)
 
     def _kill_gcs(self) -> None:
-        self._loop.kill(self._cluster.gcs_process)  # the scenario starts it again
+        """Now, or just after it has next said something: what it has acknowledged then must be on the disk."""
+        if self._rng.random() < 0.4:
+            self._loop.kill(self._cluster.gcs_process)  # the scenario starts it again
+        else:
+            self._cluster.network.on_write = self._gcs_writes
+
+    def _gcs_writes(self, process: Process) -> None:
+        if process is self._cluster.gcs_process:
+            self._cluster.network.on_write = None
+            self._loop.after(self._rng.random() * 0.002, self._loop.kill, process)
 
     def _drain(self) -> None:
         """SIGTERM for a raylet: it says goodbye."""

@@ -288,7 +288,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         """On a thread that takes its time: what `func` does is done at some moment, and told at a later one."""
         future, process = self.create_future(), self.current
         assert process is not None
-        disk_s = process.host.disk_s * process.slowness
+        disk_s = process.host.disk_s
 
         def act() -> None:
             if not process.is_alive:

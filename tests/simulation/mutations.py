@@ -17,13 +17,11 @@ from ray._core.common.resources import add
 from ray._core.gcs.actors import ActorTable
 from ray._core.gcs.groups import GroupTable
 from ray._core.gcs.journal import Journal
-from ray._core.gcs.server import GcsServer
 from ray._core.raylet.actor_host import ActorHost
 from ray._core.raylet.bundles import BundleManager
 from ray._core.raylet.cluster_view import ClusterView
 from ray._core.raylet.leasing import LeaseManager
 from ray._core.raylet.scheduler import Scheduler
-from ray._core.wire.link import Link
 from ray._core.worker.actor_calls import CallQueue
 from ray._core.worker.leases import LeaseQueue
 from ray._core.worker.objects import Lending
@@ -71,22 +69,6 @@ def a_lease_is_granted_without_its_second_resource() -> Any:
     return _instead(Scheduler, "grant", grant)
 
 
-def a_broken_lease_leaves_its_worker_alive() -> Any:
-    def returned(self: LeaseManager, connection: Any, message: Any) -> None:
-        original(self, connection, msgspec.structs.replace(message, worker_broken=False))
-
-    original = LeaseManager._return
-
-    def make(self: LeaseManager, *args: Any) -> None:
-        build(self, *args)
-        for kind, handler in list(self.handlers.items()):
-            if handler == self._return:
-                self.handlers[kind] = lambda c, message: returned(self, c, message)
-
-    build = LeaseManager.__init__
-    return _instead(LeaseManager, "__init__", make)
-
-
 def requests_of_an_owner_that_has_gone_stay() -> Any:
     def owner_gone(self: LeaseManager, connection: Any) -> None:
         for worker in self.pool.of_owner(connection):
@@ -122,33 +104,32 @@ def what_a_worker_hands_back_is_dropped() -> Any:
     return _instead(LeaseQueue, "handed_back", handed_back)
 
 
-def a_revoked_lease_is_kept() -> Any:
-    return _instead(LeaseQueue, "revoke", lambda self, lease_id, now_s: [])
-
-
 # ---------------------------------------------------------------------- actors and placement groups
 
 
-def reports_about_older_lives_of_an_actor_count() -> Any:
-    return _instead(ActorTable, "_is_current", lambda self, actor, incarnation: actor.info.state != "DEAD")
+def an_actor_restarts_however_often() -> Any:
+    def fall(self: ActorTable, actor: Any, *args: Any) -> Any:
+        limit = actor.info.max_restarts
+        actor.info = msgspec.structs.replace(actor.info, max_restarts=-1)
+        effects = original(self, actor, *args)
+        actor.info = msgspec.structs.replace(actor.info, max_restarts=limit)
+        return effects
+
+    original = ActorTable._fall
+    return _instead(ActorTable, "_fall", fall)
 
 
-def a_restarted_gcs_places_actors_before_all_nodes_are_back() -> Any:
-    def restore(self: GcsServer) -> None:
-        original(self)
-        self._resume()
-
-    original = GcsServer.restore
-    return _instead(GcsServer, "restore", restore)
+def the_end_of_an_actors_process_is_not_reported() -> Any:
+    return _instead(ActorHost, "exited", lambda self, worker, kind, cause: None)
 
 
-def what_a_node_hosts_and_should_not_is_left_there() -> Any:
-    def reconcile(self: ActorTable, node_id: bytes, hosted: Any, now_ms: int) -> Any:
-        known = [each for each in hosted if self.get(each.actor_id) is not None]
-        return [effect for effect in original(self, node_id, known, now_ms) if type(effect).__name__ != "Destroy"]
+def a_restarted_gcs_forgets_the_names_of_actors() -> Any:
+    def restore(self: ActorTable, rows: Any) -> None:
+        original(self, rows)
+        self._names.clear()
 
-    original = ActorTable.reconcile
-    return _instead(ActorTable, "reconcile", reconcile)
+    original = ActorTable.restore
+    return _instead(ActorTable, "restore", restore)
 
 
 def a_call_that_may_have_run_is_sent_again_without_retries() -> Any:
@@ -159,15 +140,6 @@ def a_call_that_may_have_run_is_sent_again_without_retries() -> Any:
 
     original = CallQueue._resend_or_fail
     return _instead(CallQueue, "_resend_or_fail", resend_or_fail)
-
-
-def a_raylet_begins_an_actor_again_when_told_twice() -> Any:
-    def create(self: ActorHost, connection: Any, message: Any) -> None:
-        self._actors.pop(message.spec.actor_id, None)
-        original(self, connection, message)
-
-    original = ActorHost._create
-    return _instead(ActorHost, "_create", create)
 
 
 def a_group_that_was_given_up_keeps_what_it_had_reserved() -> Any:
@@ -185,55 +157,29 @@ def answers_leave_before_what_they_tell_is_durable() -> Any:
     return _instead(Journal, "passes", lambda self, send: send())
 
 
-def open_requests_are_forgotten_with_the_connection() -> Any:
-    def opened(self: Link, connection: Any) -> None:
-        self._asked.clear()
-        original(self, connection)
-
-    original = Link._opened
-    return _instead(Link, "_opened", opened)
+def a_borrower_is_not_counted() -> Any:
+    return _instead(Lending, "lend", lambda self, key, borrower_id: None)
 
 
-def a_borrower_counts_once_however_often_it_was_told() -> Any:
-    def lend(self: Lending, key: bytes, borrower_id: bytes) -> None:
-        original(self, key, borrower_id)
-        entry = self._core.objects.get(key)
-        if entry is not None and entry.lent:
-            entry.lent[borrower_id] = 1
-
-    original = Lending.lend
-    return _instead(Lending, "lend", lend)
-
-
-def what_a_borrower_gives_back_is_not_counted() -> Any:
-    return _instead(Lending, "returned", lambda self, message: None)
-
-
-MUTATIONS: dict[str, Callable[[], Any]] = {
-    made.__name__: made
-    for made in (
-        a_blocked_worker_gives_its_cpu_back_twice,
-        a_worker_that_goes_on_does_not_take_its_cpu_back,
-        a_lease_is_granted_without_its_second_resource,
-        a_broken_lease_leaves_its_worker_alive,
-        requests_of_an_owner_that_has_gone_stay,
-        what_was_sent_to_a_node_counts_for_ever,
-        bundles_are_returned_without_ending_what_runs_in_them,
-        only_the_first_task_of_a_lost_worker_runs_again,
-        what_a_worker_hands_back_is_dropped,
-        a_revoked_lease_is_kept,
-        reports_about_older_lives_of_an_actor_count,
-        a_restarted_gcs_places_actors_before_all_nodes_are_back,
-        what_a_node_hosts_and_should_not_is_left_there,
-        a_call_that_may_have_run_is_sent_again_without_retries,
-        a_raylet_begins_an_actor_again_when_told_twice,
-        a_group_that_was_given_up_keeps_what_it_had_reserved,
-        answers_leave_before_what_they_tell_is_durable,
-        open_requests_are_forgotten_with_the_connection,
-        a_borrower_counts_once_however_often_it_was_told,
-        what_a_borrower_gives_back_is_not_counted,
-    )
+SEEDS = {
+    a_blocked_worker_gives_its_cpu_back_twice: 128,
+    a_worker_that_goes_on_does_not_take_its_cpu_back: 0,
+    a_lease_is_granted_without_its_second_resource: 1,
+    requests_of_an_owner_that_has_gone_stay: 3,
+    what_was_sent_to_a_node_counts_for_ever: 94,
+    bundles_are_returned_without_ending_what_runs_in_them: 2,
+    only_the_first_task_of_a_lost_worker_runs_again: 20,
+    what_a_worker_hands_back_is_dropped: 1,
+    an_actor_restarts_however_often: 7,
+    the_end_of_an_actors_process_is_not_reported: 1,
+    a_restarted_gcs_forgets_the_names_of_actors: 52,
+    a_call_that_may_have_run_is_sent_again_without_retries: 65,
+    a_group_that_was_given_up_keeps_what_it_had_reserved: 167,
+    answers_leave_before_what_they_tell_is_durable: 61,
+    a_borrower_is_not_counted: 3,
 }
+"""A seed that notices it, for each: the first there is."""
+MUTATIONS = {made.__name__: made for made in SEEDS}
 
 
 @contextlib.contextmanager

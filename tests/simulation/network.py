@@ -128,6 +128,8 @@ class Transport(asyncio.Transport):
             return
         data = bytes(data)
         self._loop.mark(f"{self.process.name}>{self._out.target.name}")
+        if self._network.on_write is not None:
+            self._network.on_write(self.process)
         if self._loop.story is not None:
             self._tell(data, self._loop.story)
         self._in_flight += len(data)
@@ -261,6 +263,8 @@ class Network:
         self.hosts: dict[str, Host] = {}
         """By IP address."""
         self.listeners: dict[Key, Listener] = {}
+        self.on_write: Callable[[Process], None] | None = None
+        """Called with each process that sends something, for faults that wait for such a moment."""
         self.stalled: dict[Stream, None] = {}
         self._blocked: dict[tuple[str, str], int] = {}
         self._delays: dict[str, float] = {}

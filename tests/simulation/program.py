@@ -70,8 +70,20 @@ class Program:
             self._scenario.loop.tell(f"{self.name} has ended {action.__name__}")
 
         await asyncio.gather(*(one(*each) for each in self._actions))
+        await self._let_go(core)
         self.is_over = True
         self._scenario.loop.kill(core.process, 0)
+
+    async def _let_go(self, core: SimCore) -> None:
+        """The program holds no ref any more: soon the process owns no object, and nobody borrows any."""
+        for _ in range(200):
+            core.refs.drain()
+            if not (core.objects or core.submitter.tasks or core.lending._lent_to):
+                return
+            await asyncio.sleep(0.3)
+            await self._stop_if_lost(core)
+        left = {key.hex()[:8]: (entry.local, entry.held, entry.lent) for key, entry in core.objects.items()}
+        raise Violation(f"{self.name} still has {left} (refs, holders, borrowers) and {core.lending!r}")
 
     # ---------------------------------------------------------- pieces
 
@@ -85,7 +97,7 @@ class Program:
             return await core.get_one(ref)
         except errors.RayError as error:
             await self._stop_if_lost(core)
-            return error
+            return error.with_traceback(None)  # whose frames hold refs
 
     async def _stop_if_lost(self, core: SimCore) -> None:
         """A driver whose job the cluster has given up need not be served; the scenario ends it soon."""
@@ -268,9 +280,9 @@ class Program:
                 self._scenario.deleted_keys.add(key)
             else:
                 kept.pop(key, None)
+                self._scenario.deleted_keys.discard(key)
                 await core.request(core.gcs, m.KvPut(namespace="sim", key=key, value=value))
                 kept[key] = value
-                self._scenario.deleted_keys.discard(key)
             if rng.random() < 0.5:
                 found = (await core.request(core.gcs, m.KvGet(namespace="sim", key=key))).value
                 if found != kept.get(key):

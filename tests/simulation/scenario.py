@@ -43,6 +43,7 @@ class Scenario:
         self.cluster = Cluster(self.loop)
         hosts = [self.cluster.head, *(self.cluster.network.add_host(f"host{n}") for n in range(1, rng.randint(1, 4)))]
         self._resources = {host.name: self._draw_resources(host) for host in hosts}
+        self.cluster.head.disk_s = rng.choice([0.004, 0.004, 0.05, 0.3])
         self.programs: dict[str, Program] = {}
         self._processes: dict[str, Process] = {}
         self._rng = rng
@@ -206,7 +207,7 @@ class Scenario:
     def _clean_up(self) -> None:
         loop, cluster = self.loop, self.cluster
         loop.tell("all programs have ended")
-        if not loop.run(loop.now_s + 30.0, self._is_whole):
+        if not loop.run(loop.now_s + 90.0, self._is_whole):
             raise Violation("The cluster does not become whole again.")
         done: list[bool] = []
 

@@ -44,8 +44,10 @@ class Journal:
         self._held: deque[tuple[int, Callable[[], None]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gcs-storage")
         self._committing: asyncio.Task[None] | None = None
-        self._is_failing = False
-        self._failed_until_s = 0.0
+        self._began_s: float | None = None
+        """When the commit under way began, by the loop's clock."""
+        self._ended_s = self._took_s = 0.0
+        """Of the last commit."""
 
     def __repr__(self) -> str:
         return (
@@ -72,9 +74,12 @@ class Journal:
         else:
             self._held.append((needed, send))
 
-    def has_failed_since(self, at_s: float) -> bool:
-        """Whether the storage has been away at some moment since then (loop time): nothing left meanwhile."""
-        return self._is_failing or self._failed_until_s >= at_s
+    def has_held_since(self, at_s: float) -> bool:
+        """Whether nothing has left for most of the time since then (loop time): the storage is slow, or away."""
+        now_s = asyncio.get_running_loop().time()
+        enough_s = (now_s - at_s) / 2
+        is_held = self._began_s is not None and now_s - self._began_s > enough_s
+        return is_held or (self._ended_s >= at_s and self._took_s > enough_s)
 
     async def _commit(self) -> None:
         """Commit until nothing is pending."""
@@ -84,18 +89,17 @@ class Journal:
         while self._pending:
             batch, self._pending = self._pending, []
             turn, self._turn = self._turn, self._turn + 1
-            delay_s = FIRST_RETRY_S
+            delay_s, self._began_s = FIRST_RETRY_S, loop.time()
             while True:
                 try:
                     await loop.run_in_executor(self._thread, self._storage.commit, batch)
                     break
                 except StorageError as error:
-                    self._is_failing = True
                     logger.error("%s. Calls wait; it is tried again in %s s.", error, delay_s)
                     await asyncio.sleep(delay_s)
                     delay_s = min(delay_s * 2, LAST_RETRY_S)
-            if self._is_failing:
-                self._is_failing, self._failed_until_s = False, loop.time()
+            self._ended_s = loop.time()
+            self._took_s, self._began_s = self._ended_s - self._began_s, None
             self._durable = turn
             while self._held and self._held[0][0] <= turn:
                 self._held.popleft()[1]()

@@ -170,7 +170,7 @@ class NodeManager:
                 await asyncio.wait_for(connection.request(m.Ping()), config.health_check_timeout_ms / 1000)
                 missed = 0
             except TimeoutError:
-                missed += not self._server.journal.has_failed_since(asked_at_s)  # else the ping has not left
+                missed += not self._server.journal.has_held_since(asked_at_s)  # else the ping has not left
             except ConnectionError:
                 return  # `connection_lost` says so
             if missed >= config.health_check_failure_threshold:
