@@ -10,7 +10,28 @@ from hypothesis import settings
 
 os.environ.setdefault("RAY_AUTH_TOKEN", "token-of-the-tests")
 
+from leaks import assert_no_objects_left
+
 import ray
+from ray._core.worker import object_ref
+
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    item.stash[_failed] = item.stash.get(_failed, False) or report.failed
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item):
+    """Before any fixture ends: what a test that passed has put into shared memory is freed, by everybody."""
+    core = object_ref._core
+    if core is not None and core.mode == "driver" and not item.stash.get(_failed, False):
+        assert_no_objects_left(core)
+
 
 settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("suite")

@@ -106,6 +106,9 @@ def _stores(stores: Sequence[StoreStats]) -> list[str]:
     lines.append(
         f"Plasma memory usage {used // _MIB} MiB, {objects} objects, {round(full, 2)}% full, {round(needed, 2)}% needed"
     )
+    taken, slabs = sum(store.taken_bytes for store in stores), sum(store.num_slabs for store in stores)
+    if slabs:
+        lines.append(f"Taken by processes {taken // _MIB} MiB, in {slabs} slabs")
     if spilled:
         lines.append(f"Spilled {spilled // _MIB} MiB, {count} objects")
     if restored:

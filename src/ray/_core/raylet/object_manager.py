@@ -68,6 +68,9 @@ class ObjectManager:
             spilled.spilled_bytes,
             spilled.num_spilled,
             spilled.restored_bytes,
+            self.extents.used,
+            len(self.extents.live),
+            self.extents.used_on_disk,
         )
 
     def _allocate_slab(self, connection: aio.Connection, request: m.AllocateSlab) -> None:

@@ -57,6 +57,11 @@ class StoreStats(Part, frozen=True):
     spilled_bytes: int = 0
     num_spilled: int = 0
     restored_bytes: int = 0
+    taken_bytes: int = 0
+    """Of the shared memory, by slabs and single objects; what of it is not `used` is room in the slabs of processes."""
+    num_slabs: int = 0
+    overflow_bytes: int = 0
+    """Taken on disk behind the shared memory."""
 
 
 class EventInfo(Part, frozen=True):
