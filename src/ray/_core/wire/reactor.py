@@ -302,10 +302,16 @@ class Reactor:
 
     def soon_flushed(self) -> None:
         """Something is buffered and nobody may be about to wait: the follower will send it within a millisecond,
-        or whoever leads already, and sleeps in poll. Much is sent at once. Locked."""
+        or whoever leads already, and sleeps in poll. Much is sent at once, and who is lost then is told at once: call
+        it when all else is done. Locked."""
         if self.unsent >= FLUSH_FRAMES:
             self.flush()
-        elif self._host is not None:
+        else:
+            self._rouse()
+
+    def _rouse(self) -> None:
+        """Have somebody look soon at what there is to send and to do. Locked."""
+        if self._host is not None:
             self._call_host()
         elif self._leader is not None and self._leading_thread != threading.get_ident():
             if not self._is_woken:
@@ -324,7 +330,7 @@ class Reactor:
         elif is_first and self._leader is not None and self._leading_thread != threading.get_ident():
             self._wake()
         else:
-            self.soon_flushed()
+            self._rouse()
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Have the leader call `callback` (locked), from whatever thread this is."""
