@@ -34,6 +34,11 @@ from ray.core.generated import common_pb2, gcs_pb2, node_manager_pb2
 
 INIT = {"namespace": "surface"}
 NAMES = {
+    "ray.core.generated.common_pb2": "CoreWorkerStats TaskInfoEntry TaskStatus",
+    "ray.util.client.common": "ClientActorClass ClientObjectRef",
+    "ray.util.state.api": "get_log list_logs list_tasks",
+    "ray.util.state.common": "GetLogOptions Humanify StateSchema filter_fields",
+    "ray.util.state.state_cli": "AvailableFormat format_list_api_output summary_state_cli_group",
     "ray._common.filters": "CoreContextFilter",
     "ray._common.formatters": "JSONFormatter TextFormatter",
     "ray._common.runtime_env_uri": "Protocol parse_uri",
@@ -51,7 +56,8 @@ NAMES = {
     "ray._private.ray_constants": "KV_NAMESPACE_SESSION RAY_ADDRESS_ENVIRONMENT_VARIABLE REDIS_DEFAULT_PASSWORD",
     "ray._private.state_api_test_utils": "StateAPICallSpec create_api_options get_state_api_manager verify_schema",
     "ray._private.test_utils": "check_spilled_mb generate_runtime_env_dict kill_raylet kill_processes RayletKiller",
-    "ray._private.utils": "get_current_node_cpu_model_name try_import_each_module update_envs",
+    "ray._private.services": "start_ray_process get_node_ip_address",
+    "ray._private.utils": "get_master_wheel_url get_current_node_cpu_model_name try_import_each_module update_envs",
     "ray.autoscaler._private.constants": "AUTOSCALER_METRIC_PORT AUTOSCALER_UPDATE_INTERVAL_S",
     "ray.autoscaler.node_provider": "NodeProvider",
     "ray.autoscaler.v2.sdk": "get_cluster_status",

@@ -36,11 +36,12 @@ class Absent:
         return id(self)
 
 
-def absent_names(module: str, instead: str = "") -> Callable[[str], Absent]:
-    """A `__getattr__` for a module of which everything is absent."""
+def absent_names(module: str, instead: str = "", names: str | None = None) -> Callable[[str], Absent]:
+    """A `__getattr__` for a module of which all else is absent, or the `names` alone, which are apart by spaces."""
+    known = None if names is None else frozenset(names.split())
 
     def name_of(name: str) -> Absent:
-        if name.startswith("__"):
+        if name.startswith("__") or (known is not None and name not in known):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         return Absent(f"{module}.{name}", instead)
 

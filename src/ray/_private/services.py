@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import TYPE_CHECKING
 
 from ray._core.worker import object_ref
+from ray._private.not_included import absent_names
 
 
 def get_node_ip_address(address: str | None = None) -> str:
@@ -97,3 +99,13 @@ def get_webui_url_from_internal_kv() -> str | None:
 
     url = _internal_kv_get("dashboard", namespace="dashboard")
     return url.decode() if url else None
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "Nodes are started by ray.cluster_utils.Cluster.",
+        "ConsolePopen create_redis_client get_node get_node_to_connect_for_driver get_node_with_retry "
+        "start_api_server start_gcs_server start_log_monitor start_monitor start_ray_client_server "
+        "start_ray_process start_raylet start_reaper wait_for_node",
+    )

@@ -12,8 +12,9 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ray._private.not_included import absent_names
 from ray._version import VERSION
 
 
@@ -201,3 +202,18 @@ def get_wheel_filename(
         "win32": "win_amd64",
     }
     return f"ray-{ray_version}-{python}-{python}-{systems[sys_platform]}.whl"
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "",
+        "check_oversized_function check_version_info get_all_node_info_until_retrieved "
+        "get_conda_bin_executable get_conda_env_dir get_dashboard_dependency_error get_master_wheel_url "
+        "get_ray_client_dependency_error get_release_wheel_url get_runtime_env_info "
+        "internal_kv_get_with_retry internal_kv_list_with_retry internal_kv_put_with_retry "
+        "parse_metadata_json parse_resources_json parse_runtime_env_for_task_or_actor publish_error_to_driver "
+        "push_error_to_driver remove_ray_internal_flags_from_env reset_visible_accelerator_env_vars "
+        "set_omp_num_threads_if_unset set_sigterm_handler set_visible_accelerator_ids try_to_symlink "
+        "write_ray_address",
+    )

@@ -1,7 +1,8 @@
 """Enumerations and messages that tools read: what tasks, workers and errors are called."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ray._private.not_included import absent_names
 from ray.core.generated.schema import build
 
 _ENUMS = {
@@ -33,6 +34,8 @@ _MESSAGES = {
 }
 globals().update(build("common", _ENUMS, _MESSAGES))
 
+if TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:  # for type checkers: the names come from the tables
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any: ...  # the names come from the tables
+else:
+    __getattr__ = absent_names(__name__, "Its processes do not speak gRPC with each other.")

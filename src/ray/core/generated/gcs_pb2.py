@@ -1,7 +1,8 @@
 """Rows of the GCS's tables, as `GlobalStateAccessor` gives them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ray._private.not_included import absent_names
 from ray.core.generated import common_pb2
 from ray.core.generated.schema import build
 
@@ -82,6 +83,8 @@ _MESSAGES = {
 globals().update(build("gcs", _ENUMS, _MESSAGES, ("common",)))
 Address = common_pb2.Address
 
+if TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:  # for type checkers: the names come from the tables
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any: ...  # the names come from the tables
+else:
+    __getattr__ = absent_names(__name__, "Its processes do not speak gRPC with each other.")

@@ -308,3 +308,13 @@ def get_task(
     """A task by its id, or by a ref to its result; a list when it was tried more than once."""
     text = id if isinstance(id, str) else id.task_id().hex()
     return cast("TaskState | None", StateApiClient(address).get(StateResource.TASKS, text, GetApiOptions(timeout)))
+
+
+if not TYPE_CHECKING:  # it imports this module
+
+    def __getattr__(name: str) -> Any:
+        if name in ("get_log", "list_logs"):
+            from ray.util.state import logs
+
+            return getattr(logs, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

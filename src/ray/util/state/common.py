@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 import os
-from typing import Any, Self, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Self, get_args, get_type_hints
+
+from ray._private.not_included import absent_names
 
 DEFAULT_LIMIT = 100
 DEFAULT_RPC_TIMEOUT = 30
@@ -302,3 +304,14 @@ class SummaryApiOptions:
     timeout: int = DEFAULT_RPC_TIMEOUT
     filters: list[Filter] | None = dataclasses.field(default_factory=list)
     summary_by: str | None = None
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "ray.util.state asks the cluster itself, and answers with plain rows.",
+        "AVAILABLE_STATES ActorSummaries ActorSummaryPerClass GetLogOptions Humanify Link ListApiResponse "
+        "NestedTaskSummary ObjectSummaries ObjectSummaryPerKey StateSummary SummaryApiResponse TaskSummaries "
+        "TaskSummaryPerFuncOrClassName dict_to_state filter_fields protobuf_message_to_dict "
+        "protobuf_to_task_state_dict remove_ansi_escape_codes resource_to_schema state",
+    )
