@@ -33,6 +33,15 @@ def test_a_class_whose_tasks_do_not_end_leaves_room_for_another_one():
     ray.get(busy)
 
 
+def test_a_task_that_needs_the_whole_node_is_served_although_small_ones_do_not_end():
+    busy = [work.remote(0.02) for _ in range(400)]
+    assert ray.get(work.options(num_cpus=2).remote()) == "done"
+    _, waiting = ray.wait(busy, num_returns=len(busy), timeout=0)
+    for ref in waiting:
+        ray.cancel(ref)
+    assert waiting, "it had to wait for all of them"
+
+
 def test_what_waits_in_vain_costs_the_others_no_lease_for_each_call():
     ray.get(work.remote())
     vain = work.options(resources={"nothing has it": 1}).remote()

@@ -26,7 +26,7 @@ Kind = tuple[bytes, str]
 """Job and runtime environment of a worker; any job may have one that is in no environment: (b"", "")."""
 _MARKS = f"{MARK}_group_"
 Pivot = tuple[str, int]
-PATIENCE = 32
+PATIENCE = 8
 """Who waits is looked at once in so many grants, or in as many as there are shapes: one for which there was no room
 twice in a row, and no grant between, has what it needs kept free for it."""
 RESERVED_FOR = 8
