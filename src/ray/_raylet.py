@@ -27,7 +27,7 @@ from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.ref_generator import DynamicObjectRefGenerator, ObjectRefGenerator
 from ray._private.gcs_client import GcsClient
 from ray._private.gcs_pubsub import GcsErrorSubscriber, GcsLogSubscriber
-from ray._private.not_included import Absent
+from ray._private.not_included import Absent, absent_names
 from ray.cross_language import Language
 from ray.exceptions import ObjectRefStreamEndOfStreamError
 
@@ -48,13 +48,23 @@ Config = Absent("ray._raylet.Config", "Settings are given by _system_config= and
 RayletClient = Absent("ray._raylet.RayletClient", "Its processes do not speak gRPC with each other.")
 
 
+_absent = absent_names(
+    __name__,
+    "",
+    "AuthenticationMode AuthenticationTokenLoader Buffer CppFunctionDescriptor EmptyProfileEvent FunctionDescriptor "
+    "InnerGcsClient JavaFunctionDescriptor MessagePackSerializedObject MessagePackSerializer Pickle5SerializedObject "
+    "Pickle5Writer ProfileEvent PythonFunctionDescriptor RawSerializedObject SerializedObject SubBuffer "
+    "split_buffer unpack_pickle5_buffers",
+)
+
+
 def __getattr__(name: str) -> Any:
     """Names that need the package `protobuf`."""
     if name in ("GcsClientOptions", "GlobalStateAccessor"):
         from ray._private import global_state_accessor
 
         return getattr(global_state_accessor, name)
-    raise AttributeError(f"module 'ray._raylet' has no attribute {name!r}")
+    return _absent(name)
 
 
 __all__ = [

@@ -25,6 +25,7 @@ from ray._private.test_utils import (
     no_resource_leaks_excluding_node_resources,
     object_memory_usage,
     raw_metric_timeseries,
+    request_with_auth_token,
     wait_for_condition,
 )
 from ray._raylet import GcsClientOptions, GlobalStateAccessor
@@ -34,6 +35,9 @@ from ray.core.generated import common_pb2, gcs_pb2, node_manager_pb2
 
 INIT = {"namespace": "surface"}
 NAMES = {
+    "ray._private.internal_api": "memory_summary get_state_from_address get_memory_info_reply",
+    "ray._private.profiling": "chrome_tracing_dump",
+    "ray._raylet": "GlobalStateAccessor SerializedObject RAY_NODE_ID_KEY",
     "ray.core.generated.common_pb2": "CoreWorkerStats TaskInfoEntry TaskStatus",
     "ray.util.client.common": "ClientActorClass ClientObjectRef",
     "ray.util.state.api": "get_log list_logs list_tasks",
@@ -55,7 +59,10 @@ NAMES = {
     "ray._private.parameter": "RayParams",
     "ray._private.ray_constants": "KV_NAMESPACE_SESSION RAY_ADDRESS_ENVIRONMENT_VARIABLE REDIS_DEFAULT_PASSWORD",
     "ray._private.state_api_test_utils": "StateAPICallSpec create_api_options get_state_api_manager verify_schema",
-    "ray._private.test_utils": "check_spilled_mb generate_runtime_env_dict kill_raylet kill_processes RayletKiller",
+    "ray._private.test_utils": (
+        "Semaphore async_wait_for_condition get_node_stats check_spilled_mb generate_runtime_env_dict "
+        "kill_raylet kill_processes RayletKiller"
+    ),
     "ray._private.services": "start_ray_process get_node_ip_address",
     "ray._private.utils": "get_master_wheel_url get_current_node_cpu_model_name try_import_each_module update_envs",
     "ray.autoscaler._private.constants": "AUTOSCALER_METRIC_PORT AUTOSCALER_UPDATE_INTERVAL_S",
@@ -206,6 +213,14 @@ def test_addresses_are_made_canonical(cluster):
         services.extract_ip_port("10.0.0.1:5")
     assert services.remaining_processes_alive()
     assert ray_constants.env_integer("RAY_NO_SUCH_VARIABLE", 3) == 3
+
+
+def test_requests_bear_the_token(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of the test")
+    seen = {}
+    monkeypatch.setattr("requests.request", lambda method, url, headers: seen.update(headers, method=method))
+    request_with_auth_token("get", "http://nowhere", headers={"A": "b"})
+    assert seen == {"method": "get", "A": "b", "Authorization": "Bearer of the test"}
 
 
 def test_packages_are_named_by_their_content(tmp_path):

@@ -10,13 +10,16 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray._common.network_utils import find_free_port, parse_address
 from ray._common.test_utils import (
     DEFAULT_DRIVER_TIMEOUT_SECONDS,
+    KILLED_DRIVER_DRAIN_TIMEOUT_SECONDS,
+    Semaphore,
     SignalActor,
+    async_wait_for_condition,
     run_string_as_driver,
     wait_for_condition,
 )
@@ -30,6 +33,7 @@ from ray._private.metric_tests import (
     get_metric_check_condition,
     raw_metric_timeseries,
 )
+from ray._private.not_included import absent_names
 from ray._private.process_tests import (
     check_call_ray,
     check_call_subprocess,
@@ -521,6 +525,17 @@ def _absent(name: str, why: str) -> Callable[..., Any]:
     return refuse
 
 
+def request_with_auth_token(method: str, url: str, **kwargs: Any) -> Any:
+    """`requests.request`, with this process's token."""
+    import requests
+
+    from ray._core.wire import auth
+
+    token = auth.find_token()
+    headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **kwargs.pop("headers", {})}
+    return requests.request(method, url, headers=headers, **kwargs)
+
+
 _NO_REDIS = "no Redis server comes with it; start one, and pass its address to `ray start --redis-address`"
 get_redis_cli = _absent("get_redis_cli", _NO_REDIS)
 start_redis_instance = _absent("start_redis_instance", _NO_REDIS)
@@ -533,11 +548,25 @@ setup_tls = _absent("setup_tls", "make certificates by openssl, and set RAY_USE_
 teardown_tls = _absent("teardown_tls", "setup_tls makes no certificates")
 
 
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "",
+        "EC2InstanceTerminator NodeKillerBase ResourceKillerActor get_dashboard_agent_address get_gcs_memory_used "
+        "get_node_stats get_resource_usage get_test_config_path load_test_config mock_accelerator_detection "
+        "mock_no_accelerators monitor_memory_usage set_setup_func wait_for_aggregator_agent "
+        "wait_for_aggregator_agent_if_enabled wait_for_dashboard_agent_available",
+    )
+
+
 __all__ = [
     "DEFAULT_DRIVER_TIMEOUT_SECONDS",
+    "KILLED_DRIVER_DRAIN_TIMEOUT_SECONDS",
     "MetricSamplePattern",
     "PrometheusTimeseries",
+    "Semaphore",
     "SignalActor",
+    "async_wait_for_condition",
     "check_call_ray",
     "check_call_subprocess",
     "fetch_prometheus_metric_timeseries",
