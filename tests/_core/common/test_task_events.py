@@ -62,6 +62,13 @@ def test_the_table_keeps_the_newest_and_counts_what_it_forgot():
     assert (table.count, table.forgotten) == (4, 4)
 
 
+def test_the_table_is_bounded_in_bytes_too():
+    table = TaskTable(limit=100, most_bytes=10)
+    for number in range(4):
+        table.add(JOB, 1, bytes([number]) * 4)
+    assert table.batches() == [b"\2" * 4, b"\3" * 4] and table.forgotten == 2
+
+
 def test_a_batch_larger_than_the_table_is_still_kept():
     table = TaskTable(limit=5)
     table.add(JOB, 100, b"a")

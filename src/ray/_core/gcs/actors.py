@@ -131,8 +131,8 @@ class ActorTable:
 
     def restore(self, rows: Mapping[bytes, bytes]) -> None:
         """Fill the empty table with what an earlier GCS wrote."""
-        for actor_id, data in rows.items():
-            row = msgspec.msgpack.decode(data, type=_Row)
+        decoded = ((actor_id, msgspec.msgpack.decode(data, type=_Row)) for actor_id, data in rows.items())
+        for actor_id, row in sorted(decoded, key=lambda pair: pair[1].info.end_time_ms):  # who died first goes first
             actor = self._actors[actor_id] = Actor(row.spec, row.info)
             if row.info.state == "DEAD":
                 self._dead.append(actor_id)

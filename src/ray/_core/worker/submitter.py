@@ -30,6 +30,7 @@ from ray._core.worker.leases import AskForLease, LeaseQueue, Order, Push, Return
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry, error_value
 from ray._core.worker.streaming import NONE
+from ray._core.worker.task_log import shortened
 from ray._core.worker.task_record import CallTemplate, Packed, Record, Template, num_refs
 
 if TYPE_CHECKING:
@@ -452,9 +453,7 @@ def _dependency_error(template: CallTemplate, value: m.Value, ip: str) -> m.Valu
     name = (
         "ray.exceptions.RayTaskError" if isinstance(error, RayTaskError) else f"{kind.__module__}.{kind.__qualname__}"
     )
-    told = str(error)
-    if len(told) > LONGEST_TOLD:
-        told = f"{told[: LONGEST_TOLD // 2]}\n  [...]\n{told[-LONGEST_TOLD // 2 :]}"
+    told = shortened(str(error), LONGEST_TOLD)
     text = f"  At least one of the input arguments for this task could not be computed:\n{name}: {told}"
     wrapped = RayTaskError(template.name, text, error, ip=ip)
     return m.Value(blob=serialization.serialize_error(wrapped).to_blob(), is_error=True)

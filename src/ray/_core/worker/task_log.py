@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 BATCH = 1000
 MOST_PER_INTERVAL = 10_000
 """Ends told per report interval; of more, which come only from tasks of microseconds, the rest is counted."""
+LONGEST_ERROR = 10_000
+"""Characters of an error's text: a batch of a thousand must stay a message that the GCS takes."""
 MOST_LIVE = 10_000
 """Of a million pending tasks the oldest are told."""
 
@@ -124,7 +126,8 @@ class TaskLog:
             else:
                 event.node_id, event.worker_id = worker.node_id, worker.worker_id
             if failed:
-                event.error_type, event.error = _describe(error)
+                event.error_type, told = _describe(error)
+                event.error = shortened(told)
             events.append(event)
         return TaskBatch(self._core.job_id, kinds.kinds, events, self._dropped)
 
@@ -216,6 +219,11 @@ def _kind(template: CallTemplate | m.TaskTemplate) -> TaskKind:
     group = scheduling.strategy.placement_group_id
     resources, selector = scheduling.resources, scheduling.label_selector
     return TaskKind(message.name, message.function_name, kind, resources, group, selector, scheduling.runtime_env)
+
+
+def shortened(text: str, longest: int = LONGEST_ERROR) -> str:
+    """The beginning and the end of a text that is too long."""
+    return text if len(text) <= longest else f"{text[: longest // 2]}\n  [...]\n{text[-longest // 2 :]}"
 
 
 def _describe(error: m.Value | None) -> tuple[str, str]:
