@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from ray._core.common.messages import Done, KvGet, KvValue, Ping
+from ray._core.common.messages import Done, KvGet, KvValue, Ping, Unsubscribe
 from ray._core.wire import aio, auth
 
 
@@ -139,3 +139,20 @@ def test_a_connection_whose_making_is_cancelled_is_closed():
         silent.close()
 
     asyncio.run(scenario())
+
+
+def test_what_nobody_serves_is_refused_by_name(caplog):
+    class Peer:
+        peer = "somebody"
+
+        def fail(self, request, kind, message):
+            refused.append((kind, message))
+
+    refused, handled = [], []
+    handlers = {KvGet: lambda connection, message: handled.append(message.key)}
+    aio.dispatch(handlers, Peer(), KvGet(namespace="", key=b"a"), "The GCS")
+    aio.dispatch(handlers, Peer(), Ping(), "The GCS")
+    aio.dispatch(handlers, Peer(), Unsubscribe("node"), "The GCS")
+    assert handled == [b"a"]
+    assert refused == [("unknown_request", "The GCS does not serve Ping.")]
+    assert "Dropped a Unsubscribe from 'somebody'" in caplog.text

@@ -134,13 +134,7 @@ class GcsServer:
         """Nothing is known of the peer before its Hello."""
 
     def received(self, connection: aio.Connection, message: Any, payload: bytes) -> None:
-        handler = self._handlers.get(type(message))
-        if handler is not None:
-            handler(connection, message)
-        elif isinstance(message, m.Request):
-            connection.fail(message, "unknown_request", f"The GCS does not serve {type(message).__name__}.")
-        else:
-            logger.warning("Dropped a %s from %r: the GCS does not take it.", type(message).__name__, connection.peer)
+        aio.dispatch(self._handlers, connection, message, "The GCS")
 
     def closed(self, connection: aio.Connection) -> None:
         is_end = self.cores.closed(connection)

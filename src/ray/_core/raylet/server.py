@@ -202,13 +202,7 @@ class Raylet:
         """Nothing is known of the peer before its Hello."""
 
     def received(self, connection: aio.Connection, message: Any, payload: bytes) -> None:
-        handler = self._handlers.get(type(message))
-        if handler is not None:
-            handler(connection, message)
-        elif isinstance(message, m.Request):
-            connection.fail(message, "unknown_request", f"A raylet does not serve {type(message).__name__}.")
-        else:
-            logger.warning("Dropped a %s: a raylet does not take it.", type(message).__name__)
+        aio.dispatch(self._handlers, connection, message, "A raylet")
 
     def closed(self, connection: aio.Connection) -> None:
         if connection.peer in ("zygote", "gcs"):

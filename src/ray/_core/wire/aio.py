@@ -11,7 +11,7 @@ import itertools
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +44,19 @@ class Handler(Protocol):
         """One message; replies to own requests do not come here. An exception answers a request by `Failed`."""
 
     def closed(self, connection: Connection) -> None: ...
+
+
+def dispatch(
+    handlers: Mapping[type, Callable[[Connection, Any], None]], connection: Connection, message: Any, who: str
+) -> None:
+    """Give a message to the handler of its kind; what `who` does not serve is refused, or dropped and logged."""
+    handler = handlers.get(type(message))
+    if handler is not None:
+        handler(connection, message)
+    elif isinstance(message, Request):
+        connection.fail(message, "unknown_request", f"{who} does not serve {type(message).__name__}.")
+    else:
+        logger.warning("Dropped a %s from %r: %s does not take it.", type(message).__name__, connection.peer, who)
 
 
 class Connection(asyncio.Protocol):
