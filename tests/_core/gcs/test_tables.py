@@ -89,3 +89,19 @@ def test_schedulers_are_told_each_change_once_and_of_a_death_too():
     table.die(b"1", "R", "it went", 5)
     assert [(v.node_id, v.alive) for v in table.take_changes()] == [(b"1", False)]
     assert table.drain(b"1") is None
+
+
+def test_what_was_sent_to_a_node_counts_until_its_next_report_and_changes_no_row_that_was_given_away():
+    table = NodeTable()
+    table.register(node(b"1"))
+    table.report(ReportResources(b"1", 1, {"CPU": 7}, {"CPU": 10}, []))
+    [before], [told] = table.views(), table.take_changes()
+    table.debit(b"1", {"CPU": 2})
+    table.debit(b"1", {"CPU": 1})
+    table.credit(b"1", {"CPU": 1})
+    assert table.views()[0].available == {"CPU": 5}
+    assert before.available == told.available == {"CPU": 7}
+    table.credit(b"1", {"CPU": 99})
+    assert table.views()[0].available == {"CPU": 10}, "never more than there is"
+    table.report(ReportResources(b"1", 2, {"CPU": 6}, {"CPU": 10}, []))
+    assert table.views()[0].available == {"CPU": 6}

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ray._core.common.messages import BundleSpec, NodeView, PlacementGroupInfo
+from ray._core.common.resources import subtract
 from ray._core.gcs.packing import is_feasible, pack
 
 REMOVED_KEPT = 10_000
@@ -195,7 +196,7 @@ class GroupTable:
     def schedule(self, nodes: Sequence[NodeView], only: bytes = b"") -> list[Effect]:
         """Begin an attempt for every group (or `only` that one) that has a place now."""
         effects: list[Effect] = []
-        rows = {node.node_id: node for node in nodes}
+        rows, copied = {node.node_id: node for node in nodes}, set[bytes]()
         for group_id in [only] if only in self._unplaced else [] if only else list(self._unplaced):
             group = self._groups[group_id]
             info = group.info
@@ -207,12 +208,13 @@ class GroupTable:
                 if infeasible != info.infeasible:
                     self._change(group, infeasible=infeasible)
                 continue
-            for bundle in missing:  # for the groups that come after this one
-                row = rows[places[bundle.index]]
-                left = dict(row.available)
-                for name, units in bundle.resources.items():
-                    left[name] -= units
-                rows[row.node_id] = msgspec.structs.replace(row, available=left)
+            for bundle in [] if only else missing:  # for the groups that come after this one
+                node_id = places[bundle.index]
+                if node_id not in copied:
+                    copied.add(node_id)
+                    available = dict(rows[node_id].available)
+                    rows[node_id] = msgspec.structs.replace(rows[node_id], available=available)
+                subtract(rows[node_id].available, bundle.resources)
             effects += self._begin(group, missing, places)
         return effects
 

@@ -24,6 +24,8 @@ class NodeTable:
         self._views: dict[bytes, NodeView] = {}
         self._demands: dict[bytes, list[Demand]] = {}
         self._changed: dict[bytes, NodeView] = {}
+        self._estimates: dict[bytes, NodeView] = {}
+        """Rows of `_views` that are nobody else's."""
 
     def register(self, info: NodeInfo) -> NodeInfo:
         """A node joins, or one that lost its connection is back. Returns it with the labels that every node has.
@@ -82,6 +84,7 @@ class NodeTable:
         if info is None or info.state == "DEAD":
             return None
         view = self._views.pop(node_id)
+        self._estimates.pop(node_id, None)
         self._changed[node_id] = msgspec.structs.replace(view, alive=False)
         self._demands.pop(node_id, None)
         dead = msgspec.structs.replace(
@@ -113,20 +116,23 @@ class NodeTable:
 
     def debit(self, node_id: bytes, demand: Mapping[str, int]) -> None:
         """Something was sent there; the node's next report tells the truth again."""
-        view = self._views.get(node_id)
-        if view is not None:
-            available = dict(view.available)
-            subtract(available, demand)
-            self._views[node_id] = msgspec.structs.replace(view, available=available)
+        if node_id in self._views:
+            subtract(self._estimate(node_id).available, demand)
 
     def credit(self, node_id: bytes, demand: Mapping[str, int]) -> None:
         """Something was given back there; until the next report this counts as free, up to the node's total."""
-        view = self._views.get(node_id)
-        if view is not None:
-            available = dict(view.available)
+        if node_id in self._views:
+            view = self._estimate(node_id)
             for name, units in demand.items():
-                available[name] = min(available.get(name, 0) + units, view.total.get(name, 0))
-            self._views[node_id] = msgspec.structs.replace(view, available=available)
+                view.available[name] = min(view.available.get(name, 0) + units, view.total.get(name, 0))
+
+    def _estimate(self, node_id: bytes) -> NodeView:
+        """A row whose amounts may be changed: copied once for each report, not for each of a thousand groups."""
+        view = self._views[node_id]
+        if self._estimates.get(node_id) is not view:
+            view = msgspec.structs.replace(view, available=dict(view.available))
+            self._views[node_id] = self._estimates[node_id] = view
+        return view
 
     def drain(self, node_id: bytes, preempted: bool = False) -> NodeInfo | None:
         """From now on nothing new is placed there. `preempted`: its machine will go. None: no such living node."""

@@ -6,7 +6,7 @@ packing is NP-hard). Source: Ray docs, "Placement groups", "Placement strategy".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -33,7 +33,8 @@ def pack(
         placed: bundles of the same group that keep their place.
         soft_target: the node that STRICT_PACK should take if it can.
     """
-    rooms = {node.node_id: _Room(node) for node in nodes if node.alive and not node.draining}
+    names = {name for bundle in bundles for name in bundle.resources}  # a node with many groups has many others
+    rooms = {node.node_id: _Room(node, names) for node in nodes if node.alive and not node.draining}
     match strategy:
         case "STRICT_PACK":
             return _strict_pack(bundles, rooms, placed, soft_target)
@@ -54,13 +55,13 @@ def is_feasible(
 
 
 class _Room:
-    """What is left on a node while bundles are given to it."""
+    """What is left on a node, of the resources in question, while bundles are given to it."""
 
     __slots__ = ("left", "node", "used")
 
-    def __init__(self, node: NodeView) -> None:
+    def __init__(self, node: NodeView, names: Iterable[str]) -> None:
         self.node = node
-        self.left: Resources = dict(node.available)
+        self.left: Resources = {name: node.available.get(name, 0) for name in names}
         self.used = utilization(node)
 
     def holds(self, bundle: BundleSpec) -> bool:
@@ -78,10 +79,10 @@ Rooms = dict[bytes, _Room]
 
 def _largest_first(bundles: Sequence[BundleSpec], rooms: Rooms) -> list[BundleSpec]:
     """By the largest share of the cluster's most of a resource that a bundle wants."""
-    most: Resources = {}
-    for room in rooms.values():
-        for name, units in room.node.total.items():
-            most[name] = max(most.get(name, 0), units)
+    if len(bundles) < 2:
+        return list(bundles)
+    names = {name for bundle in bundles for name in bundle.resources}
+    most = {name: max((room.node.total.get(name, 0) for room in rooms.values()), default=0) for name in names}
 
     def share(bundle: BundleSpec) -> float:
         return max((units / most[name] for name, units in bundle.resources.items() if most.get(name)), default=0.0)
