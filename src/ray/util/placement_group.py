@@ -45,6 +45,10 @@ class PlacementGroup:
     def __reduce__(self) -> Any:
         return PlacementGroup, (self.id, self.bundle_cache)
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Of a group that an original Ray has pickled, by its fields (Ray Client)."""
+        self.__init__(state["id"], state.get("bundle_cache"))  # type: ignore[misc]
+
     @staticmethod
     def empty() -> PlacementGroup:
         """The group that stands for none."""

@@ -129,3 +129,12 @@ def _wait_until(condition: Any) -> None:
     from ray._private.test_utils import wait_for_condition
 
     wait_for_condition(condition, timeout=20)
+
+
+def test_a_placement_group_as_an_original_pickles_it() -> None:
+    from ray._raylet import PlacementGroupID
+    from ray.util.placement_group import PlacementGroup
+
+    group = PlacementGroup.__new__(PlacementGroup)
+    group.__setstate__({"id": PlacementGroupID.from_random(), "bundle_cache": [{"CPU": 1.0}]})
+    assert not group.is_empty and group.bundle_specs == [{"CPU": 1.0}]
