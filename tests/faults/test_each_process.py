@@ -25,7 +25,7 @@ class Load(threading.Thread):
 
     def __init__(self):
         super().__init__(name="load")
-        self._over = threading.Event()
+        self._over, self._works, self._rests = threading.Event(), threading.Event(), threading.Event()
         self.rounds, self.problem = 0, None
 
         @ray.remote(num_cpus=0.5, max_retries=-1, scheduling_strategy="SPREAD")
@@ -47,15 +47,32 @@ class Load(threading.Thread):
     def run(self):
         try:
             while not self._over.is_set():
-                numbers = range(self.rounds, self.rounds + 4)
-                said = [echo.say.remote(number) for echo in self._echoes for number in numbers]
-                measured = self._measure.remote(*[self._make.remote(number) for number in numbers])
-                expected = (sum(number % 256 for number in numbers), 4 * MIB)
-                assert ray.get(measured, timeout=PATIENCE_S) == expected
-                assert ray.get(said, timeout=PATIENCE_S) == [*numbers, *numbers]
-                self.rounds += 1
-        except Exception as error:  # told by `check`
+                if not self._works.is_set():
+                    self._rests.set()
+                    self._works.wait()
+                    self._rests.clear()
+                else:
+                    self._round()
+        except Exception as error:  # told by `goes_on`
             self.problem = error
+            self._rests.set()
+
+    def _round(self):
+        numbers = range(self.rounds, self.rounds + 4)
+        said = [echo.say.remote(number) for echo in self._echoes for number in numbers]
+        measured = self._measure.remote(*[self._make.remote(number) for number in numbers])
+        expected = (sum(number % 256 for number in numbers), 4 * MIB)
+        assert ray.get(measured, timeout=PATIENCE_S) == expected
+        assert ray.get(said, timeout=PATIENCE_S) == [*numbers, *numbers]
+        self.rounds += 1
+
+    def work(self):
+        self._works.set()
+
+    def rest(self):
+        """Between tests nothing runs: they must leave no object behind."""
+        self._works.clear()
+        assert self._rests.wait(PATIENCE_S)
 
     def goes_on(self):
         """Wait until two more rounds are done; raises what went wrong."""
@@ -68,6 +85,7 @@ class Load(threading.Thread):
 
     def stop(self):
         self._over.set()
+        self._works.set()
         self.join(PATIENCE_S)
 
 
@@ -109,7 +127,7 @@ def title(process):
 
 
 @pytest.fixture(scope="module")
-def nodes():
+def both():
     nodes = Nodes()
     yield nodes
     nodes.load.stop()
@@ -119,6 +137,13 @@ def nodes():
     assert wait_gone(processes, timeout=10) == []
 
 
+@pytest.fixture
+def nodes(both):
+    """Under load until the test lets that rest."""
+    both.load.work()
+    return both
+
+
 @pytest.mark.parametrize("kind", ["gcs_server", "raylet", "zygote", "agent", "worker"])
 def test_one_that_is_stopped_and_goes_on_is_only_waited_for(nodes, kind):
     process = nodes.find(kind)
@@ -126,6 +151,7 @@ def test_one_that_is_stopped_and_goes_on_is_only_waited_for(nodes, kind):
     time.sleep(PAUSE_S)  # how long it is stopped
     process.resume()
     nodes.load.goes_on()
+    nodes.load.rest()
     assert len([node for node in ray.nodes() if node["Alive"]]) == 2
 
 
@@ -139,6 +165,7 @@ def test_one_that_is_killed_is_replaced(nodes, kind):
     while not is_there(nodes, kind):
         assert time.monotonic() < deadline_at_s
         time.sleep(0.01)
+    nodes.load.rest()
     assert len([node for node in ray.nodes() if node["Alive"]]) == 2
 
 
@@ -159,3 +186,4 @@ def test_one_that_a_node_cannot_do_without_takes_the_node_along_and_its_work_mov
     assert len([node for node in ray.nodes() if node["Alive"]]) == 1
     nodes.add()
     nodes.load.goes_on()
+    nodes.load.rest()

@@ -18,7 +18,7 @@ from ray.util import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy as Inside
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
-SECONDS = float(os.environ.get("FAULTS_SECONDS", "6"))
+SECONDS = float(os.environ.get("FAULTS_SECONDS", "4"))
 SEED = int(os.environ.get("FAULTS_SEED", "0" if "FAULTS_SECONDS" in os.environ else "1")) or random.randrange(1, 2**32)
 PERIOD_S = 2.0
 PATIENCE_S = 60

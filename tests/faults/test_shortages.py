@@ -82,7 +82,7 @@ import os, ray
 directory = {small_disk(24)!r}
 ray.init(num_cpus=1, object_store_memory=80 << 20, object_spilling_directory=directory, log_to_driver=False,
     _system_config={{"object_store_full_timeout_s": 1.0}})
-blobs, refs = [os.urandom(10 << 20) for _ in range(14)], []
+blobs, refs = [bytes([number]) * (10 << 20) for number in range(14)], []
 try:
     for blob in blobs:
         refs.append(ray.put(blob))
