@@ -13,7 +13,7 @@ from simulation.loop import SimLoop
 from simulation.patches import real_modules_on_virtual_time
 from simulation.scenario import run_seed
 
-FRESH = int(os.environ.get("SIMULATION_FRESH_SEEDS", "0"))
+FRESH = int(os.environ.get("SIMULATION_FRESH_SEEDS", "3"))
 """Seeds that nobody has run before."""
 
 
