@@ -31,6 +31,11 @@ COUNT ?= 0
 simulate: install
 	cd tests && PYTHONPATH=../src ../$(VENV)/bin/python -m simulation $(SEEDS) --count $(COUNT)
 
+# 100,000 puts and frees from four processes, one of which is killed again and again: the memory must end empty.
+.PHONY: churn
+churn: install
+	RAY_TEST_PUTS=100000 $(VENV)/bin/python -m pytest -s --timeout 3600 tests/faults/test_store_churn.py
+
 # What is skipped, or shortened, in `test`. RAY_ORIGINAL_PYTHON: a Python with Ray 2.60 installed.
 .PHONY: test-client-long
 test-client-long: install
