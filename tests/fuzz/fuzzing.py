@@ -15,8 +15,17 @@ from ray._core.wire import codec
 
 INTEGERS = (0, 1, -1, 2, 255, 4096, 2**31, 2**32 - 1, 2**40, 2**63 - 1, -(2**63), 2**64 - 1)
 TEXTS = ("", "CPU", "memory", "node", "actor", "job", "fun", "DEAD", "ALIVE", "../../etc/passwd", "\0", "a" * 300, "{}")
-ORDERS = {m.ExitWorker, m.KillWorker, m.RetireWorker, m.DrainNode, m.SetDraining, m.AwaitOwnerEnd, m.ConstructActor}
-"""They end processes or nodes, or give a process to an actor, as they should."""
+ORDERS = {
+    m.ExitWorker,
+    m.KillWorker,
+    m.RetireWorker,
+    m.DrainNode,
+    m.SetDraining,
+    m.AwaitOwnerEnd,
+    m.ConstructActor,
+    m.ResourceViews,
+}
+"""They end processes or nodes, give a process to an actor, or send work to nodes that are not there, as they should."""
 
 
 class Source:
