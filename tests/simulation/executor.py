@@ -144,6 +144,7 @@ class SimExecutor:
         except Exception as error:
             ledger.task_ends(core, call)
             self.invoker.fail(call, error)
+            error.with_traceback(None)  # its frames hold refs, in cycles that nobody collects here
         else:
             ledger.task_ends(core, call)
             self.invoker.succeed(call, value)
