@@ -212,7 +212,7 @@ class Transport(asyncio.Transport):
     def cut(self) -> None:
         """The connection breaks at both ends, as a box between the two may have it."""
         for transport in (self, self._out.receiver):
-            if transport.process.is_alive and not transport._is_closing:
+            if transport.process.is_alive and not transport._is_closing and transport.protocol is not None:
                 self._loop.post(transport.process, transport._reset)
 
     def _data(self, data: bytes) -> None:
