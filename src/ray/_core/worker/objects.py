@@ -201,8 +201,8 @@ class Lending:
                 entry.seen = True
                 connection.send(m.ObjectValues([key], [entry.value]))
             else:
+                entry.add_callback(_Delivery(connection, key))  # before: the fetch may fail at once
                 self._core.refs.fetch(key, entry)
-                entry.add_callback(_Delivery(connection, key))
 
     # ---------------------------------------------------------- as a borrower
 

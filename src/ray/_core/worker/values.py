@@ -285,15 +285,17 @@ class Values:
                 if entry is None:
                     raise RaySystemError(f"{ref!r} is of a session that has ended.")
                 if entry.value is None:
-                    pending.append(entry)
                     if urgency < entry.urgency:
                         entry.urgency = urgency
                     core.refs.fetch(ref.binary(), entry)
-                    continue
+                    if entry.value is None:  # else its owner is known to be dead: nobody would end a wait for it
+                        pending.append(entry)
+                        continue
                 has_failed = has_failed or entry.value.is_error
                 if fetch_local and not core.remote.is_here(entry):
-                    pending.append(entry)
                     core.remote.bring(ref.binary(), entry, urgency)
+                    if not core.remote.is_here(entry):
+                        pending.append(entry)
             needed = count - (len(refs) - len(pending))
             if needed <= 0 or (fails_fast and has_failed):
                 return
