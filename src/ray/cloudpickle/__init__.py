@@ -15,6 +15,8 @@ from typing import Any
 
 import cloudpickle.cloudpickle as _installed
 
+from ray._core.common import by_value
+
 _SHARED = (
     "_PICKLE_BY_VALUE_MODULES",
     "_DYNAMIC_CLASS_TRACKER_BY_CLASS",
@@ -36,7 +38,9 @@ def _load_copy() -> ModuleType:
 
 
 cloudpickle: Any = _load_copy()
-CloudPickler = Pickler = cloudpickle.Pickler
+cloudpickle.Pickler.dispatch_table = by_value.table_with_files(cloudpickle.Pickler)
+CloudPickler: Any = cloudpickle.Pickler
+Pickler: Any = cloudpickle.Pickler
 dump = cloudpickle.dump
 dumps = cloudpickle.dumps
 load = cloudpickle.load

@@ -245,6 +245,7 @@ class ThreadGroup:
             if self._claim(job[0]):
                 self._run(job, not self._jobs.empty())
             self._running.remove(job[0])
+            del job  # it holds the call's arguments, which would stay until the next call
 
     def _claim(self, call: Call) -> bool:
         """Whether it is for this thread to say what becomes of a call that waits: to run it, or to refuse it. Only the

@@ -38,3 +38,4 @@ class Deliveries:
                 deliver()
             except Exception:  # of the future's callbacks; `concurrent.futures` lets BaseExceptions of them through
                 logger.exception("The future of an object could not be fulfilled.")
+            del deliver  # it holds the value, which would stay until the next one comes
