@@ -30,8 +30,8 @@ def pytest_runtest_makereport(item, call):
 def pytest_runtest_teardown(item):
     """Before any fixture ends: what a test that passed has put into shared memory is freed, by everybody.
 
-    Known to be wrong, and so left out by the mark `leaves_objects`: what a worker had sealed that died before its owner
-    heard of it stays until the owner ends.
+    Left out by the mark `leaves_objects`: tests that kill processes and sometimes leave objects, an open defect. The
+    likely cause: what a worker had sealed that died before the owner heard of it stays until the owner ends.
     """
     if item.get_closest_marker("leaves_objects") is not None:
         return
