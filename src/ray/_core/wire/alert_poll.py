@@ -3,8 +3,8 @@
 Floor: wire, shell: it reads the clock and yields the CPU. The rule itself, `Alertness`, is pure. A process that sleeps
 frees its CPU, which then goes idle, and to wake both costs 20 to 40 µs each way on a virtual machine: more than all the
 work of a small call. So caller and worker in a chain of quick calls do not sleep between them: 154 µs for a synchronous
-call of an actor became 42 µs on 2 cores, 6,300 calls/s became 23,500. (On one side only it helps half as much: who is
-awake must still wake the other.) It must not take CPU from anybody:
+call of an actor became 42 µs on 2 idle cores (a prototype's; see docs/performance.md). On one side only it helps half
+as much: who is awake must still wake the other. It must not take CPU from anybody:
 
 * A wait is awake only after one that ended soon, and for no longer than about what that saves: so a wrong guess costs
   no more than a right one gains, as in adaptive mutexes.

@@ -147,8 +147,10 @@ class _SessionEnd:
 
     @disable_client_hook()
     def last_client_gone(self) -> None:
-        with contextlib.suppress(Exception):
+        try:
             ray.shutdown()
+        except Exception:  # the next client gets a session of its own all the same
+            log.exception("The session of the last client could not be ended.")
         self.wait_for_client()
 
     def wait_for_client(self) -> None:
@@ -219,8 +221,10 @@ def _serve_session(arguments: argparse.Namespace, stopped: StopSignal) -> None:
     stopped.block()
     faulthandler.dump_traceback_later(STOP_S, exit=True)  # a call that hangs must not keep a stopped server alive
     server.stop()
-    with contextlib.suppress(Exception):
+    try:
         ray.shutdown()
+    except Exception:  # the process ends now, and the session with it
+        log.exception("The session could not be ended.")
 
 
 def _say_ready(descriptor: int, port: int) -> None:
