@@ -60,7 +60,8 @@ def test_readers_are_told_when_the_only_source_dies_in_the_middle(start_cluster)
         def put(self):
             return [ray.put(np.ones(60 * MIB, dtype=np.uint8))]
 
-    refs = ray.get(Owner.remote().put.remote())
+    owner = Owner.remote()  # held: with its last handle it would end, and what it owns with it
+    refs = ray.get(owner.put.remote())
     reading = Reader.options(resources={"y": 1}).remote().read.remote(refs)
     coming = refs[0].future()
     wait_until(lambda: pages_in_use(nodes.cluster.head_node) > MIB, "the transfer begins")
