@@ -1,6 +1,10 @@
 """Fixtures of tests on real processes. Whatever a test starts must be gone after its module."""
 
+import atexit
 import os
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -9,6 +13,13 @@ from gone import wait_gone
 from hypothesis import settings
 
 os.environ.setdefault("RAY_AUTH_TOKEN", "token-of-the-tests")
+if sys.dont_write_bytecode:
+    # Each process of each cluster would compile all it imports: a `ray.init` took twice as long. Beside the sources
+    # nothing is written all the same.
+    _bytecode = tempfile.mkdtemp(prefix="ray-tests-")
+    atexit.register(shutil.rmtree, _bytecode, ignore_errors=True)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = _bytecode
 
 from leaks import assert_no_objects_left
 
