@@ -9,7 +9,7 @@ import pytest
 from helpers import wait_until
 
 import ray
-from ray.exceptions import ObjectLostError, RayError
+from ray.exceptions import ObjectLostError, RayActorError, RayError
 
 pytestmark = pytest.mark.usefixtures("shared_ray")
 CLUSTER = {"num_cpus": 4, "object_store_memory": 200 << 20}
@@ -295,3 +295,35 @@ def test_what_an_actor_drops_while_it_does_nothing_is_given_back(gate):
     assert held >= MIB
     gate.open()
     wait_until(lambda: in_store() <= held - MIB)
+
+
+@ray.remote
+def make_and_put():
+    return os.getpid(), ray.put("kept")
+
+
+@ray.remote
+class Guest:
+    def pid(self):
+        return os.getpid()
+
+
+def test_no_actor_is_put_into_a_process_that_owns_what_others_hold():
+    """The process ends with its actor; tasks before it may have left objects there."""
+    pid, ref = ray.get(make_and_put.remote())
+    wait_until(lambda: ray.available_resources()["CPU"] == 4)  # its lease has gone back
+    guests = [Guest.remote() for _ in range(2)]
+    assert pid not in ray.get([guest.pid.remote() for guest in guests])
+    for guest in guests:
+        ray.kill(guest)
+    assert ray.get(ref) == "kept"
+
+
+def test_an_actor_that_is_killed_at_once_takes_no_objects_along():
+    _, ref = ray.get(make_and_put.remote())
+    wait_until(lambda: ray.available_resources()["CPU"] == 4)
+    guest = Guest.remote()
+    ray.kill(guest)
+    with pytest.raises(RayActorError):
+        ray.get(guest.pid.remote())
+    assert ray.get(ref) == "kept"

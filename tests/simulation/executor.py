@@ -42,7 +42,7 @@ class SimExecutor:
         self.running: Call | None = None
         self._is_busy = True  # until `open`: the process still registers
         self._exit: m.ExitWorker | None = None
-        self._retires = False
+        self._retires = self._has_served = False
         self.actor: m.ConstructActor | None = None
         self.count = 0
         self.kept: list[Any] = []
@@ -69,7 +69,10 @@ class SimExecutor:
         elif isinstance(message, m.PushTask):
             template = self._templates[connection][message.template_id]
             self._queue.append((connection, message, template))
+            self._has_served = True
             self._go_on()
+        elif isinstance(message, m.ConstructActor) and self._has_served and not self._is_unneeded():
+            connection.reply(message, m.Failed(kind="needed", message="Others borrow."))
         elif isinstance(message, m.ConstructActor):
             self._queue.append((connection, message, None))
             self._go_on()

@@ -107,3 +107,23 @@ def test_nodes_do_not_count_as_dead_while_the_disk_of_the_head_is_full(world):
     world.cluster.disk.is_full = False
     world.loop.run(world.loop.now_s + 30.0)
     assert {info.state for info in world.cluster.gcs.nodes.table.infos()} == {"ALIVE"}
+
+
+def test_an_actor_does_not_take_along_what_tasks_have_left_in_its_process(world):
+    """Its process would end with it, and owned a ref which the task before had returned."""
+    told = []
+
+    async def program(core):
+        token, (ref,) = await core.get_one(core.task({"token": 1, "returns_refs": True, "put": 7}))
+        for is_early in (True, False):
+            await asyncio.sleep(0.5)  # the lease goes back
+            handle = await core.create_actor({"token": 2})
+            if not is_early:
+                await core.get_one(core.call_actor(handle, "add", {"token": 3}))
+            await core.request(core.gcs, m.KillActor(actor_id=handle.actor_id, no_restart=True, cause="killed"))
+        await asyncio.sleep(1.0)
+        told.append((token, await core.get_one(ref)))
+
+    world.drive(program)
+    world.until(lambda: told)
+    assert told == [(1, 7)]

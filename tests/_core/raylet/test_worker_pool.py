@@ -89,3 +89,17 @@ def test_a_worker_that_was_killed_is_not_offered_again():
     pool.put_idle(doomed)
     assert pool.take_idle(b"job") is None
     assert pool.by_lease(1) is None
+
+
+def test_a_worker_that_others_need_serves_tasks_but_no_actor_for_a_while():
+    pool = WorkerPool()
+    worker = ready(pool, b"1")
+    assert pool.take_idle(b"job") is worker
+    pool.lease(worker, 1, "gcs")
+    pool.end_lease(worker)
+    assert worker.has_served
+    pool.needed(worker, now_s=5.0)
+    assert pool.take_idle(b"job", needed_before_s=5.0) is None
+    assert pool.take_idle(b"job", needed_before_s=5.1) is worker
+    pool.needed(worker, now_s=6.0)
+    assert pool.take_idle(b"job") is worker

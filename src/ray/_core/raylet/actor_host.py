@@ -21,6 +21,8 @@ from ray._core.wire import aio
 logger = logging.getLogger(__name__)
 GRACE_S = 30.0
 """An actor that was asked to end and has not (an exit handler hangs) is killed after this."""
+REFUSAL_S = 0.1
+"""A worker that is no place for an actor, since others need what it owns, says so at once: never after this."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -33,6 +35,8 @@ class Hosted:
     worker: Worker | None = None
     started: m.ActorStarted | None = None
     """What the GCS was told once it was constructed."""
+    end: m.DestroyActor | None = None
+    """The order to end it, while its worker may still say that it is no place for it."""
 
 
 class Leases(Protocol):
@@ -45,6 +49,8 @@ class Leases(Protocol):
     def enqueue_actor(self, hosted: Hosted) -> None: ...
 
     def forget(self, key: object) -> Waiting | None: ...
+
+    def give_back(self, worker: Worker) -> None: ...
 
 
 class Gcs(Protocol):
@@ -86,6 +92,10 @@ class ActorHost:
         if known is not None and known.incarnation >= message.incarnation:
             return  # ordered again by a GCS that did not remember
         hosted = self._actors[spec.actor_id] = Hosted(spec, message.incarnation, message.num_restarts)
+        self._prepare(hosted)
+
+    def _prepare(self, hosted: Hosted) -> None:
+        spec = hosted.spec
         self._raylet.environments.prepare(spec.placement.runtime_env, spec.job_id, partial(self._prepared, hosted))
 
     def hosted(self) -> list[m.HostedActor]:
@@ -139,6 +149,9 @@ class ActorHost:
         problem, worker = future.exception(), hosted.worker
         if worker is None or not self._lives(hosted) or isinstance(problem, aio.ConnectionLost):
             return  # destroyed meanwhile, or its process ended: `exited` tells how
+        if isinstance(problem, aio.RequestFailed) and problem.kind == "needed":
+            self._refused(hosted, worker)
+            return
         if isinstance(problem, aio.RequestFailed):
             self._start_failed(hosted, problem.kind, problem.message, problem.detail)
             self._raylet.kill(worker, "The actor's constructor failed.")
@@ -148,6 +161,16 @@ class ActorHost:
             hosted.spec.actor_id, hosted.incarnation, done.address, done.pid, done.repr_name
         )
         self._raylet.gcs.send(hosted.started)
+
+    def _refused(self, hosted: Hosted, worker: Worker) -> None:
+        """Others need what the worker owns: the actor gets another one, if it is still wanted."""
+        hosted.worker = worker.hosted = None
+        self._raylet.leases.give_back(worker)
+        if hosted.end is None:
+            self._prepare(hosted)
+        else:
+            self._forget(hosted)
+            self._raylet.leases.schedule()
 
     def _start_failed(self, hosted: Hosted, kind: str, message: str, detail: bytes = b"") -> None:
         self._forget(hosted)
@@ -165,11 +188,24 @@ class ActorHost:
             self._raylet.leases.forget(hosted)
             self._forget(hosted)
             self._raylet.leases.schedule()  # what it stood in the way of may go on
-        elif message.graceful:
-            worker.connection.send(m.ExitWorker(True, message.cause))
+        elif worker.has_served and hosted.started is None:
+            if hosted.end is None:
+                asyncio.get_running_loop().call_later(REFUSAL_S, self._end, hosted, worker)
+            if hosted.end is None or not message.graceful:
+                hosted.end = message
+        else:
+            hosted.end = message
+            self._end(hosted, worker)
+
+    def _end(self, hosted: Hosted, worker: Worker) -> None:
+        """End its process as the last order says, unless that is no longer its process."""
+        if hosted.end is None or not self._lives(hosted) or hosted.worker is not worker:
+            return
+        if hosted.end.graceful:
+            worker.connection.send(m.ExitWorker(True, hosted.end.cause))
             asyncio.get_running_loop().call_later(GRACE_S, self._insist, worker)
         else:
-            self._raylet.kill(worker, message.cause)
+            self._raylet.kill(worker, hosted.end.cause)
 
     def _insist(self, worker: Worker) -> None:
         hosted: Hosted | None = worker.hosted

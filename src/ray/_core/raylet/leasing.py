@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -59,6 +60,7 @@ class LeaseManager:
         self._preparing: dict[object, Waiting] = {}
         """Whose environment is being built."""
         self._surplus_timer: asyncio.TimerHandle | None = None
+        self._patience_s = raylet.config.idle_worker_killing_time_threshold_ms / 1000
         self._of_connection: dict[aio.Connection, set[int]] = {}
         self._lease_ids = itertools.count(self._rng.getrandbits(40) << 20)  # unlike other raylets' ids
         self.handlers: dict[type, Any] = {
@@ -156,6 +158,12 @@ class LeaseManager:
         if hosted.spec.placement.strategy.kind == "PLACEMENT_GROUP" and self.scheduler.missing(waiting.demand):
             self._raylet.actors.lost_bundle(hosted, removed=False)  # since the GCS placed it
         self.schedule()
+
+    def give_back(self, worker: Worker) -> None:
+        """It is no place for the actor that it was leased for: others need what it owns."""
+        self.scheduler.release(worker.lease_id)
+        self.pool.end_lease(worker)
+        self.pool.needed(worker, self._now_s())
 
     def forget(self, key: object) -> Waiting | None:
         """A request is void: return it, if it was here, and let go of what it held."""
@@ -369,11 +377,10 @@ class LeaseManager:
         self.reporter.report()
 
     def _end_surplus(self, limit: int) -> None:
-        now_s, patience_s = self._now_s(), self._raylet.config.idle_worker_killing_time_threshold_ms / 1000
-        for surplus in self.pool.surplus(limit, now_s, patience_s):
+        for surplus in self.pool.surplus(limit, self._now_s(), self._patience_s):
             self._retire(surplus)
         if self.pool.idle_count() > limit and self._surplus_timer is None:
-            self._surplus_timer = asyncio.get_running_loop().call_later(patience_s, self._end_surplus_later)
+            self._surplus_timer = asyncio.get_running_loop().call_later(self._patience_s, self._end_surplus_later)
 
     def _retire(self, worker: Worker) -> None:
         """End an idle worker, unless it owns what others borrow."""
@@ -396,8 +403,11 @@ class LeaseManager:
     def _grant_one(self) -> bool:
         if not self.pool.idle_count():
             return False
+        long_ago_s = self._now_s() - self._patience_s
         for waiting in self.scheduler.fitting():
-            worker = self.pool.take_idle(waiting.job_id, waiting.runtime_env)
+            # The end of an actor, or its crash, must not be that of objects which tasks before it have made.
+            needed_before_s = long_ago_s if isinstance(waiting.key, Hosted) else math.inf
+            worker = self.pool.take_idle(waiting.job_id, waiting.runtime_env, needed_before_s)
             if worker is None:
                 continue
             lease_id = next(self._lease_ids)

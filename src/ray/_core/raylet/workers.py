@@ -25,6 +25,8 @@ class Worker:
     lease_id: int = 0
     owner: Any = None
     idle_since_s: float = 0.0
+    has_served: bool = False
+    """It was leased before, so it may own what others borrow."""
     needed_at_s: float = -math.inf
     """When it last said that it cannot end, since others borrow what it owns."""
     working_since_s: float = 0.0
@@ -91,10 +93,12 @@ class WorkerPool:
 
     # ---------------------------------------------------------- leases
 
-    def take_idle(self, job_id: bytes, runtime_env: str = "") -> Worker | None:
+    def take_idle(self, job_id: bytes, runtime_env: str = "", needed_before_s: float = math.inf) -> Worker | None:
+        """One that has said at `needed_before_s` or later that it cannot end is not taken."""
         for number in range(len(self._idle) - 1, -1, -1):
             worker = self._idle[number]
-            if worker.job_id in (b"", job_id) and worker.runtime_env == runtime_env and not worker.is_ending:
+            fits = worker.job_id in (b"", job_id) and worker.runtime_env == runtime_env
+            if fits and not worker.is_ending and worker.needed_at_s < needed_before_s:
                 del self._idle[number]
                 worker.job_id = job_id
                 return worker
@@ -115,6 +119,7 @@ class WorkerPool:
 
     def end_lease(self, worker: Worker) -> None:
         self._unindex(worker)
+        worker.has_served = worker.has_served or worker.lease_id != 0
         worker.lease_id, worker.owner = 0, None
 
     def put_idle(self, worker: Worker, now_s: float = 0.0) -> None:
@@ -141,7 +146,7 @@ class WorkerPool:
         return gone
 
     def needed(self, worker: Worker, now_s: float) -> None:
-        """A surplus worker does not end, since it is needed: it is offered again."""
+        """A surplus worker does not end, or one is no place for an actor, since it is needed: it is offered again."""
         if not worker.is_ending:
             worker.needed_at_s = now_s
             self._idle.append(worker)

@@ -70,7 +70,9 @@ class Executor:
             if self._retires:
                 connection.reply(message, m.Done())
             else:
-                connection.reply(message, m.Failed("needed", "Others borrow what this process owns."))
+                connection.reply(message, _needed())
+        elif isinstance(message, m.ConstructActor) and self._is_no_place():
+            connection.reply(message, _needed())
         elif self._retires:
             connection.send(m.TasksReturned([message.task_id], blocked=True))
         elif self.actor is not None and self.actor.is_concurrent:
@@ -278,6 +280,10 @@ class Executor:
             return False
         return not core.lending.has_borrowers()
 
+    def _is_no_place(self) -> bool:
+        """For an actor, with which the process would end: its tasks have left what others need. Locked."""
+        return self._retires or (self._last_template is not None and not self._is_unneeded())
+
     # ---------------------------------------------------------- the end
 
     def end(self, error: SystemExit) -> None:
@@ -308,3 +314,7 @@ class Executor:
         with core.lock:
             core.reactor.flush()
         os._exit(status)
+
+
+def _needed() -> m.Failed:
+    return m.Failed("needed", "Others borrow what this process owns.")

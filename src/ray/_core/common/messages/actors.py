@@ -104,7 +104,9 @@ class ActorStartFailed(Message, tag=74):
 
 
 class ConstructActor(Request, tag=75):
-    """R > worker. Answer: ActorCreated, or Failed(kind="init_failed", detail: the pickled error)."""
+    """R > worker. Answer: ActorCreated; or Failed(kind="init_failed", detail: the pickled error); or, at once and with
+    nothing done, Failed("needed"): others need what the process owns since it ran tasks, so no actor may end it.
+    """
 
     spec: ActorSpec
     incarnation: int
