@@ -80,6 +80,7 @@ class SimExecutor:
     def _is_unneeded(self) -> bool:
         core = self._core
         core.refs.drain()
+        core.submitter.leases.give_back_idle()
         has_work = self._is_busy or self._queue or core.submitter.tasks or self.invoker.unconfirmed
         return not (has_work or core.lending.has_borrowers())
 
@@ -128,6 +129,7 @@ class SimExecutor:
     def _leave(self, reason: str) -> None:
         """End by intent; what was said before goes out first."""
         core = self._core
+        core.submitter.leases.give_back_idle()
         core.raylet.send(m.WorkerExiting("INTENDED_USER_EXIT", reason))
         asyncio.get_running_loop().call_later(0.001, core.cluster.loop.kill, core.process, 0)
 

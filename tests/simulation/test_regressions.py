@@ -127,3 +127,25 @@ def test_an_actor_does_not_take_along_what_tasks_have_left_in_its_process(world)
     world.drive(program)
     world.until(lambda: told)
     assert told == [(1, 7)]
+
+
+def test_a_surplus_worker_does_not_take_along_workers_that_it_has_leased(world):
+    """Its lease lingers when it ends, and the raylet that granted it kills what the dead have leased."""
+    told, raylet = [], world.nodes[0].raylet
+    there = m.Strategy("NODE_AFFINITY", node_id=world.nodes[1].node_id)
+
+    async def program(core):
+        _, (ref,) = await core.get_one(core.task({"token": 1, "returns_refs": True, "put": 7}, strategy=there))
+        await asyncio.sleep(0.5)  # the lease goes back, and is the next one's
+        here = m.Strategy("NODE_AFFINITY", node_id=world.nodes[0].node_id)
+        plan = {"token": 2, "children": [{"token": 3}], "options": {"strategy": there}}
+        assert await core.get_one(core.task(plan, strategy=here)) == 5
+        for worker in raylet.pool.surplus(0) + raylet.pool.leased():
+            world.loop.post(raylet_process, raylet.leases._retire, worker)
+        await asyncio.sleep(1.0)
+        told.append(await core.get_one(ref))
+
+    raylet_process = world.nodes[0].process
+    world.drive(program)
+    world.until(lambda: told)
+    assert told == [7]

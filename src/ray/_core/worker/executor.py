@@ -275,6 +275,7 @@ class Executor:
         """All is answered, no task of ours runs, and nobody borrows what we own. Locked."""
         core = self._core
         core.refs.drain()
+        core.submitter.leases.give_back_idle()
         core.reactor.flush()
         if self.invoker.unconfirmed or core.submitter.tasks or core.reactor.has_unsent():
             return False
@@ -305,6 +306,7 @@ class Executor:
             kind = "USER_ERROR"
             cause = f"Worker exits unexpectedly. Worker exits with an exit code {status}. The {what} called sys.exit."
         with core.lock:
+            core.submitter.leases.give_back_idle()
             core.raylet.send(m.WorkerExiting(kind, cause))
             core.reactor.flush()
         if self.actor is not None:

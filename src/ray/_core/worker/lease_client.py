@@ -181,6 +181,11 @@ class LeaseClient:
             if queue is not wanting:
                 self._expire(queue, 0.0)
 
+    def give_back_idle(self) -> None:
+        """This process ends: its raylets would kill the workers it has leased, with what they own."""
+        for queue in list(self._idle):
+            self._expire(queue, 0.0)
+
     def _expire(self, queue: LeaseQueue, linger_s: float) -> None:
         for order in queue.expire(time.monotonic(), linger_s):
             assert isinstance(order, ReturnLease)
