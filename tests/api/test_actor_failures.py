@@ -8,7 +8,7 @@ import pytest
 from helpers import is_alive, wait_until
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError, TaskCancelledError
 
 pytestmark = pytest.mark.usefixtures("shared_ray")
 CLUSTER = {"num_cpus": 8}
@@ -239,6 +239,18 @@ def test_a_call_in_flight_is_unavailable_when_the_actor_restarts():
     error = _died(actor.crash.remote(), ActorUnavailableError)
     assert isinstance(error, RayActorError)
     _usable_again(actor)
+
+
+def test_a_call_that_was_cancelled_is_so_also_when_the_actor_is_lost(gate):
+    actor = Fragile.options(max_restarts=-1, max_task_retries=-1).remote()
+    pid = ray.get(actor.pid.remote())
+    os.kill(pid, signal.SIGSTOP)
+    calls = [actor.wait.remote(gate) for _ in range(3)]
+    for call in calls:
+        ray.cancel(call)
+    os.kill(pid, signal.SIGKILL)
+    for call in calls:
+        _died(call, TaskCancelledError)
 
 
 def test_the_restarts_are_counted():

@@ -1,6 +1,7 @@
 """gcs_server is killed and started again: nothing that it acknowledged is lost, and what runs does not notice."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -93,6 +94,22 @@ def test_a_death_while_it_is_away_is_found_out(head):
     assert ray.get(counter.add.remote(), timeout=30) == 1
     with pytest.raises(ray.exceptions.ActorDiedError):
         ray.get(mortal.add.remote(), timeout=30)
+
+
+def test_an_actor_of_whose_end_the_gcs_tells_late_is_dead_and_not_unavailable(head):
+    counter = Counter.remote()
+    pid = ray.get(counter.pid.remote())
+    gcs = head.all_processes["gcs_server"][0].process.pid
+    os.kill(gcs, signal.SIGSTOP)
+    try:
+        os.kill(pid, signal.SIGSTOP)  # the call is there when it ends, unanswered
+        call = counter.add.remote()
+        os.kill(pid, signal.SIGKILL)
+        assert ray.wait([call], timeout=0.7) == ([], [call]), "told before anybody could know"
+    finally:
+        os.kill(gcs, signal.SIGCONT)
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(call, timeout=20)
 
 
 def test_a_task_that_waits_for_a_group_hears_of_its_removal_by_a_new_gcs(head):

@@ -57,9 +57,6 @@ def in_use():
 
 @pytest.mark.timeout(SECONDS + 180)
 @pytest.mark.leaves_objects
-@pytest.mark.xfail(
-    strict=False, reason="open: a call of an actor that retries may end as unavailable when it is killed"
-)
 def test_whatever_is_done_to_a_cluster_nothing_comes_out_wrong_or_stays(cluster, tmp_path):
     story = collections.deque(maxlen=400)
     began_s = time.monotonic()

@@ -26,7 +26,9 @@ def test_within_the_limit_nothing_goes():
     assert cache.evict() == ["b"] and cache.size() == 9
 
 
-STEPS = st.lists(st.tuples(st.sampled_from(["use", "unuse", "evict"]), st.sampled_from("abcd"), st.integers(0, 9)))
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["use", "unuse", "evict"]), st.sampled_from("abcd"), st.integers(0, 9)), min_size=15
+)
 
 
 @given(STEPS, st.integers(0, 12))

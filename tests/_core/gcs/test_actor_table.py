@@ -161,7 +161,7 @@ EVENTS = st.sampled_from(
 )
 
 
-@given(st.lists(st.tuples(EVENTS, st.integers(0, 4), st.integers(0, 2)), max_size=60))
+@given(st.lists(st.tuples(EVENTS, st.integers(0, 4), st.integers(0, 2)), min_size=15, max_size=60))
 def test_incarnations_never_exceed_the_budget_nor_overlap(history):
     table, lives = ActorTable(), {}
     specs = [

@@ -197,7 +197,7 @@ class Cluster:
 
 
 ACTIONS = ["create", "remove", "schedule", "answer", "answer", "answer", "die"]
-STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 99)), max_size=40)
+STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 99)), min_size=10, max_size=40)
 
 
 @given(STEPS, st.lists(st.integers(1, 4), min_size=1, max_size=4))

@@ -43,7 +43,9 @@ def test_a_failure_is_told_to_all_and_the_next_one_tries_again():
     assert table.want(PIP, "c") == "build"
 
 
-@given(st.lists(st.tuples(st.sampled_from(["want", "built", "failed", "hold", "drop"]), st.integers(0, 2))))
+@given(
+    st.lists(st.tuples(st.sampled_from(["want", "built", "failed", "hold", "drop"]), st.integers(0, 2)), min_size=15)
+)
 def test_it_is_given_back_exactly_when_nobody_holds_it(steps):
     table, holders, ready = EnvironmentTable(), {}, {}
     for action, number in steps:

@@ -19,7 +19,7 @@ def test_the_disk_lies_behind_the_memory():
     assert extents.used_on_disk == 0
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 5 * PAGE)), max_size=40), st.randoms())
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 5 * PAGE)), min_size=10, max_size=40), st.randoms())
 def test_extents_never_overlap_and_all_come_back(requests, rng):
     extents, live = TieredExtents(16 * PAGE, 16 * PAGE), {}
     for on_disk, size in requests:

@@ -71,7 +71,9 @@ def test_a_copy_that_did_not_come_whole_goes_once_nobody_reads_what_came():
     table.validate()
 
 
-STEPS = st.lists(st.tuples(st.sampled_from(["slab", "seal", "free", "gone", "release"]), st.integers(0, 30)))
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["slab", "seal", "free", "gone", "release"]), st.integers(0, 30)), min_size=15
+)
 
 
 @given(STEPS)

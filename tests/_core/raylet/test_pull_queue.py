@@ -47,7 +47,7 @@ def test_one_is_under_way_even_without_free_memory():
 STEP = st.tuples(st.sampled_from(["add", "urge", "start", "room", "end"]), st.integers(0, 20), st.integers(0, 2))
 
 
-@given(st.lists(STEP), st.integers(1, 4))
+@given(st.lists(STEP, min_size=15), st.integers(1, 4))
 def test_against_a_naive_model(steps, most_active):
     queue = PullQueue(most_active)
     waiting, active, free, names = {}, {}, 40, iter(range(len(steps)))

@@ -133,7 +133,7 @@ def test_what_no_idle_node_could_hold_is_missing():
 ACTIONS = st.sampled_from(["ask", "grant", "release", "block", "unblock", "cancel"])
 
 
-@given(st.lists(st.tuples(ACTIONS, st.integers(0, 30), st.integers(1, 4))))
+@given(st.lists(st.tuples(ACTIONS, st.integers(0, 30), st.integers(1, 4)), min_size=15))
 def test_resources_always_add_up_and_every_request_is_granted_in_the_end(steps):
     scheduler, waiting, leases, count = Scheduler({"CPU": 4 * UNIT}), set(), [], 0
     for action, pick, amount in steps:

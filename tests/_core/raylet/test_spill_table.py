@@ -67,7 +67,9 @@ def test_a_file_goes_with_its_last_object():
     assert table.freed(b"\1") == (True, "f")
 
 
-STEPS = st.lists(st.tuples(st.sampled_from(["put", "spill", "restore", "free"]), st.integers(0, 99)), max_size=60)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["put", "spill", "restore", "free"]), st.integers(0, 99)), min_size=15, max_size=60
+)
 
 
 @given(STEPS)

@@ -42,7 +42,7 @@ def test_surplus_is_what_has_been_idle_longest():
     assert pool.surplus(1) == []
 
 
-@given(st.lists(st.tuples(st.sampled_from(["new", "lease", "return", "end", "die"]), st.integers(0, 20))))
+@given(st.lists(st.tuples(st.sampled_from(["new", "lease", "return", "end", "die"]), st.integers(0, 20)), min_size=15))
 def test_lookups_agree_with_the_workers_themselves(steps):
     pool, leases, names = WorkerPool(), 0, 0
     for action, pick in steps:

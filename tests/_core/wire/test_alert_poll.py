@@ -91,7 +91,7 @@ def test_once_the_others_have_gone_it_is_awake_again():
     assert not any(slept[-1000:])
 
 
-@given(st.lists(st.sampled_from(["slept", "came", "in_vain", "disturbed"])))
+@given(st.lists(st.sampled_from(["slept", "came", "in_vain", "disturbed"]), min_size=15))
 def test_no_history_makes_it_sleep_for_ever(history):
     alertness = Alertness()
     for event in history:

@@ -76,6 +76,19 @@ def test_at_a_restart_what_was_sent_fails_or_goes_again_in_order():
     assert (calls[1].retries_left, calls[2].retries_left, calls[1].attempt) == (0, -1, 1)
 
 
+def test_what_was_handed_to_a_connection_that_never_came_to_be_costs_no_retry():
+    queue = CallQueue(in_order=True)
+    calls = [call(0, retries_left=0), call(1, retries_left=1)]
+    queue.alive()
+    for each in calls:
+        queue.submit(each)
+    queue.lost(was_reached=False)
+    queue.submit(call(2))
+    assert queue.unreachable() == []
+    assert pushed(queue.alive()) == [0, 1, 2]
+    assert [each.retries_left for each in calls] == [0, 1] and calls[1].attempt == 0
+
+
 def test_everything_fails_once_the_actor_is_dead():
     queue = CallQueue(in_order=True)
     queue.submit(call(0))
@@ -99,10 +112,22 @@ def test_a_retried_exception_goes_ahead_of_what_waits():
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["submit", "resolve", "answer", "raise", "alive", "lost", "restarting", "unreachable", "give_up"]
+            [
+                "submit",
+                "resolve",
+                "answer",
+                "raise",
+                "alive",
+                "lost",
+                "unreached",
+                "restarting",
+                "unreachable",
+                "give_up",
+            ]
         ),
         st.integers(0, 50),
     ),
+    min_size=30,  # without it, hypothesis draws five on average
     max_size=80,
 )
 
@@ -156,6 +181,10 @@ def test_each_call_ends_exactly_once_and_is_never_under_way_twice(events, in_ord
             carry_out(queue.alive())
         elif name == "lost":
             queue.lost()
+        elif name == "unreached" and queue.state == "ALIVE":
+            highest = min((int.from_bytes(key, "big") - 1 for key in under_way), default=highest)
+            under_way.clear()
+            queue.lost(was_reached=False)
         elif name == "restarting":
             under_way.clear()
             carry_out(queue.restarting())

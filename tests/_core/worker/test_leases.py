@@ -67,7 +67,7 @@ def test_a_lease_of_single_use_goes_back_after_its_task_and_the_next_asks_anew()
 
 
 ACTIONS = ["submit", "grant", "finish", "back", "revoke", "lose", "cancel", "exit"]
-STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 99)))
+STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 99)), min_size=15)
 
 
 @given(STEPS, st.integers(1, 5), st.booleans())

@@ -46,7 +46,7 @@ def test_a_missing_piece_is_an_error() -> None:
 # ------------------------------------------------------------------ at most once
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=40))
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), min_size=10, max_size=40))
 def test_a_call_sent_again_is_executed_once(calls: list[tuple[str, bool]]) -> None:
     """Each call is sent until its answer arrives; the flag says that the connection breaks after it was executed."""
     cache: ThreadCache[str] = ThreadCache()
@@ -80,7 +80,7 @@ def test_a_call_under_way_and_a_stale_one_are_told() -> None:
     assert cache.begin("t", 2) == "two"
 
 
-@given(st.lists(st.sampled_from(["call", "cut", "acknowledge"]), max_size=60))
+@given(st.lists(st.sampled_from(["call", "cut", "acknowledge"]), min_size=15, max_size=60))
 def test_a_stream_that_is_cut_executes_each_request_once(events: list[str]) -> None:
     cache: StreamCache[int] = StreamCache()
     executed: Counter[int] = Counter()
@@ -117,7 +117,7 @@ def test_a_stream_that_is_cut_executes_each_request_once(events: list[str]) -> N
 # ------------------------------------------------------------------ references
 
 
-@given(st.lists(st.sampled_from(["hand out", "arrive", "drop", "return"]), max_size=80))
+@given(st.lists(st.sampled_from(["hand out", "arrive", "drop", "return"]), min_size=20, max_size=80))
 def test_an_object_lives_as_long_as_its_client_may_need_it(events: list[str]) -> None:
     """Messages travel both ways and meet; the server must hold the object while a ref or an answer with it exists."""
     client, server = ClientRefs(), HandedOut[str](counted=True)

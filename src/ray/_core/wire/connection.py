@@ -228,6 +228,11 @@ class Connection:
         return rest
 
     @property
+    def was_open(self) -> bool:
+        """Whether the peer was ever reached: else nothing that was sent has left."""
+        return self._state == "open"
+
+    @property
     def is_unproven(self) -> bool:
         """Whether the peer came to us and has not proved the token yet."""
         return self._is_server and self._state != "open"

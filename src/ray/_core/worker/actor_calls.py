@@ -94,10 +94,15 @@ class CallQueue:
         self.waiting = {call.task_id: call, **self.waiting}
         return list(self._flow())
 
-    def lost(self) -> None:
-        """The connection is gone; whether the actor is, the GCS will tell (`restarting`, `dead`, `unreachable`)."""
+    def lost(self, was_reached: bool = True) -> None:
+        """The connection is gone; whether the actor is, others will tell (`restarting`, `dead`, `unreachable`).
+
+        `was_reached` False: it never came to be, and nothing that was sent has left.
+        """
         if self.state is ALIVE:
             self.state = LOST
+        if not was_reached:
+            self.sent, self.waiting = {}, {**self.sent, **self.waiting}
 
     def restarting(self) -> list[Order]:
         """The actor has died and will start again."""

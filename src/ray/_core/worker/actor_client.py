@@ -6,6 +6,8 @@ say so.
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ray._core.common import messages as m
@@ -32,6 +34,8 @@ LAST_ANSWERS_S = 1.0
 """How long the connection to an actor that has ended may stay open before its open calls are given up."""
 RECONNECT_S = 0.2
 """How long to wait before an actor whose connection broke, but which the GCS holds for alive, is tried again."""
+DEATH_NEWS_S = 5.0
+"""How long an actor that cannot be reached may be unheard of before calls that are not to be retried fail."""
 
 
 class ActorClient:
@@ -52,6 +56,8 @@ class ActorClient:
         """It has ended, or will start anew; told to the calls once the connection has told its last answers."""
         self._given_up = ""
         """Why its calls fail now: the GCS cannot be reached, nor the actor."""
+        self._lost_at_s: float | None = None
+        """Since when it is sought: its connection broke (monotonic), and nothing tells yet whether it lives."""
 
     def await_registration(self) -> None:
         """Not locked."""
@@ -66,7 +72,7 @@ class ActorClient:
         if not self.is_subscribed:
             self._actors.subscribe(self)
         self._carry_out(self.queue.submit(record))
-        if self.connection is None and self.info is not None and self.info.state == "ALIVE":
+        if self.connection is None and self._lost_at_s is None and self.info is not None and self.info.state == "ALIVE":
             self._connect()
 
     def ready(self, record: Record) -> None:
@@ -115,7 +121,7 @@ class ActorClient:
                 elif self.connection is not None:
                     submitter.push(record, self.connection)
             else:
-                submitter.fail(record, self._error(order))
+                submitter.fail(record, error_value(cancelled(record)) if record.is_cancelled else self._error(order))
 
     def _error(self, order: Fail) -> m.Value:
         if order.is_dead:
@@ -134,7 +140,8 @@ class ActorClient:
         if info.state == "ALIVE":
             if self._ending is not None:
                 self._end()
-            if known is not None and known.incarnation == info.incarnation and self.connection is not None:
+            is_known = known is not None and known.incarnation == info.incarnation
+            if is_known and (self.connection is not None or self._lost_at_s is not None):
                 return
             if self.queue.sent:  # of an earlier life whose end was not heard of
                 self._carry_out(self.queue.restarting())
@@ -160,42 +167,62 @@ class ActorClient:
         try:
             self.connection = self._actors.core.peer(self.info.address)
         except OSError:  # it has just died: the GCS will say so
-            self._later()
+            self._seek()
             return
+        self._lost_at_s = None
         self._actors.by_connection[self.connection] = self
         self._carry_out(self.queue.alive())
 
     def _disconnected(self) -> None:
+        self._lost_at_s = None
         if self.connection is not None:
             self._actors.by_connection.pop(self.connection, None)
             self.connection = None
 
-    def lost(self) -> None:
+    def lost(self, connection: Connection) -> None:
         """The connection is gone. Usually the process is, and the GCS publishes that; ask, in case it did before."""
         if self._ending is not None:
             self._end()
             return
         self._disconnected()
-        self.queue.lost()
-        self._later()
+        self.queue.lost(was_reached=connection.was_open)
+        self._seek()
 
-    def _later(self) -> None:
-        self._actors.core.reactor.call_later(RECONNECT_S, self._look_again)
+    def _seek(self) -> None:
+        if self._lost_at_s is None:
+            self._lost_at_s = time.monotonic()
+        self._actors.core.reactor.call_later(RECONNECT_S, partial(self._look_again, self._lost_at_s))
 
-    def _look_again(self) -> None:
-        """Still no news: the actor lives as far as the GCS knows, so try to reach it again, and ask."""
+    def _look_again(self, lost_at_s: float) -> None:
+        """Still no news: see whether its process answers. Only then is it known that what was sent got no answer."""
         info = self.info
-        if self.connection is not None or info is None or info.state != "ALIVE" or not self.is_subscribed:
+        if self._lost_at_s != lost_at_s or info is None or info.state != "ALIVE" or not self.is_subscribed:
             return
-        self._carry_out(self.queue.unreachable())
-        self._connect()
-        if self.connection is None:
-            self._actors.look_up(self)
+        assert info.address is not None
+        try:
+            connection = self._actors.core.peer(info.address)
+        except OSError as error:
+            self._answered(lost_at_s, m.Failed(kind="connection_lost", message=str(error)))
+        else:
+            connection.request(m.Ping(), partial(self._answered, lost_at_s))
+
+    def _answered(self, lost_at_s: float, reply: m.Reply) -> None:
+        """Its process answers; or it does not, and the GCS will tell of its end before long."""
+        if self._lost_at_s != lost_at_s:
+            return  # meanwhile there was news
+        if not isinstance(reply, m.Failed):
+            self._carry_out(self.queue.unreachable())
+            self._connect()
+            return
+        if time.monotonic() > lost_at_s + DEATH_NEWS_S:
+            self._carry_out(self.queue.unreachable())
+        self._actors.look_up(self)
+        self._seek()
 
     def give_up(self, why: str) -> None:
         """The GCS is away for good: an actor that cannot be reached will not be heard of. A later call tries again."""
         if self.connection is None:
-            self.is_subscribed = False
+            self.is_subscribed, self._lost_at_s = False, None
             self._given_up = why
             self._carry_out(self.queue.give_up())
             self._given_up = ""

@@ -396,7 +396,7 @@ class Actors:
     def connection_lost(self, connection: Connection) -> None:
         client = self.by_connection.get(connection)
         if client is not None:
-            client.lost()
+            client.lost(connection)
 
 
 def _creation_task_id(actor_id: bytes) -> bytes:

@@ -324,6 +324,8 @@ class CoreWorker:
                 self.runtime_env = message.runtime_env
                 self.assignment.apply(message)
                 self.groups.assigned(message)
+            case m.Ping():
+                connection.reply(message, m.Done())
             case m.DumpState():
                 running = self.executor.invoker.running if self.executor is not None else {}
                 connection.reply(message, m.StateDump(blobs=self.task_log.dump(message.what, running)))

@@ -38,7 +38,7 @@ class Done(Reply, tag=3):
 
 
 class Ping(Request, tag=4):
-    """G > R, CLI > any: are you there?"""
+    """G > R, W > W, CLI > any: are you there?"""
 
 
 # ------------------------------------------------------------------ G: nodes, resources
