@@ -144,7 +144,7 @@ class ActorMethod:
 
 
 _METHOD_FIELDS = {field.name for field in dataclasses.fields(MethodOptions)}
-_FIELD_OF = {"_generator_backpressure_num_objects": "backpressure"}
+_FIELD_OF = {"_generator_backpressure_num_objects": "backpressure", "timeout": "timeout_s"}
 
 
 class ActorHandle(Generic[T]):

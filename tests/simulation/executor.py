@@ -98,6 +98,12 @@ class SimExecutor:
                 self.invoker.refuse(Call(template, message.task_id, connection))
                 return
 
+    def expire(self, connection: Any, request: m.ExpireTask) -> None:
+        call = next((each for each in self.invoker.running if each.task_id == request.task_id), None)
+        started_us = max(int(call.start_s * 1e6), 1) if call is not None else 0  # plans are not interrupted
+        connection.reply(request, m.TaskExpired(started_us=started_us))
+        self.cancel(m.CancelTask(request.task_id, force=False, recursive=False))
+
     def hand_back(self) -> None:
         owners: dict[Any, list[bytes]] = {}
         for connection, message, _ in self._queue:

@@ -46,6 +46,7 @@ def task_options(
         max_calls=max_calls,
         backpressure=_backpressure(given),
         items_per_yield=given.get("_num_objects_per_yield") or 1,
+        timeout_s=given.get("timeout"),
     )
 
 
@@ -109,6 +110,7 @@ def method_options(given: Mapping[str, Any], *, is_generator: bool, shape: CallS
         retry_exceptions=_retry_exceptions(given.get("retry_exceptions")),
         backpressure=_backpressure(given),
         items_per_yield=given.get("_num_objects_per_yield") or 1,
+        timeout_s=given.get("timeout"),
         shape=shape,
     )
 

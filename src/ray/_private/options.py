@@ -8,6 +8,7 @@ Source: Ray docs, "ray.remote", "ray.method"; the kinds of errors are those that
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -95,6 +96,11 @@ def _check_items_per_yield(name: str, value: int) -> None:
         raise ValueError(f"{name} must be a positive integer, not {value}.")
 
 
+def _check_timeout(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} is a finite number of seconds above 0, or None for no limit; not {value}.")
+
+
 def _check_num_returns(name: str, value: int | str) -> None:
     if isinstance(value, str):
         if value not in ("streaming", "dynamic"):
@@ -168,6 +174,8 @@ _GENERATOR = {
     "_generator_backpressure_num_objects": Option((int, _NONE), _check_backpressure),
     "_num_objects_per_yield": Option((int, _NONE), _check_items_per_yield),
 }
+_TIMEOUT = Option(_NUMBER, _check_timeout)
+"""Our own, beyond Ray's: see docs/timeouts_and_priorities.md."""
 TASK_OPTIONS = {
     **_COMMON,
     "object_store_memory": Option((int, _NONE), _no_task_store_memory),
@@ -175,6 +183,7 @@ TASK_OPTIONS = {
     "max_retries": _RETRIES,
     "num_returns": Option((int, str, _NONE), _check_num_returns),
     "retry_exceptions": Option((bool, list, tuple), _check_retry_exceptions),
+    "timeout": _TIMEOUT,
     **_GENERATOR,
 }
 ACTOR_OPTIONS = {
@@ -198,6 +207,7 @@ METHOD_OPTIONS = {
     "retry_exceptions": Option((bool, list, tuple, _NONE), _check_retry_exceptions),
     "enable_task_events": Option((bool, _NONE)),
     "tensor_transport": Option((str, _NONE), _not_yet),
+    "timeout": _TIMEOUT,
     **_GENERATOR,
 }
 CALL_OPTIONS = {**METHOD_OPTIONS, "name": Option((str, _NONE)), "_labels": Option((dict, _NONE))}

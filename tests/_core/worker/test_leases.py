@@ -40,6 +40,17 @@ def test_a_blocked_worker_hands_back_and_is_pushed_nothing_until_it_answers():
     assert leases.finished(1, b"a", 0.0) == [Push(b"b", 1)]
 
 
+def test_a_task_that_is_not_wanted_any_more_is_not_queued_when_it_comes_back():
+    leases = queue()
+    leases.submit(b"a", 80)
+    leases.granted(1, b"w")
+    leases.submit(b"b", 80)
+    leases.submit(b"c", 80)
+    assert leases.handed_back(1, [(b"c", 80)], 0.0, [b"b"]) == [AskForLease()]
+    leases.validate()
+    assert leases.finished(1, b"a", 0.0) == [Push(b"c", 1)]
+
+
 def test_a_revoked_lease_returns_once_it_is_idle():
     leases = queue()
     leases.submit(b"a", 80)

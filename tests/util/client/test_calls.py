@@ -32,6 +32,11 @@ def fail() -> None:
     raise ValueError("on purpose")
 
 
+@ray.remote(timeout=0.3)
+def oversleep() -> None:
+    time.sleep(60)
+
+
 @ray.remote
 class Counter:
     def __init__(self, start: int = 0) -> None:
@@ -47,6 +52,17 @@ class Counter:
 
 
 # ------------------------------------------------------------------ tasks and objects
+
+
+def test_a_call_may_have_a_timeout():
+    with pytest.raises(ray.exceptions.TaskTimeoutError, match=r"oversleep did not end within its timeout of 0\.3 s"):
+        ray.get(oversleep.remote(), timeout=20)
+    counter = Counter.remote()
+    held = oversleep.options(timeout=None).remote()
+    with pytest.raises(ray.exceptions.TaskTimeoutError, match="waiting for arguments"):
+        ray.get(counter.increment.options(timeout=0.3).remote(held), timeout=20)
+    ray.cancel(held)
+    assert ray.get(counter.increment.remote(), timeout=20) == 1
 
 
 def test_a_call_returns_a_ref_at_once_and_get_gives_the_value() -> None:

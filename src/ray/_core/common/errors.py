@@ -87,6 +87,23 @@ class TaskCancelledError(RayError):
         return f"{which} {self.error_message}" if self.error_message else which
 
 
+class TaskTimeoutError(RayError, TimeoutError):
+    """The call did not end within its `timeout=`, which counts from its submission.
+
+    `task_id` in hex; `timeout_s` as the option said; `spent`: seconds by where they went, as the text tells them.
+    """
+
+    def __init__(
+        self, message: str, *, task_id: str = "", timeout_s: float = 0.0, spent: dict[str, float] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+        self.timeout_s = timeout_s
+        self.spent = spent or {}
+
+    __reduce__ = RayError.__reduce__
+
+
 class WorkerCrashedError(_SaysAlways):
     """The worker process of a task died and its retries are used up."""
 

@@ -36,6 +36,7 @@ class TaskOptions:
 
     `retry_exceptions`: False never, True on any Exception, or the classes. `max_retries` -1: for ever.
     `max_calls` 0: no limit. `backpressure` -1: none. `items_per_yield` above 1: each yield of a stream gives so many.
+    `timeout_s`: how long after its submission a call may take to end; None: as long as it likes.
     """
 
     placing: Placing
@@ -47,6 +48,7 @@ class TaskOptions:
     max_calls: int = 0
     backpressure: int = -1
     items_per_yield: int = 1
+    timeout_s: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class MethodOptions:
     retry_exceptions: bool | tuple[type[BaseException], ...] | None = None
     backpressure: int = -1
     items_per_yield: int = 1
+    timeout_s: float | None = None
     shape: CallShape | None = None
 
 

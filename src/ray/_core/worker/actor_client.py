@@ -82,21 +82,22 @@ class ActorClient:
         if error is None:
             self._carry_out(self.queue.ready(record))
         else:
-            self._failed(record, error)
+            self.give_up_call(record, error)
 
     def done(self, record: Record, done: m.TaskDone, again: bool) -> None:
         """The call was answered; `again`: its exception is to be retried."""
         if again:
             self._carry_out(self.queue.retry(record))
             return
-        if record.is_cancelled and not done.failed:  # it had ended before the actor heard of the cancelling
-            self._failed(record, error_value(cancelled(record)))
+        if record.is_cancelled and not done.failed and not record.is_expired:
+            # It had ended before the actor heard of the cancelling.
+            self.give_up_call(record, error_value(cancelled(record, is_sent=True)))
             return
         orders = self.queue.finished(record.task_id)
         self._actors.submitter.finish(record, done)
         self._carry_out(orders)
 
-    def _failed(self, record: Record, error: m.Value) -> None:
+    def give_up_call(self, record: Record, error: m.Value) -> None:
         """The call will not be made: an argument of it is an error, or it was cancelled."""
         orders = self.queue.finished(record.task_id)
         self._actors.submitter.fail(record, error)
@@ -105,7 +106,7 @@ class ActorClient:
     def cancel(self, record: Record, recursive: bool) -> None:
         """A call that has not left is dropped; the actor is told of one that has."""
         if record.task_id in self.queue.waiting:
-            self._failed(record, error_value(cancelled(record)))
+            self.give_up_call(record, error_value(cancelled(record, is_sent=False)))
         elif self.connection is not None:
             self.connection.send(m.CancelTask(record.task_id, False, recursive))
 
@@ -117,7 +118,7 @@ class ActorClient:
             if isinstance(order, Push):
                 error = submitter.failed_dependency(record) if record.packed.deps else None
                 if error is not None:
-                    self._failed(record, error)
+                    self.give_up_call(record, error)
                 elif self.connection is not None:
                     submitter.push(record, self.connection)
             else:

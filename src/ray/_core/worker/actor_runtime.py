@@ -145,6 +145,11 @@ class ActorRuntime:
             return raiser(error)
         return method
 
+    def is_coroutine(self, template: m.TaskTemplate) -> bool:
+        """Whether the method can be cancelled while it runs."""
+        method = self.method(template)
+        return inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+
     def dispatch(self, call: Call, push: m.PushTask) -> None:
         """Start the call, or queue it, in its concurrency group. Locked."""
         group = self._groups.get(call.template.concurrency_group)

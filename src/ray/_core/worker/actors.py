@@ -98,6 +98,7 @@ class ActorTemplate:
         retries = options.max_task_retries
         self.name = options.name or f"{definition.class_name}.{method}"
         self.num_returns = options.num_returns
+        self.timeout_s = options.timeout_s
         self.max_retries = definition.max_task_retries if retries is None else retries
         self.message = m.TaskTemplate(
             template_id=number,

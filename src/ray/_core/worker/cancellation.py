@@ -11,9 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ray._core.common import messages as m
-from ray._core.common.errors import TaskCancelledError
+from ray._core.common.errors import TaskCancelledError, TaskTimeoutError
 from ray._core.common.ids import NO_ACTOR_PREFIX
 from ray._core.worker.object_ref import ObjectRef
+from ray._core.worker.timeouts import NOT_STARTED, UNKNOWN, timed_out
 
 if TYPE_CHECKING:
     from typing import Any
@@ -78,7 +79,7 @@ class Cancellation:
         held = submitter.leases.held.get(record.lease_id)
         if held is None:  # waits for its arguments or for a worker
             submitter.withdraw(record)
-            submitter.fail(record, cancelled(record))
+            submitter.fail(record, cancelled(record, is_sent=False))
             return
         held.worker.send(m.CancelTask(task_id, force, recursive))
         if force:
@@ -97,6 +98,8 @@ class Cancellation:
             self._core.reactor.call_later(FORCE_S, partial(self._kill, record, lease_id))
 
 
-def cancelled(record: Record) -> TaskCancelledError:
-    """What `ray.get` raises for a task that never ran, or whose worker was killed."""
+def cancelled(record: Record, is_sent: bool) -> TaskCancelledError | TaskTimeoutError:
+    """What `ray.get` raises for a task that never ran, or (`is_sent`) whose worker was killed."""
+    if record.is_expired:
+        return timed_out(record, UNKNOWN if is_sent else NOT_STARTED, is_sent=is_sent)
     return TaskCancelledError(record.task_id.hex())

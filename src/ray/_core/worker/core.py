@@ -42,6 +42,7 @@ from ray._core.worker.streams import Streams
 from ray._core.worker.submitter import Submitter
 from ray._core.worker.task_log import TaskLog
 from ray._core.worker.task_record import Template
+from ray._core.worker.timeouts import Timeouts
 from ray._core.worker.unread_errors import UnreadErrors
 from ray._core.worker.values import Values
 
@@ -78,6 +79,7 @@ class CoreWorker:
         self.streams = Streams(self)
         self.exports = Exports(self)
         self.cancellation = Cancellation(self)
+        self.timeouts = Timeouts(self)
         self.is_closed = False
         self.executor: Any = executor(self) if executor is not None else None
         self.session_token = object()
@@ -274,6 +276,8 @@ class CoreWorker:
                 self.submitter.task_done(connection, message)
             case m.CancelTask():
                 self.executor.cancel(message)
+            case m.ExpireTask():
+                self.executor.expire(connection, message)
             case m.CancelRemoteTask():
                 self.cancellation.remote(message)
             case m.GeneratorItem():

@@ -207,6 +207,16 @@ class Executor:
             self.actor.cancel(request.task_id)
             self.invoker.producers.cancelled(request.task_id)
 
+    def expire(self, connection: Connection, request: m.ExpireTask) -> None:
+        """The owner's timeout for a call is over: tell how far it has come, then cancel it. Locked."""
+        call = next((each for each in list(self.invoker.running) if each.task_id == request.task_id), None)
+        answer = m.TaskExpired()
+        if call is not None:
+            answer.started_us = call.started_us
+            answer.is_interrupted = self.actor is None or self.actor.is_coroutine(call.template)
+        connection.reply(request, answer)
+        self.cancel(m.CancelTask(request.task_id, force=False, recursive=True))
+
     def _end_at_once(self, running: Call) -> NoReturn:
         """Cancelled by force: the process ends under the task; what waits behind it goes back. Locked."""
         self.hand_back()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -118,11 +118,14 @@ class LeaseQueue:
             lease.revoked = True
         return self._settle(lease, now_s)
 
-    def handed_back(self, lease_id: int, tasks: list[tuple[bytes, float | None]], now_s: float) -> list[Order]:
-        """A worker that blocks, or whose task runs long, returned what it had not started; those go first again."""
+    def handed_back(
+        self, lease_id: int, tasks: list[tuple[bytes, float | None]], now_s: float, void: Collection[bytes] = ()
+    ) -> list[Order]:
+        """A worker that blocks, or whose task runs long, returned what it had not started; those go first again, but
+        for `void` ones, which are not wanted any more."""
         lease = self.leases.get(lease_id)
         if lease is not None:
-            for task_id, _ in tasks:
+            for task_id in (*(task_id for task_id, _ in tasks), *void):
                 lease.load_us -= lease.running.pop(task_id, 0.0)
             lease.blocked = True
         self.waiting.extendleft(reversed(tasks))

@@ -238,10 +238,18 @@ class References:
         """A result that is not needed: give back the refs inside, which this process was said to borrow."""
         core = self._core
         for part in value.contained:
-            if part.object_id not in self._objects and part.owner.worker_id != core.worker_id:
+            inner = self._objects.get(part.object_id)
+            if inner is None and part.owner.worker_id != core.worker_id:
                 inner = core.lending.borrow(part.object_id, part.owner)
+            if inner is not None and inner.owner is not None:
                 core.lending.registered(part.object_id, inner)
                 self.maybe_free(part.object_id, inner)
+
+    def drop(self, key: bytes, value: m.Value) -> None:
+        """A result that nobody is to have, though the object may be in the table: its task was given up before."""
+        self.decline(value)
+        if value.location is not None:
+            self._core.remote.free_at({value.location.node_id}, key)
 
     def contain(self, entry: Entry, keys: list[bytes]) -> None:
         """The value of `entry` has these refs inside: they live as long as it does. Locked."""

@@ -87,6 +87,10 @@ class Streams:
         stream = self._open.get(message.task_id)
         key = object_id(message.task_id, message.index + 1)
         entry = core.objects.get(key)
+        record = core.submitter.tasks.get(message.task_id) if entry is not None else None
+        if record is not None and record.told is not None:  # in its place is the error that was told meanwhile
+            core.refs.drop(key, message.value)
+            return
         if entry is not None:  # made again, since this item or another one was lost
             if not core.lineage.came_again(key, message.value):
                 core.refs.accept(key, message.value)

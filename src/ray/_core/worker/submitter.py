@@ -100,6 +100,8 @@ class Submitter:
                 core.objects[key] = Entry(None)
                 refs.append(core.refs.new_ref(key))
             self.tasks[task_id] = record
+            if template.timeout_s is not None:
+                core.timeouts.begin(record, template.timeout_s)
             if template.num_returns == STREAMING:
                 refs = core.streams.open(task_id, template.message.backpressure, template.message.actor_backpressure)
             self._start(record)
@@ -131,6 +133,7 @@ class Submitter:
     def _dep_ready(self, record: Record) -> None:
         record.unresolved -= 1
         if not record.unresolved and record.task_id in self.tasks:
+            record.ready_us = time.time_ns() // 1000
             if record.actor is not None:
                 record.actor.ready(record)
             else:
@@ -152,7 +155,7 @@ class Submitter:
         assert isinstance(template, Template)
         record.lease_id = 0
         if record.is_cancelled:
-            self.fail(record, cancelled(record))
+            self.fail(record, cancelled(record, is_sent=True))
             return
         error = self.failed_dependency(record)
         if error is not None:
@@ -212,6 +215,7 @@ class Submitter:
         push = m.PushTask(record.task_id, template.template_id, record.packed.blob, deps, record.attempt)
         if template.num_returns == STREAMING:
             push.items_held, push.items_taken = self._core.streams.progress(record.task_id, connection)
+        record.sent_us = time.time_ns() // 1000
         connection.send(push)
 
     def refused(self, queue: LeaseQueue, reply: m.Failed) -> None:
@@ -233,13 +237,15 @@ class Submitter:
         """As the state API names it."""
         if record.unresolved:
             return "PENDING_ARGS_AVAIL"
+        return "PENDING_NODE_ASSIGNMENT" if self.worker_of(record) is None else "SUBMITTED_TO_WORKER"
+
+    def worker_of(self, record: Record) -> Connection | None:
+        """Where the task has been pushed to; None: it is here (again)."""
         if record.actor is not None:
-            is_sent = record.task_id in record.actor.queue.sent
-        else:
-            held = self.leases.held.get(record.lease_id)
-            lease = held.queue.leases.get(record.lease_id) if held is not None else None
-            is_sent = lease is not None and record.task_id in lease.running
-        return "SUBMITTED_TO_WORKER" if is_sent else "PENDING_NODE_ASSIGNMENT"
+            return record.actor.connection if record.task_id in record.actor.queue.sent else None
+        held = self.leases.held.get(record.lease_id)
+        lease = held.queue.leases.get(record.lease_id) if held is not None else None
+        return held.worker if held is not None and lease is not None and record.task_id in lease.running else None
 
     # ---------------------------------------------------------- results
 
@@ -249,6 +255,8 @@ class Submitter:
             return
         for key in done.borrowed:
             self._core.lending.lend(key, connection.peer.worker_id)
+        if record.is_expired:
+            done = self._core.timeouts.late(record, done)
         again = done.retryable and record.retries_left != 0 and not record.is_cancelled
         if record.actor is not None:
             pid = record.actor.info.pid if record.actor.info is not None else 0
@@ -283,6 +291,9 @@ class Submitter:
 
     def finish(self, record: Record, done: m.TaskDone) -> None:
         """The task has ended on a worker and is not run again: its results are here, good or bad."""
+        if record.told is not None:
+            self._forget(record)
+            return
         core, task_id = self._core, record.task_id
         kind = record.template.num_returns
         if kind == STREAMING and done.failed:
@@ -322,15 +333,19 @@ class Submitter:
         """The task will never run (again): the error is its every result."""
         if record.task_id not in self.tasks:
             return
+        if record.told is None:
+            self.tell(record, error_value(error) if isinstance(error, BaseException) else error)
+        self._core.task_log.failed(record, record.attempt, record.told)
+        self._forget(record)
+
+    def tell(self, record: Record, error: m.Value) -> None:
+        """The error is every result of the task from now on, whatever a worker that has it may still answer."""
         core, template = self._core, record.template
-        if isinstance(error, BaseException):
-            error = error_value(error)
-        core.task_log.failed(record, record.attempt, error)
+        record.told = error
         for index in range(1, num_refs(template) + 1):
             core.refs.accept(object_id(record.task_id, index), error)
         if template.num_returns == STREAMING:
             core.streams.failed(record.task_id, error)
-        self._forget(record)
 
     def run_again(self, kept: Kept) -> None:
         """A task that had ended runs once more, since its results were lost (see `Lineage`)."""
@@ -346,21 +361,26 @@ class Submitter:
     def _forget(self, record: Record) -> None:
         core = self._core
         del self.tasks[record.task_id]
+        if record.template.timeout_s is not None:
+            core.timeouts.ended(record)
         core.refs.let_go_all(record.packed.refs)
 
     def tasks_returned(self, connection: Connection, message: m.TasksReturned) -> None:
         records = [self.tasks[task_id] for task_id in message.task_ids if task_id in self.tasks]
         if not records:
             return
-        held = self.leases.held.get(records[0].lease_id)
+        lease_id, template = records[0].lease_id, records[0].template
+        held = self.leases.held.get(lease_id)
         if held is not None:
-            templates = [record.template for record in records if isinstance(record.template, Template)]
-            tasks = [(each.task_id, template.average_us) for each, template in zip(records, templates, strict=True)]
-            lease_id = records[0].lease_id
+            assert isinstance(template, Template)
             for record in records:
                 record.lease_id = 0
-            orders = held.queue.handed_back(lease_id, tasks, time.monotonic())
-            self.carry_out(held.queue, templates[0], orders)
+            void = [record for record in records if record.is_cancelled]  # crossed the word of it on its way
+            tasks = [(each.task_id, _average_us(each)) for each in records if not each.is_cancelled]
+            orders = held.queue.handed_back(lease_id, tasks, time.monotonic(), [record.task_id for record in void])
+            for record in void:
+                self.fail(record, cancelled(record, is_sent=False))
+            self.carry_out(held.queue, template, orders)
             if held.queue.idle:
                 self.leases.has_idle(held.queue)
 
@@ -439,6 +459,12 @@ class Submitter:
             f"Attempts: {record.attempt + 1}. Give it more with max_retries, or look into the worker's log."
         )
         self.fail(record, WorkerCrashedError(text))
+
+
+def _average_us(record: Record) -> float | None:
+    """How long the function's calls take, as far as it is known."""
+    assert isinstance(record.template, Template)
+    return record.template.average_us
 
 
 LONGEST_TOLD = 20_000

@@ -28,6 +28,7 @@ class CallTemplate(Protocol):
     name: str
     num_returns: int
     max_retries: int
+    timeout_s: float | None
     message: m.TaskTemplate
 
     def observe(self, duration_us: int) -> None: ...
@@ -42,6 +43,7 @@ class Template:
         self.name = options.name
         self.num_returns = options.num_returns
         self.max_retries = options.max_retries
+        self.timeout_s = options.timeout_s
         self.average_us: float | None = None
         placing = options.placing
         self._inherits = placing.strategy is None
@@ -133,4 +135,12 @@ class Record(msgspec.Struct, eq=False):
     oom_retries: int = 0
     """How often the memory monitor has ended it."""
     is_cancelled: bool = False
+    """It runs no more, nor again: `ray.cancel` said so, or its timeout is over."""
+    is_expired: bool = False
+    """Its timeout is over."""
+    told: m.Value | None = None
+    """The error that it ended with for whoever waits, while a worker still has it; what that answers is dropped."""
     created_us: int = 0
+    """Since the epoch, as these: see `task_times`."""
+    ready_us: int = 0
+    sent_us: int = 0

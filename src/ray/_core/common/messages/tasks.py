@@ -5,7 +5,7 @@ See the package for the kinds of message and who is who.
 
 from __future__ import annotations
 
-from ray._core.common.messages.base import Message, Request
+from ray._core.common.messages.base import Message, Reply, Request
 from ray._core.common.messages.parts import Address, Dep, StoreLocation, Value
 
 # ------------------------------------------------------------------ C > C: tasks
@@ -99,6 +99,24 @@ class CancelTask(Message, tag=155):
     task_id: bytes
     force: bool
     recursive: bool
+
+
+class ExpireTask(Request, tag=162):
+    """owner > worker: the call's timeout is over. Cancels it, and what it has submitted, as CancelTask does.
+
+    Answer: TaskExpired, before anything comes of the cancelling; so a TaskDone that comes first had been sent before.
+    """
+
+    task_id: bytes
+
+
+class TaskExpired(Reply, tag=163):
+    """How far the call had come."""
+
+    started_us: int = 0
+    """Since the epoch; 0: it does not run here (yet, or any more)."""
+    is_interrupted: bool = False
+    """False for a running method of an actor that is no coroutine: that goes on."""
 
 
 class GeneratorItem(Message, tag=156):
