@@ -122,7 +122,8 @@ class ActorClient:
                 elif self.connection is not None:
                     submitter.push(record, self.connection)
             else:
-                submitter.fail(record, error_value(cancelled(record)) if record.is_cancelled else self._error(order))
+                is_void = record.is_cancelled
+                submitter.fail(record, cancelled(record, is_sent=True) if is_void else self._error(order))
 
     def _error(self, order: Fail) -> m.Value:
         if order.is_dead:
