@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -58,5 +59,42 @@ def test_the_default_lifetime_holds_for_all_processes_of_the_job() -> None:
         plain = Actor.options(lifetime="non_detached", name="plain").remote()
         assert ray.get(plain.there.remote())
         assert {a.name: a.is_detached for a in ray.util.state.list_actors(detail=True)}["plain"] is False
+    finally:
+        ray.shutdown()
+
+
+def test_workers_import_from_the_search_paths_and_a_job_may_keep_no_lineage(tmp_path: Path) -> None:
+    for name in ("searched", "told"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"module_{name}.py").write_text(f"NAME = {name!r}")
+
+    @ray.remote
+    def names() -> list[str]:
+        import module_searched  # type: ignore[import-not-found]
+        import module_told  # type: ignore[import-not-found]
+
+        return [module_searched.NAME, module_told.NAME]
+
+    @ray.remote
+    class Actor:
+        def ask(self) -> tuple[list[str], str]:
+            large = names.options(num_returns=1).remote()
+            kept = ray.remote(lambda: b"x" * 1_000_000).remote()
+            ray.wait([kept], fetch_local=False)
+            return ray.get(large), repr(ray._private.worker.global_worker.core_worker.lineage)
+
+    config = JobConfig(
+        code_search_path=[str(tmp_path / "searched")],
+        _py_driver_sys_path=[str(tmp_path / "told")],
+        _disable_job_level_lineage_reconstruction=True,
+    )
+    ray.init(num_cpus=2, job_config=config)
+    try:
+        found, lineage_of_actor = ray.get(Actor.remote().ask.remote())
+        assert found == ["searched", "told"]
+        large = ray.remote(lambda: b"x" * 1_000_000).remote()
+        ray.wait([large], fetch_local=False)
+        own = repr(ray._private.worker.global_worker.core_worker.lineage)
+        assert "tasks=0" in own and "tasks=0" in lineage_of_actor
     finally:
         ray.shutdown()

@@ -17,11 +17,14 @@ class JobConfig:
     """Settings of a job.
 
     Args:
-        jvm_options, code_search_path: for workers of Java and C++, which there are none of here; kept and told again.
+        jvm_options: for workers of Java, which there are none of here; kept and told again.
+        code_search_path: directories that the job's workers import from as well.
         runtime_env: environment of the job's workers.
         metadata: describes the job to people.
         ray_namespace: of the job's named actors.
         default_actor_lifetime: "detached" or "non_detached", for actors whose options do not say.
+        _disable_job_level_lineage_reconstruction: objects of the job that are lost stay lost.
+        _py_driver_sys_path: as `code_search_path`.
     Raises:
         TypeError, ValueError: a value that cannot be.
     """

@@ -59,7 +59,7 @@ def package(kept, tmp_path, files):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text)
     return packaging.upload_directory(
-        packaging.Store(kept.__contains__, lambda uri, data: kept.update(in_parts(uri, data))), source
+        packaging.Store(kept.__contains__, lambda uri, package: kept.update(in_parts(uri, package))), source
     )
 
 
@@ -151,7 +151,7 @@ def test_http_uris(builder, tmp_path):
 def test_a_wheel_among_py_modules_is_installed(builder, kept, tmp_path):
     wheel = make_wheel(tmp_path, "tiny_wheel", "1.0", "WHO = 'tiny'")
     uri = packaging.upload_file(
-        packaging.Store(kept.__contains__, lambda uri, data: kept.update(in_parts(uri, data))), wheel
+        packaging.Store(kept.__contains__, lambda uri, package: kept.update(in_parts(uri, package))), wheel
     )
     context = build(builder, py_modules=[uri])
     code = "import tiny_wheel; print(tiny_wheel.WHO)"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import stand_ins
 from gone import wait_gone
 from wheels import make_wheel
 
@@ -305,6 +306,44 @@ def test_a_users_plug_in_makes_and_removes_what_its_field_asks_for(init, tmp_pat
 
 
 # ------------------------------------------------------------------ tools that a machine may lack
+
+
+def test_workers_inside_of_what_conda_podman_nsys_and_rocprof_make_of_them(init, tmp_path, monkeypatch):
+    """By stand-ins for these tools; the tests below are with the real ones."""
+    programs = stand_ins.install(tmp_path / "tools")
+    monkeypatch.setenv("RAY_CONDA_HOME", str(tmp_path / "tools"))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOST_ONLY", "1")
+
+    @ray.remote
+    def tell(module=""):
+        if module:
+            __import__(module)
+        names = ("container", "HOST_ONLY", "PROFILED_WITH", "A")
+        return sys.prefix, {name: os.environ[name] for name in names if name in os.environ}
+
+    session = Path(init().address_info["session_dir"])
+    environments = {
+        "conda": {"conda": {"dependencies": ["python", {"pip": ["tiny_wheel"]}]}},
+        "image": {"image_uri": "image:1"},
+        "container": {"container": {"image": "image:1", "run_options": ["--env=A=2"]}},
+        "nsys": {"nsight": {"t": "cuda", "stop-on-exit": "false"}},
+        "rocprof": {"rocprof_sys": {"args": {"trace": "true"}, "env": {"A": "3"}}},
+    }
+    refs = {
+        name: tell.options(num_cpus=0, runtime_env=environment).remote("tiny_wheel" if name == "conda" else "")
+        for name, environment in environments.items()
+    }
+    told = {name: ray.get(ref) for name, ref in refs.items()}  # all start side by side
+    own, variables = told["conda"]
+    assert own.startswith(f"{session}/runtime_resources/conda/") and variables == {"HOST_ONLY": "1"}
+    assert told["image"][1] == {"container": "podman"}
+    assert told["container"][1] == {"container": "podman", "A": "2"}
+    [report] = (session / "logs/nsight").iterdir()
+    assert "'-t': 'cuda'" in report.read_text() and "'--stop-on-exit': 'false'" in report.read_text()
+    assert told["rocprof"][1] == {"HOST_ONLY": "1", "PROFILED_WITH": "--trace=true", "A": "3"}
+    by_path = tell.options(runtime_env={"conda": own, "env_vars": {"A": "1"}}).remote("tiny_wheel")
+    assert ray.get(by_path) == (own, {"HOST_ONLY": "1", "A": "1"})
 
 
 @pytest.mark.skipif(shutil.which("conda") is None, reason="this machine has no conda")

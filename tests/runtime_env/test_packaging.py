@@ -4,6 +4,8 @@ import io
 import itertools
 import os
 import subprocess
+import sys
+import textwrap
 import zipfile
 
 import pytest
@@ -59,7 +61,7 @@ def test_equal_content_equal_uri_whatever_the_time(tree, tmp_path):
 
 def test_a_directory_is_uploaded_once(tree):
     kept = {}
-    store = packaging.Store(kept.__contains__, kept.__setitem__)
+    store = packaging.Store(kept.__contains__, lambda uri, package: kept.update({uri: package.read()}))
     uri = packaging.upload_directory(store, tree)
     assert uri.startswith("gcs://_ray_pkg_") and uri.endswith(".zip")
     assert zipfile.ZipFile(io.BytesIO(kept[uri])).read("sub/c.py") == b"sub/c.py"
@@ -73,7 +75,34 @@ def test_what_is_too_large_is_refused_with_the_largest_files(tree):
     with pytest.raises(
         RuntimeEnvSetupError, match=r"exceeds the maximum size of 0\.50MiB.*excludes.*large\.bin \(1\.0"
     ):
-        packaging.pack(packaging.collect(tree), 1 << 19)
+        packaging.pack(packaging.collect(tree), io.BytesIO(), 1 << 19)
+
+
+def test_packages_are_made_and_sent_in_bounded_memory(tmp_path):
+    """128 MiB in a directory, and in an archive, by an interpreter that may have 64 MiB more than it starts with."""
+    (tmp_path / "tree").mkdir()
+    for name in ("tree/zeros", "large.zip"):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(128 << 20)
+    program = """
+        import resource, sys
+        from pathlib import Path
+        from ray._core.common.packages import PART_SIZE, in_parts
+        from ray._private.runtime_env import packaging
+
+        def put(uri, package):
+            sizes.append([len(part) for _, part in in_parts(uri, package)])
+
+        sizes, store = [], packaging.Store(lambda uri: False, put)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.RLIM_INFINITY))
+        packaging.upload_directory(store, Path(sys.argv[1], "tree"))
+        packaging.upload_file(store, Path(sys.argv[1], "large.zip"))
+        print(len(sizes[0]) == 1, max(sizes[1]) == PART_SIZE, sum(sizes[1]) > 128 << 20)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.split() == ["True"] * 3, done.stderr
 
 
 def test_a_store_that_fails_is_a_setup_error(tree):
@@ -86,7 +115,7 @@ def test_a_store_that_fails_is_a_setup_error(tree):
 
 def test_wheels_keep_their_name_and_modules_of_one_file_are_zipped(tmp_path):
     kept = {}
-    store = packaging.Store(kept.__contains__, kept.__setitem__)
+    store = packaging.Store(kept.__contains__, lambda uri, package: kept.update({uri: package.read()}))
     (tmp_path / "x-1-py3-none-any.whl").write_bytes(b"wheel")
     (tmp_path / "one.py").write_text("pass")
     wheel = packaging.upload_file(store, tmp_path / "x-1-py3-none-any.whl")

@@ -100,7 +100,14 @@ def test_a_task_has_its_columns_and_details_only_when_asked_for(session):
     assert task.required_resources is None and task.events is None
     full = state.get_task(session.good)
     assert full.required_resources == {"CPU": 1.0}
-    assert [event["state"] for event in full.events] == ["PENDING_ARGS_AVAIL", "RUNNING", "FINISHED"]
+    waited, ran = ["PENDING_ARGS_AVAIL", "PENDING_NODE_ASSIGNMENT"], ["SUBMITTED_TO_WORKER", "RUNNING", "FINISHED"]
+    assert [event["state"] for event in full.events] == waited + ran
+    times = [event["created_ms"] for event in full.events]
+    assert times == sorted(times)
+    config = {"setup_timeout_seconds": 600, "eager_install": True, "log_files": []}
+    assert full.runtime_env_info == {"serialized_runtime_env": "{}", "runtime_env_config": config}
+    (huge,) = state.list_tasks(filters=[("name", "=", "huge")], detail=True)
+    assert [event["state"] for event in huge.events] == waited
     assert full.creation_time_ms <= full.start_time_ms <= full.end_time_ms
     assert set(full.asdict()) == TaskState.columns()
 
@@ -166,7 +173,9 @@ def test_nodes_workers_and_jobs_are_listed(session):
     assert (node.node_id, node.state, node.is_head_node) == (ray.get_runtime_context().get_node_id(), "ALIVE", True)
     assert node.resources_total["CPU"] == 2.0 and node.start_time_ms > 0
     assert state.get_node(node.node_id) == node
-    workers = state.list_workers()
+    workers = state.list_workers(detail=True)
+    assert all(0 < worker.start_time_ms <= time.time() * 1000 for worker in workers)
+    assert state.get_worker(ray.get_runtime_context().get_worker_id()).pid == os.getpid()
     assert {worker.worker_type for worker in workers} == {"DRIVER", "WORKER"}
     assert os.getpid() in [worker.pid for worker in workers if worker.worker_type == "DRIVER"]
     assert session.pid in [worker.pid for worker in workers]

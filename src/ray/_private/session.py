@@ -226,6 +226,8 @@ class _JobEnv:
         self.metadata = dict(job_config.metadata) if job_config is not None else {}
         self.namespace: str | None = None
         self.detached_actors = job_config is not None and job_config.default_actor_lifetime == "detached"
+        self.keeps_lineage = job_config is None or not job_config._disable_job_level_lineage_reconstruction
+        self.code_paths = [] if job_config is None else job_config.code_search_path + job_config._py_driver_sys_path
         if own or submitted:  # imported only then: a session without an environment starts faster
             from ray._private.runtime_env import job_env
 
@@ -258,7 +260,8 @@ def _connect(
         forked.parent = 0
         driver = core.connect_driver(raylet_path, namespace, job_env.upload, job_env.metadata)
         driver.use_logging(logging_of_job)
-        driver.detached_actors = job_env.detached_actors
+        driver.detached_actors, driver.keeps_lineage = job_env.detached_actors, job_env.keeps_lineage
+        driver.code_paths = [*driver.code_paths, *job_env.code_paths]
         if settings.to_driver:
             session.driver_log = DriverLog(driver, settings, _progress_bars)
             session.driver_log.start()

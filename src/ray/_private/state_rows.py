@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from ray._core.common import messages as m
+from ray._core.common.ids import WorkerID
 from ray._core.common.resources import to_float
-from ray._core.common.task_events import TaskRow
+from ray._core.common.task_events import TaskEvent, TaskRow
 
 Row = dict[str, Any]
 _ACTOR_STATES = {
@@ -20,11 +21,10 @@ _ACTOR_STATES = {
     "ALIVE": "FINISHED",
 }
 """Of its creation task, by the actor's own."""
+_SCHEDULING_STATES = {"CREATED": "FINISHED", "REMOVED": "REMOVED"}
 
 
 def actor(info: m.ActorInfo) -> Row:
-    died = info.state == "DEAD"
-    cause = {"error_message": info.death_cause, "name": info.name, "pid": info.pid, "class_name": info.class_name}
     return {
         "actor_id": info.actor_id.hex(),
         "class_name": info.class_name,
@@ -36,7 +36,7 @@ def actor(info: m.ActorInfo) -> Row:
         "ray_namespace": info.namespace,
         "serialized_runtime_env": info.runtime_env or "{}",
         "required_resources": to_float(info.required),
-        "death_cause": {"actor_died_error_context": cause} if died else None,
+        "death_cause": _death_cause(info) if info.state == "DEAD" else None,
         "is_detached": info.detached,
         "placement_group_id": info.placement_group_id.hex() or None,
         "repr_name": info.repr_name,
@@ -47,6 +47,22 @@ def actor(info: m.ActorInfo) -> Row:
         "label_selector": info.label_selector,
         "fallback_strategy": None,
     }
+
+
+def _death_cause(info: m.ActorInfo) -> Row:
+    if info.error is not None:
+        failure = {"formatted_exception_string": info.death_cause, "language": "PYTHON"}
+        return {"creation_task_failure_context": failure}
+    context = {
+        "error_message": info.death_cause,
+        "actor_id": info.actor_id.hex(),
+        "class_name": info.class_name,
+        "name": info.name,
+        "ray_namespace": info.namespace,
+        "pid": info.pid,
+        "never_started": not info.pid,
+    }
+    return {"actor_died_error_context": context}
 
 
 def node(info: m.NodeInfo) -> Row:
@@ -64,9 +80,10 @@ def node(info: m.NodeInfo) -> Row:
     }
 
 
-def worker(info: m.WorkerInfo) -> Row:
+def worker(info: m.WorkerInfo, job: m.JobInfo | None) -> Row:
+    """`job`: of a driver."""
     return {
-        "worker_id": info.worker_id.hex(),
+        "worker_id": info.worker_id.hex() if job is None else WorkerID.for_driver(job.job_id).hex(),
         "is_alive": not info.exit_type,
         "worker_type": info.type,
         "exit_type": info.exit_type or None,
@@ -74,10 +91,10 @@ def worker(info: m.WorkerInfo) -> Row:
         "ip": info.host,
         "pid": info.pid,
         "exit_detail": info.exit_detail or None,
-        "worker_launch_time_ms": None,
-        "worker_launched_time_ms": None,
-        "start_time_ms": None,
-        "end_time_ms": info.end_time_ms or None,
+        "worker_launch_time_ms": info.launch_time_ms,
+        "worker_launched_time_ms": info.start_time_ms,
+        "start_time_ms": info.start_time_ms if job is None else job.start_time_ms,
+        "end_time_ms": info.end_time_ms,
         "debugger_port": None,
         "num_paused_threads": None,
     }
@@ -112,7 +129,7 @@ def placement_group(info: m.PlacementGroupInfo) -> Row:
     bundles = [
         {
             "bundle_id": {"placement_group_id": info.group_id.hex(), "bundle_index": bundle.index},
-            "node_id": on.hex() or None,
+            "node_id": on.hex(),
             "unit_resources": to_float(bundle.resources),
             "label_selector": bundle.label_selector,
         }
@@ -125,9 +142,13 @@ def placement_group(info: m.PlacementGroupInfo) -> Row:
         "state": info.state,
         "bundles": bundles,
         "is_detached": info.detached,
-        "stats": {"scheduling_attempt": info.attempts, "creation_request_received_ms": info.created_at_ms},
-        "topology_strategy": None,
-        "topology_assignments": None,
+        "stats": {
+            "creation_request_received_ns": str(info.created_at_ms * 1_000_000),
+            "scheduling_attempt": info.attempts,
+            "scheduling_state": _SCHEDULING_STATES.get(info.state, "QUEUED"),
+        },
+        "topology_strategy": {},
+        "topology_assignments": {},
     }
 
 
@@ -146,11 +167,6 @@ def cluster_event(number: int, info: m.EventInfo) -> Row:
 def task(row: TaskRow) -> Row:
     event, kind = row.event, row.kind
     is_actor = kind.type == "ACTOR_TASK"
-    times = [("PENDING_ARGS_AVAIL", event.created_us), ("RUNNING", event.started_us)]
-    if event.ended_us:
-        times.append((event.state, event.ended_us))
-    elif event.state not in ("PENDING_ARGS_AVAIL", "RUNNING"):
-        times.append((event.state, event.created_us))
     return {
         "task_id": event.task_id.hex(),
         "attempt_number": event.attempt,
@@ -167,9 +183,9 @@ def task(row: TaskRow) -> Row:
         "error_type": event.error_type or None,
         "language": "PYTHON",
         "required_resources": to_float(kind.resources),
-        "runtime_env_info": {"serialized_runtime_env": kind.runtime_env or "{}"},
+        "runtime_env_info": _runtime_env_info(kind.runtime_env),
         "placement_group_id": kind.placement_group_id.hex() or None,
-        "events": [{"state": state, "created_ms": us // 1000} for state, us in times if us],
+        "events": [{"state": state, "created_ms": us / 1000} for state, us in _passed(event)],
         "profiling_data": {},
         "creation_time_ms": _ms(event.created_us),
         "start_time_ms": _ms(event.started_us),
@@ -183,12 +199,37 @@ def task(row: TaskRow) -> Row:
     }
 
 
+def _passed(event: TaskEvent) -> list[tuple[str, int]]:
+    """The states it has been in, with times in µs. Of states between two known times the later one is told, or the
+    earlier while the task waits: nobody records when they began."""
+    passed = [("PENDING_ARGS_AVAIL", event.created_us)]
+    if event.started_us:
+        passed += [("PENDING_NODE_ASSIGNMENT", event.created_us), ("SUBMITTED_TO_WORKER", event.started_us)]
+        passed.append(("RUNNING", event.started_us))
+    elif event.state in ("PENDING_NODE_ASSIGNMENT", "SUBMITTED_TO_WORKER"):
+        waiting = ("PENDING_NODE_ASSIGNMENT", "SUBMITTED_TO_WORKER")
+        passed += [(state, event.created_us) for state in waiting[: waiting.index(event.state) + 1]]
+    if event.ended_us:
+        passed.append((event.state, event.ended_us))
+    return [(state, us) for state, us in passed if us]
+
+
+def _runtime_env_info(text: str) -> Row:
+    config = (json.loads(text) if text else {}).get("config") or {}
+    defaults = {"setup_timeout_seconds": 600, "eager_install": True, "log_files": []}
+    return {"serialized_runtime_env": text or "{}", "runtime_env_config": {**defaults, **config}}
+
+
 def creation_task(info: m.ActorInfo) -> Row:
     """The constructor's call, which the actor's own state tells of."""
     constructor = f"{info.class_name}.__init__"
-    ran = info.state == "ALIVE" or info.start_time_ms
+    ran = info.pid != 0 and info.error is None
     state = _ACTOR_STATES.get(info.state) or ("FINISHED" if ran else "FAILED")
-    times = [("PENDING_ARGS_AVAIL", info.start_time_ms), (state, info.start_time_ms)]
+    passed = [
+        "PENDING_ARGS_AVAIL",
+        *(["PENDING_NODE_ASSIGNMENT", "RUNNING"] if state in ("FINISHED", "FAILED") else []),
+    ]
+    times = [(each, info.start_time_ms) for each in dict.fromkeys([*passed, state])]
     blank: Row = dict.fromkeys(("node_id", "worker_id", "profiling_data", "task_log_info", "call_site"))
     return blank | {
         "task_id": b"\xff".hex() * 8 + info.actor_id.hex(),
@@ -206,9 +247,9 @@ def creation_task(info: m.ActorInfo) -> Row:
         "error_type": "TASK_EXECUTION_EXCEPTION" if info.error is not None else None,
         "language": "PYTHON",
         "required_resources": to_float(info.required),
-        "runtime_env_info": {"serialized_runtime_env": info.runtime_env or "{}"},
+        "runtime_env_info": _runtime_env_info(info.runtime_env),
         "placement_group_id": info.placement_group_id.hex() or None,
-        "events": [{"state": each, "created_ms": ms} for each, ms in times if ms],
+        "events": [{"state": each, "created_ms": float(ms)} for each, ms in times if ms],
         "creation_time_ms": info.start_time_ms or None,
         "start_time_ms": info.start_time_ms or None,
         "end_time_ms": info.start_time_ms or None,

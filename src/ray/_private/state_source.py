@@ -89,8 +89,17 @@ class Source:
         return [state_rows.object_row(info) for each in lists for info in each]
 
     def _workers(self) -> list[Row]:
+        from ray.dashboard.modules.job.common import RAY_INTERNAL_NAMESPACE_PREFIX
+
         lists = [msgspec.msgpack.decode(blob, type=list[m.WorkerInfo]) for blob in self._dump("workers")]
-        return [state_rows.worker(info) for each in lists for info in each]
+        jobs = {job.driver.worker_id: job for job in self.ask(m.ListJobs()).jobs}
+        told = [(info, jobs.get(info.worker_id)) for each in lists for info in each]
+        # The dashboard is a driver too, but nobody's.
+        return [
+            state_rows.worker(info, job)
+            for info, job in told
+            if job is None or not job.namespace.startswith(RAY_INTERNAL_NAMESPACE_PREFIX)
+        ]
 
     def _runtime_envs(self) -> list[Row]:
         lists = [msgspec.msgpack.decode(blob, type=list[m.RuntimeEnvInfo]) for blob in self._dump("runtime_envs")]

@@ -1,5 +1,6 @@
 """Packages go when the last who needs them has gone, and not before."""
 
+import io
 import json
 
 from hypothesis import given
@@ -83,7 +84,7 @@ def test_a_package_comes_together_again_however_it_came_and_no_part_is_larger(pi
     assert bool(keys) == (len(whole) > part_size)
     assert all(len(table[key]) <= part_size for key in keys)
     assert {package_of(key.encode()) for key in table} == {"gcs://a.zip"}
-    assert list(in_parts("gcs://a.zip", whole, part_size)) == stored
+    assert list(in_parts("gcs://a.zip", io.BytesIO(whole), part_size)) == stored
 
 
 def test_only_packages_are_cut():

@@ -259,12 +259,15 @@ def placement_groups():
     return [is_there, result]
 
 
-@step([1, 2, 3])
+@step([1, 2, 3, "invalid literal for int() with base 10: 'no number'"])
 def pools_of_processes():
     from ray.util.multiprocessing import Pool
 
     with Pool(2) as processes:
-        return processes.map(abs, [-1, -2, 3])
+        try:
+            processes.apply(int, ["no number"])
+        except ValueError as error:
+            return [*processes.map(abs, [-1, -2, 3]), str(error)]
 
 
 @step([3, [1, 2, True], 5])

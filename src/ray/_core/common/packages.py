@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 SCHEME = "gcs://"
 FUNCTIONS = "fun://"
@@ -76,10 +77,11 @@ class Parts:
         return _part_key(self._uri, self._count - 1), part
 
 
-def in_parts(uri: str, data: bytes, part_size: int = PART_SIZE) -> Iterator[tuple[str, bytes]]:
-    """What to store for a package, one after another."""
+def in_parts(uri: str, source: BinaryIO, part_size: int = PART_SIZE) -> Iterator[tuple[str, bytes]]:
+    """What to store for the package that `source` gives from its position on; two parts are in memory at most."""
     parts = Parts(uri, part_size)
-    yield from parts.feed(data)
+    while data := source.read(part_size):
+        yield from parts.feed(data)
     yield from parts.finish()
 
 

@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -252,6 +253,7 @@ class Raylet:
         self.objects.process_joined(connection, request.address.worker_id)
         worker = connection.peer
         if isinstance(worker, Worker) and request.ready:
+            worker.start_time_ms = time.time_ns() // 1_000_000
             self.pool.registered(worker, msgspec.structs.replace(request.address, node_id=self.node_id))
             self._start_failures.pop(worker.runtime_env, None)
             self.pool.put_idle(worker, asyncio.get_running_loop().time())
@@ -260,7 +262,7 @@ class Raylet:
     def fork(self, job_id: bytes, runtime_env: str = "") -> None:
         """Start a worker. Its environment must be held by the caller: by a request that waits for the worker."""
         worker_id = self.machine.rng.randbytes(28)
-        worker = Worker(worker_id)
+        worker = Worker(worker_id, launch_time_ms=time.time_ns() // 1_000_000)
         if runtime_env:
             worker.job_id, worker.runtime_env = job_id, runtime_env
             self.environments.table.hold(runtime_env)

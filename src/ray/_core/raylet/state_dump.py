@@ -68,9 +68,23 @@ class StateDumper:
             for request in self.cores.values()
             if request.is_driver
         ]
-        for worker in self._raylet.pool.workers.values():
-            found.append(m.WorkerInfo(worker.worker_id, node.node_id, node.host, worker.pid, "WORKER", worker.job_id))
-        return [*found, *self._ended]
+        return [*found, *map(self._told, self._raylet.pool.workers.values()), *self._ended]
+
+    def _told(self, worker: Worker, exit_type: str = "", exit_detail: str = "", end_time_ms: int = 0) -> m.WorkerInfo:
+        node = self._raylet.node
+        return m.WorkerInfo(
+            worker.worker_id,
+            node.node_id,
+            node.host,
+            worker.pid,
+            "WORKER",
+            worker.job_id,
+            exit_type,
+            exit_detail,
+            end_time_ms,
+            worker.launch_time_ms,
+            worker.start_time_ms,
+        )
 
     def driver_gone(self, request: m.RegisterWorker) -> None:
         node = self._raylet.node
@@ -88,10 +102,5 @@ class StateDumper:
         )
 
     def worker_gone(self, worker: Worker, cause: str) -> None:
-        node = self._raylet.node
         kind = exit_type(worker.exit_kind, worker.exit_note)
-        now_ms = int(time.time() * 1000)
-        info = m.WorkerInfo(
-            worker.worker_id, node.node_id, node.host, worker.pid, "WORKER", worker.job_id, kind, cause, now_ms
-        )  # fmt: skip
-        self._ended.append(info)
+        self._ended.append(self._told(worker, kind, cause, int(time.time() * 1000)))

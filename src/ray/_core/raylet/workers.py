@@ -30,6 +30,9 @@ class Worker:
     needed_at_s: float = -math.inf
     """When it last said that it cannot end, since others borrow what it owns."""
     working_since_s: float = 0.0
+    launch_time_ms: int = 0
+    """Since 1970: when it was asked for, and (`start_time_ms`) when it had registered."""
+    start_time_ms: int = 0
     is_retriable: bool = True
     """What it does now may run again if the process is killed."""
     exit_kind: str = ""

@@ -27,4 +27,5 @@ class ActorRecipe(msgspec.Struct, array_like=True, frozen=True):
     code_paths: list[str] = []
     logging: str = ""
     detached_actors: bool = False
-    """All three as in `TaskTemplate`."""
+    keeps_lineage: bool = True
+    """All four as in `TaskTemplate`."""

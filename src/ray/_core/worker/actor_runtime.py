@@ -59,9 +59,7 @@ class ActorRuntime:
         core, spec = self._core, request.spec
         recipe = msgspec.msgpack.decode(spec.spec_blob, type=ActorRecipe)
         core.actor_id, core.job_id, core.namespace = spec.actor_id, spec.job_id, recipe.namespace
-        core.use_code_paths(recipe.code_paths)
-        core.use_logging(recipe.logging)
-        core.detached_actors = recipe.detached_actors
+        core.use_job(recipe)
         core.actor_name, core.actor_restarts = spec.name, request.num_restarts
         template = m.TaskTemplate(
             template_id=0,

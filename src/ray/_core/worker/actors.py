@@ -215,6 +215,7 @@ class Actors:
             code_paths=core.code_paths,
             logging=core.logging,
             detached_actors=core.detached_actors,
+            keeps_lineage=core.keeps_lineage,
         )
         placing = options.placing
         return m.ActorSpec(

@@ -47,7 +47,7 @@ from ray._core.worker.unread_errors import UnreadErrors
 from ray._core.worker.values import Values
 
 if TYPE_CHECKING:
-    pass
+    from ray._core.worker.actor_recipe import ActorRecipe
 
 
 class CoreWorker:
@@ -95,6 +95,8 @@ class CoreWorker:
         """Of the job's named actors."""
         self.detached_actors = False
         """Whether actors of the job for which nothing is said outlive it."""
+        self.keeps_lineage = True
+        """Whether lost objects of the job are made again."""
         self.code_paths: list[str] = []
         self.logging = ""
         self.actor_id = b""
@@ -362,6 +364,7 @@ class CoreWorker:
         template = Template(options, key, blob, self.job_id, self.namespace, self.code_paths)
         template.message.logging = self.logging
         template.message.detached_actors = self.detached_actors
+        template.message.keeps_lineage = self.keeps_lineage
         return template
 
     def exported(self, key: str) -> bytes:
@@ -371,6 +374,12 @@ class CoreWorker:
             raise RaySystemError(f"The key-value table of the cluster has no function {key}.")
         return blob
 
+    def use_job(self, told: m.TaskTemplate | ActorRecipe) -> None:
+        """Do as the driver wants it in its job; in a worker, before it unpickles the job's code."""
+        self._use_code_paths(told.code_paths)
+        self.use_logging(told.logging)
+        self.detached_actors, self.keeps_lineage = told.detached_actors, told.keeps_lineage
+
     def use_logging(self, settings: str) -> None:
         """Log as the driver wants it in its job (see job_logging); "" for no wish."""
         if settings != self.logging:
@@ -379,8 +388,8 @@ class CoreWorker:
             self.logging = settings
             job_logging.set_up(settings)
 
-    def use_code_paths(self, paths: list[str]) -> None:
-        """Import from where the driver does; in a worker, before it unpickles the job's code."""
+    def _use_code_paths(self, paths: list[str]) -> None:
+        """Import from where the driver does."""
         if paths != self.code_paths:
             sys.path[:0] = [path for path in paths if path not in sys.path]
             self.code_paths = paths

@@ -251,9 +251,7 @@ class Executor:
         """The function of a normal task. One that cannot be unpickled raises when it is called, as the task's error."""
         function = self._functions.get(template.function_key)
         if function is None:
-            self._core.use_code_paths(template.code_paths)
-            self._core.use_logging(template.logging)
-            self._core.detached_actors = template.detached_actors
+            self._core.use_job(template)
             try:
                 blob = template.function_blob or self._core.exported(template.function_key)
                 function = serialization.load_code(blob)

@@ -65,6 +65,8 @@ class Lineage:
 
     def keep(self, record: Record, keys: list[bytes]) -> None:
         """A task has ended, and made the objects `keys`."""
+        if not self._core.keeps_lineage:
+            return
         wanted = [key for key in keys if _is_in_memory(self._core.objects.get(key))]
         if not wanted:
             return
@@ -117,7 +119,10 @@ class Lineage:
             if key[-1] & 0x80:
                 self._give_up(key, "OBJECT_PUT", loss, "It came from ray.put, so no task can make it.")
             else:
-                text = "Its task has no retries (max_retries), or was forgotten (RAY_max_lineage_bytes)."
+                text = (
+                    "Its task has no retries (max_retries), was forgotten (RAY_max_lineage_bytes), or is of a job "
+                    "that keeps no lineage."
+                )
                 self._give_up(key, "NO_LINEAGE", loss, text)
             return
         if maker.task_id in self._core.submitter.tasks:

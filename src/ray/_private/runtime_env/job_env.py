@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ray._core.common import messages as m
 from ray._core.common.errors import RuntimeEnvSetupError
@@ -112,8 +112,8 @@ def cluster_store(core: CoreWorker) -> packaging.Store:
     def exists(uri: str) -> bool:
         return bool(core.ask_gcs(m.KvExists(namespace="", key=uri.encode())).count)
 
-    def put(uri: str, data: bytes) -> None:
-        for key, part in in_parts(uri, data):
+    def put(uri: str, package: BinaryIO) -> None:
+        for key, part in in_parts(uri, package):
             core.ask_gcs(m.KvPut(namespace="", key=key.encode(), value=part))
 
     return packaging.Store(exists, put)

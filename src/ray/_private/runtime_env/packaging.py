@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import logging
 import os
+import shutil
 import stat
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from ray._common.runtime_env_uri import Protocol, parse_uri
 from ray._core.common.errors import RuntimeEnvSetupError
@@ -98,8 +100,8 @@ def content_hash(files: Sequence[File]) -> str:
     return digest.hexdigest()[:16]
 
 
-def pack(files: Sequence[File], limit: int | None = None) -> bytes:
-    """The zip of these files.
+def pack(files: Sequence[File], target: BinaryIO, limit: int | None = None) -> None:
+    """Write the zip of these files. Of a file that is being packed no more than a block is in memory.
 
     Args:
         limit: bytes; None: `SIZE_LIMIT`.
@@ -107,18 +109,18 @@ def pack(files: Sequence[File], limit: int | None = None) -> bytes:
         RuntimeEnvSetupError: it is larger than the limit; the text names the largest files.
     """
     limit = SIZE_LIMIT if limit is None else limit
-    target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for file in files:
-            info = zipfile.ZipInfo(file.name, _EARLIEST)
-            info.external_attr = (file.path.stat().st_mode & 0xFFFF) << 16
+            info, status = zipfile.ZipInfo(file.name, _EARLIEST), file.path.stat()
+            info.external_attr = (status.st_mode & 0xFFFF) << 16
             info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, file.path.read_bytes())
+            info.file_size = status.st_size
+            with open(file.path, "rb") as source, archive.open(info, "w") as entry:
+                shutil.copyfileobj(source, entry)
             if target.tell() > limit:
                 raise too_large(target.tell(), limit, files)
     if target.tell() > limit:
         raise too_large(target.tell(), limit, files)
-    return target.getvalue()
 
 
 def too_large(size: int, limit: int, files: Sequence[File]) -> RuntimeEnvSetupError:
@@ -144,10 +146,10 @@ class Store:
 
     Args:
         exists: whether there is a value under a URI.
-        put: stores one.
+        put: stores what a file gives from its position on, bit by bit: a package may be larger than what is free.
     """
 
-    def __init__(self, exists: Callable[[str], bool], put: Callable[[str, bytes], None]) -> None:
+    def __init__(self, exists: Callable[[str], bool], put: Callable[[str, BinaryIO], None]) -> None:
         self.exists = exists
         self.put = put
 
@@ -160,7 +162,7 @@ def upload_directory(store: Store, directory: Path, excludes: Sequence[str] = ()
     """
     files = collect(directory, excludes, keep_name=keep_name)
     uri = f"gcs://{PREFIX}{content_hash(files)}.zip"
-    _upload(store, uri, lambda: pack(files), str(directory))
+    _upload(store, uri, lambda: _packed(files), str(directory))
     return uri
 
 
@@ -169,37 +171,54 @@ def upload_file(store: Store, file: Path, *, as_module: bool = False) -> str:
     if as_module:
         files = [File(file.name, file)]
         uri = f"gcs://{PREFIX}{content_hash(files)}.zip"
-        _upload(store, uri, lambda: pack(files), str(file))
+        _upload(store, uri, lambda: _packed(files), str(file))
         return uri
     size = file.stat().st_size
     if size > SIZE_LIMIT:
         raise too_large(size, SIZE_LIMIT, [])
-    content = file.read_bytes()
-    digest = hashlib.sha1(content).hexdigest()[:16]
+    with open(file, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha1").hexdigest()[:16]
     ending = next(each for each in (".whl", ".zip", ".tar.gz", ".tgz", ".tar.xz") if file.name.lower().endswith(each))
     uri = f"gcs://{PREFIX}{digest}/{file.name}" if ending == ".whl" else f"gcs://{PREFIX}{digest}{ending}"
-    _upload(store, uri, lambda: content, str(file))
+    _upload(store, uri, lambda: open(file, "rb"), str(file))  # noqa: SIM115 - `_upload` closes it
     return uri
 
 
-def _upload(store: Store, uri: str, content: Callable[[], bytes], what: str) -> None:
+def _packed(files: Sequence[File]) -> BinaryIO:
+    """Their zip, in a file that has no name and is gone once it is closed."""
+    target = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        pack(files, target)
+        target.seek(0)
+    except BaseException:
+        target.close()
+        raise
+    return target
+
+
+def _upload(store: Store, uri: str, content: Callable[[], BinaryIO], what: str) -> None:
     try:
         if store.exists(uri):
             return
-        data = content()
-        if len(data) > SIZE_WARNING:
-            logger.warning(
-                "Uploading %s (%s) to the cluster. Leave out what it does not need, by 'excludes' or .gitignore.",
-                what,
-                _mib(len(data)),
-            )
-        logger.info("Pushing file package '%s' (%s) to Ray cluster...", uri, _mib(len(data)))
-        store.put(uri, data)
-        logger.info("Successfully pushed file package '%s'.", uri)
+        with content() as package:
+            _push(store, uri, package, what)
     except RuntimeEnvSetupError as error:
         raise RuntimeEnvSetupError(f"Failed to upload {what} to the Ray cluster: {error.error_message}") from None
     except Exception as error:
         raise RuntimeEnvSetupError(f"Failed to upload {what} to the Ray cluster: {error}") from error
+
+
+def _push(store: Store, uri: str, package: BinaryIO, what: str) -> None:
+    size = os.fstat(package.fileno()).st_size
+    if size > SIZE_WARNING:
+        logger.warning(
+            "Uploading %s (%s) to the cluster. Leave out what it does not need, by 'excludes' or .gitignore.",
+            what,
+            _mib(size),
+        )
+    logger.info("Pushing file package '%s' (%s) to Ray cluster...", uri, _mib(size))
+    store.put(uri, package)
+    logger.info("Successfully pushed file package '%s'.", uri)
 
 
 # ------------------------------------------------------------------ names that tests import

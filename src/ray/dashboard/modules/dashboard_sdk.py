@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import requests
@@ -114,7 +114,7 @@ class SubmissionClient:
         self._server = response.json()
 
     def _do_request(
-        self, method: str, endpoint: str, *, data: bytes | None = None, json_data: Any = None, **kwargs: Any
+        self, method: str, endpoint: str, *, data: bytes | BinaryIO | None = None, json_data: Any = None, **kwargs: Any
     ) -> requests.Response:
         return requests.request(
             method,
@@ -145,8 +145,8 @@ class SubmissionClient:
                 self._raise_error(response)
             return response.status_code == 200
 
-        def put(uri: str, data: bytes) -> None:
-            self._raise_error_unless_ok(self._do_request("PUT", _package_path(uri), data=data))
+        def put(uri: str, package: BinaryIO) -> None:
+            self._raise_error_unless_ok(self._do_request("PUT", _package_path(uri), data=package))
 
         return packaging.Store(exists, put)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ray._core.common.packages import in_parts
 from ray.core.generated import ray_client_pb2 as pb
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ def upload_environment(job_config: Any, worker: Worker) -> None:
     def exists(uri: str) -> bool:
         return bool(worker.kv("KVExists", pb.KVExistsRequest(key=uri.encode())).exists)
 
-    def put(uri: str, data: bytes) -> None:
-        worker.kv("KVPut", pb.KVPutRequest(key=uri.encode(), value=data, overwrite=True), changes_state=True)
+    def put(uri: str, package: BinaryIO) -> None:
+        whole = worker.is_original  # it knows nothing of parts
+        for key, part in [(uri, package.read())] if whole else in_parts(uri, package):
+            worker.kv("KVPut", pb.KVPutRequest(key=key.encode(), value=part, overwrite=True), changes_state=True)
         worker.kv("PinRuntimeEnvURI", pb.ClientPinRuntimeEnvURIRequest(uri=uri, expiration_s=0))
 
     def put_function(key: str, blob: bytes) -> None:

@@ -28,7 +28,9 @@ BATCHES_PER_ACTOR = 4
 """Into which `map` cuts its input unless told otherwise: small enough that a slow batch does not hold up the end."""
 
 
-class _PoolActor:
+class PoolActor:
+    """One process of a pool. Its name and methods are Ray's: our client may have it made by an original server."""
+
     def __init__(self, initializer: Callable[..., Any] | None, initargs: Iterable[Any]) -> None:
         if initializer is not None:
             initializer(*initargs)
@@ -79,7 +81,7 @@ class Pool:
         self._next_index = 0
         self._endings: list[ObjectRef[Any]] = []
         """Of the actors that were told to end after their last batch."""
-        self._actor_class: Any = ray.remote(num_cpus=0)(_PoolActor)
+        self._actor_class: Any = ray.remote(num_cpus=0)(PoolActor)
         if ray_remote_args:
             self._actor_class = self._actor_class.options(**ray_remote_args)
         count = _process_count(processes, ray_address)

@@ -21,6 +21,9 @@ class WorkerInfo(Part, frozen=True):
     exit_type: str = ""
     exit_detail: str = ""
     end_time_ms: int = 0
+    launch_time_ms: int = 0
+    """When it was asked for; `start_time_ms`: when it had connected. Of drivers the GCS knows."""
+    start_time_ms: int = 0
 
 
 class RuntimeEnvInfo(Part, frozen=True):

@@ -46,9 +46,11 @@ class TaskTemplate(Message, tag=150):
     items_per_yield: int = 1
     """Of a streaming task: each yield is a tuple or list of so many items."""
     actor_backpressure: int = -1
+    """Of an actor's method: how many items of all its streams together may be ahead of their consumers."""
     runs_once: bool = False
     """A task that is not retried (max_retries=0)."""
-    """Of an actor's method: how many items of all its streams together may be ahead of their consumers."""
+    keeps_lineage: bool = True
+    """Whether lost objects of the job are made again."""
 
 
 class PushTask(Message, tag=151):

@@ -7,6 +7,7 @@ are made through the public API, with the client hook off, so that they mean thi
 from __future__ import annotations
 
 import base64
+import io
 import json
 import logging
 import threading
@@ -35,10 +36,10 @@ T = TypeVar("T", bound=Any)
 
 
 def values_to_store(request: pb.KVPutRequest) -> Iterable[tuple[bytes, bytes]]:
-    """Keys and values: a package of a runtime environment, which a client sends whole, is stored in parts."""
+    """Keys and values: a package of a runtime environment, which an original client sends whole, is stored in parts."""
     if not packages.is_package(request.namespace.decode(), request.key):
         return [(request.key, request.value)]
-    return ((key.encode(), part) for key, part in packages.in_parts(request.key.decode(), request.value))
+    return ((key.encode(), part) for key, part in packages.in_parts(request.key.decode(), io.BytesIO(request.value)))
 
 
 def metadata_of(context: Any) -> dict[str, str]:
