@@ -55,7 +55,7 @@ def cluster():
     node, token = core.node, core.token
     targets = {
         "gcs": (lambda: blocking.connect_tcp(gcs_host, int(gcs_port), token), pid_of("ray._core.gcs.server")),
-        "raylet": (lambda: blocking.connect_unix(node.raylet_path), pid_of("ray._core.raylet.server")),
+        "raylet": (lambda: blocking.connect_unix(node.raylet_path), pid_of("ray._core.raylet.main")),
         "worker by TCP": (lambda: blocking.connect_tcp(host, port, token), pid),
         "worker": (lambda: blocking.connect_unix(path), pid),
         "driver": (lambda: blocking.connect_unix(core.path), os.getpid()),

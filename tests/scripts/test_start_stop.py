@@ -79,7 +79,7 @@ def test_a_node_joins_and_counts(shell):
 def test_a_worker_node_killed_is_a_recent_failure(shell):
     address = shell.start_head()
     shell.ray("start", "--address", address, "--num-cpus=1", "--object-store-memory=100000000")
-    raylets = [p for p in shell.processes() if p.name == "ray._core.raylet.server"]
+    raylets = [p for p in shell.processes() if p.name == "ray._core.raylet.main"]
     assert len(raylets) == 2
     arena = arenas_of([raylets[-1]])[0]
     children = psutil.Process(raylets[-1].pid).children(recursive=True)

@@ -67,7 +67,7 @@ except ray.exceptions.AuthenticationError as error:
         _, complained = bare.ray("status", "--address", address, status=1, **token)
         assert ("incorrect" if token else "missing") in complained
         bare.ray("health-check", "--address", address, status=1, **token)
-    assert len([p for p in bare.processes() if p.name == "ray._core.raylet.server"]) == 1
+    assert len([p for p in bare.processes() if p.name == "ray._core.raylet.main"]) == 1
 
 
 def test_a_head_makes_a_token_unless_authentication_is_off(bare, tmp_path):

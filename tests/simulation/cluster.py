@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import mmap
 import traceback
-from collections.abc import Sequence
 from typing import Any
 
 from ray._core.common import config as configuration
@@ -92,7 +91,7 @@ class SimMachine(Machine):
     async def listen(self, handler: aio.Handler) -> None:
         await aio.serve_unix(handler, self._path)
 
-    async def start_zygote(self, handler: aio.Handler, modules: Sequence[str]) -> aio.Connection:
+    async def connect_zygote(self, handler: aio.Handler) -> aio.Connection:
         loop = self._cluster.loop
         started = asyncio.get_running_loop().create_future()
 

@@ -41,6 +41,10 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection peer={self.peer!r} closed={self.is_closed}>"
 
+    @property
+    def was_open(self) -> bool:
+        return self._is_open
+
     def send(self, message: Any) -> None:
         if not self.is_closed:
             if not self._out:

@@ -1,7 +1,7 @@
-"""The zygote's entry point, and that of a worker which has an interpreter of its own.
+"""The zygote's program, and that of a worker which has an interpreter of its own.
 
-`python -m ray.workers.default_worker --zygote-fd N`, run by the raylet: imports what every worker needs, then forks on
-the raylet's word. `python default_worker.py --worker-id HEX --job-id HEX`, run by setup_worker.py: is one worker.
+With `--zygote-fd N`, in a fork of the raylet: imports what every worker needs, then forks on the raylet's word.
+`python default_worker.py --worker-id HEX --job-id HEX`, run by setup_worker.py: is one worker.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ray._core.worker.process_title import ProcessTitle
 def run_child(request: Fork) -> NoReturn:
     """What a fork does; it never returns to the zygote."""
     if request.role == "agent":
-        from ray._core.agent import main as agent  # here, so that the zygote's memory has no asyncio in it
+        from ray._core.agent import main as agent
 
         ProcessTitle().show("Agent")
         agent.main(request.argv)
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--job-id", default="", help="in hex: the job that the worker is for")
     args, _ = parser.parse_known_args()
     if args.zygote_fd is not None:
+        ProcessTitle("").show("raylet: zygote")  # a fork has its parent's
         _preload(args.modules)
         zygote.serve(socket.socket(fileno=args.zygote_fd), run_child)
     elif args.worker_id:

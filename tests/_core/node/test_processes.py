@@ -13,12 +13,12 @@ from ray._core.node.processes import Process, service_of
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        (["python", "-m", "ray._core.raylet.server", "--session-dir", "/t/s"], ("ray._core.raylet.server", "/t/s")),
+        (["python", "-m", "ray._core.raylet.main", "--session-dir", "/t/s"], ("ray._core.raylet.main", "/t/s")),
         (["python", "-m", "ray.dashboard.dashboard", "--session-dir", "/t/s"], ("ray.dashboard.dashboard", "/t/s")),
         (["python", "-m", "ray.scripts.scripts", "start", "--session-dir", "/t/s"], None),
         (["python", "-m", "raylet", "--session-dir", "/t/s"], None),
         (["python", "-m", "ray._core.gcs.server"], None),
-        (["grep", "ray._core.raylet.server", "--session-dir"], None),
+        (["grep", "ray._core.raylet.main", "--session-dir"], None),
         (["-m"], None),
         ([], None),
     ],
@@ -39,7 +39,7 @@ def test_only_sessions_below_the_directory_are_found(tmp_path):
         "-c",
         code,
         "-m",
-        "ray._core.raylet.server",
+        "ray._core.raylet.main",
         "--session-dir",
         str(tmp_path / "s"),
         str(module),

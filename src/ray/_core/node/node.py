@@ -180,7 +180,7 @@ class Node(NodeNames):
         with listening, dashboard or contextlib.nullcontext():
             self.raylet_socket_name = str(sockets_dir / name)
             self.plasma_store_socket_name = f"{self.params.shm_dir}/ray-{self.unique_id[:16]}.arena"
-            command = ["-m", "ray._core.raylet.server", "--session-dir", str(self.session_dir)]
+            command = ["-m", "ray._core.raylet.main", "--session-dir", str(self.session_dir)]
             command += [
                 "--listen-fd",
                 str(listening.fileno()),

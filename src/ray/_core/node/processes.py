@@ -17,7 +17,7 @@ from pathlib import Path
 GCS = "ray._core.gcs.server"
 SERVICES = (
     GCS,
-    "ray._core.raylet.server",
+    "ray._core.raylet.main",
     "ray.util.client.server",
     "ray.dashboard",
     "ray.autoscaler",

@@ -12,11 +12,11 @@ import mmap
 import os
 import signal
 import socket
-import sys
 from functools import partial
 from random import Random
 
 from ray._core.common.overflow import Overflow, allocate, map_behind
+from ray._core.raylet.zygote_process import ZygoteProcess
 from ray._core.wire import aio
 
 logger = logging.getLogger(__name__)
@@ -25,28 +25,28 @@ MOST_OF_DISK = 0.95
 
 
 class Machine:
-    """Args: listen_fd: the node's Unix socket, bound and listening."""
+    """
+    Args:
+        listen_fd: the node's Unix socket, bound and listening.
+        zygote: the process that forks workers.
+    """
 
-    def __init__(self, listen_fd: int) -> None:
+    def __init__(self, listen_fd: int, zygote: ZygoteProcess | None = None) -> None:
         self.rng = Random()
         """For ids, and for choices between nodes that are as good."""
         self._listen_fd = listen_fd
         self._arena_fd = -1
-        self._zygote: asyncio.subprocess.Process | None = None
-        self._zygote_watch: asyncio.Task[None] | None = None
+        self._zygote = zygote
 
     async def listen(self, handler: aio.Handler) -> None:
         """Serve the processes of this node."""
         await aio.serve_unix(handler, socket.socket(fileno=self._listen_fd))
 
-    async def start_zygote(self, handler: aio.Handler, modules: list[str]) -> aio.Connection:
-        """The process that forks workers, all with `modules` imported; it ends when this one does."""
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "ray.workers.default_worker", "--zygote-fd", str(theirs.fileno()), *modules]
-        self._zygote = await asyncio.create_subprocess_exec(*command, pass_fds=[theirs.fileno()])
-        theirs.close()
-        self._zygote_watch = asyncio.create_task(_tell_end(self._zygote))
-        return await aio.connect_socket(handler, ours)
+    async def connect_zygote(self, handler: aio.Handler) -> aio.Connection:
+        """The connection to the process that forks workers."""
+        assert self._zygote is not None
+        self._zygote.watch(asyncio.get_running_loop())
+        return await aio.connect_socket(handler, self._zygote.socket)
 
     def kill(self, pid: int) -> None:
         """SIGKILL; nothing for 0 and for a process that has ended."""
@@ -80,15 +80,7 @@ class Machine:
     def close(self, *paths: str) -> None:
         """End the zygote, and remove files of the node."""
         if self._zygote is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._zygote.kill()
+            self._zygote.kill()
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-
-
-async def _tell_end(zygote: asyncio.subprocess.Process) -> None:
-    """The raylet ends with it, and its log is the only place where somebody will look for the cause."""
-    status = await zygote.wait()
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with code {status}"
-    logger.error("The zygote (pid %d) %s.", zygote.pid, how)

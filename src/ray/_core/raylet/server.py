@@ -1,12 +1,10 @@
 """raylet: leases, workers and shared memory of one node, behind sockets.
 
-Floor: raylet, shell. `python -m ray._core.raylet.server --settings JSON --ready-fd N`, run by node.services.
-Never unpickles anything.
+Floor: raylet, shell. Its process is `raylet.main`. Never unpickles anything.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import ipaddress
 import json
@@ -24,7 +22,7 @@ from typing import Any
 import msgspec
 
 from ray._core.common import config as configuration
-from ray._core.common import log_markers, service_logging
+from ray._core.common import log_markers
 from ray._core.common import messages as m
 from ray._core.common.resources import Resources, to_fixed
 from ray._core.raylet.actor_host import ActorHost
@@ -105,9 +103,9 @@ class Raylet:
     # ---------------------------------------------------------- life
 
     async def start(self) -> None:
-        """Create the arena, start the zygote, join the cluster, and listen."""
+        """Create the arena, join the cluster, and listen."""
         self.objects.start(self.arena_path)
-        self._zygote = await self.machine.start_zygote(self, self.config.preload_python_modules)
+        self._zygote = await self.machine.connect_zygote(self)
         self._zygote.peer = "zygote"
         self._agent = AgentProcess(self._zygote, self.settings, self.config)
         await self.machine.listen(self)
@@ -418,8 +416,9 @@ def _describe_exit(status: int) -> str:
     return f"Worker unexpectedly exits: its process ended with an exit code {os.waitstatus_to_exitcode(status)}."
 
 
-async def _serve(settings: dict[str, Any], ready_fd: int) -> None:
-    raylet = Raylet(settings, Machine(settings["listen_fd"]))
+async def serve(settings: dict[str, Any], machine: Machine, ready_fd: int) -> None:
+    """A raylet from its start to its end, which a signal brings. Says on `ready_fd` that it serves."""
+    raylet = Raylet(settings, machine)
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, raylet.stop.set)
@@ -431,18 +430,3 @@ async def _serve(settings: dict[str, Any], ready_fd: int) -> None:
         await raylet.leave()
     finally:
         raylet.close()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="raylet", description="The local scheduler of a pure-ray node.")
-    parser.add_argument("--session-dir", required=True, help="of this node's session; `ray stop` goes by it")
-    parser.add_argument("--listen-fd", type=int, required=True, help="inherited Unix socket, bound and listening")
-    parser.add_argument("--settings", required=True, help="JSON of this node's settings")
-    parser.add_argument("--ready-fd", type=int, required=True, help="pipe on which to say that it serves")
-    args = parser.parse_args()
-    service_logging.set_up("raylet")
-    asyncio.run(_serve(json.loads(args.settings) | {"listen_fd": args.listen_fd}, args.ready_fd))
-
-
-if __name__ == "__main__":
-    main()

@@ -15,13 +15,16 @@ from pathlib import Path
 IDLE = "IDLE"
 _ARG_START, _ARG_END = 45, 46  # of the fields behind the command's name; 48 and 49 as proc(5) counts
 _MOST_CACHED = 1000
+_MOST_SHOWN = 256
+"""Bytes. There may be more room, all of which would be written with each name."""
 
 
 class ProcessTitle:
-    """`name` is what is shown now, without `ray::`. Where there is no /proc nothing is shown."""
+    """`name` is what is shown now, without the prefix. Where there is no /proc nothing is shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "ray::") -> None:
         self.name = ""
+        self._prefix = prefix
         self._padded: dict[str, bytes] = {}
         self._short = ""
         self._comm = f"/proc/self/task/{os.getpid()}/comm"
@@ -30,12 +33,15 @@ class ProcessTitle:
             start, end = int(fields[_ARG_START]), int(fields[_ARG_END])
         except (OSError, IndexError, ValueError):
             start = end = 0
-        self._room = max(end - start, 0)
+        room = max(end - start, 0)
+        self._room = min(room, _MOST_SHOWN)
         # Kept as a view of bytes: assigning to it is four times as quick as ctypes.memmove.
         self._region = memoryview((ctypes.c_char * self._room).from_address(start)).cast("B") if start else None
+        if room > self._room:
+            ctypes.memset(start + self._room, 0, room - self._room)
 
     def show(self, name: str) -> None:
-        """Have the process called `ray::name`."""
+        """Have the process called so."""
         if name == self.name:
             return
         self.name = name
@@ -46,7 +52,7 @@ class ProcessTitle:
 
     def show_short(self) -> None:
         """Let the short name follow. From any thread."""
-        short = f"ray::{self.name}"[:15]
+        short = f"{self._prefix}{self.name}"[:15]
         if short != self._short and self._region is not None:
             self._short = short
             with contextlib.suppress(OSError), open(self._comm, "wb", buffering=0) as file:  # a hardened kernel refuses
@@ -55,6 +61,6 @@ class ProcessTitle:
     def _pad(self, name: str) -> bytes:
         if len(self._padded) >= _MOST_CACHED:  # tasks with a name of their own each
             self._padded.clear()
-        padded = f"ray::{name}".encode()[: self._room - 1].ljust(self._room, b"\0")
+        padded = f"{self._prefix}{name}".encode()[: self._room - 1].ljust(self._room, b"\0")
         self._padded[name] = padded
         return padded
