@@ -171,6 +171,7 @@ def _placing(given: Mapping[str, Any], amounts: Mapping[str, float], parent_env:
         runtime_env=parent_env,
         label_selector=dict(given.get("label_selector") or {}),
         fallback_selectors=[dict(choice["label_selector"]) for choice in given.get("fallback_strategy") or []],
+        priority=given.get("priority"),
     )
 
 

@@ -18,6 +18,8 @@ SMALLEST = 0.0001
 """The smallest amount of a resource; also its precision."""
 WHOLE_RESOURCES = ("neuron_cores", "HPU", "RBLN", "FURIOSA", "MBLT")
 TPU_COUNTS = (1, 2, 4, 8)
+MOST_URGENT = 1_000_000
+"""The highest priority; the lowest is as far below 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +154,11 @@ def _check_actor_backpressure(name: str, value: int) -> None:
         raise ValueError(f"{name} must be above 0, or -1 for no limit.")
 
 
+def _check_priority(name: str, value: int) -> None:
+    if abs(value) > MOST_URGENT:
+        raise ValueError(f"{name} is an int from {-MOST_URGENT} to {MOST_URGENT}, higher first; not {value}.")
+
+
 _COMMON = {
     "label_selector": Option((dict, _NONE), check_label_selector),
     "fallback_strategy": Option((list, _NONE), _check_fallback),
@@ -169,6 +176,7 @@ _COMMON = {
     "scheduling_strategy": Option((object,)),
     "enable_task_events": Option((bool,)),
     "_labels": Option((dict, _NONE)),
+    "priority": Option((int, _NONE), _check_priority),  # our own: see docs/timeouts_and_priorities.md
 }
 _GENERATOR = {
     "_generator_backpressure_num_objects": Option((int, _NONE), _check_backpressure),

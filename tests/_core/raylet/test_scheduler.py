@@ -1,11 +1,12 @@
 """Local scheduling: never more than there is, nobody starves."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray._core.common.groups import bundle_resources, group_demand, mark_of, users_names
 from ray._core.common.messages import Strategy
-from ray._core.raylet.scheduler import Scheduler, Waiting
+from ray._core.raylet.lines import LEVEL_GRANTS, Waiting
+from ray._core.raylet.scheduler import Scheduler
 
 UNIT = 10_000
 
@@ -191,6 +192,92 @@ def test_a_large_request_is_served_although_small_ones_never_end():
         if granted is not None and granted.key == "large":
             return
     raise AssertionError("the large request starves")
+
+
+# ------------------------------------------------------------------ priorities
+
+
+def ask(scheduler, key, priority=0, cpus=1, job=b"j"):
+    scheduler.enqueue(Waiting(key, job, {"CPU": cpus * UNIT}, priority=priority))
+
+
+def serve(scheduler, count):
+    """Grant and release one after another; the keys."""
+    keys = []
+    for _ in range(count):
+        request = scheduler.next_grant("lease")
+        keys.append(request and request.key)
+        scheduler.release("lease")
+        scheduler.validate()
+    return keys
+
+
+def test_the_higher_priority_goes_first_and_equal_ones_in_the_order_in_which_they_came():
+    scheduler = Scheduler({"CPU": UNIT})
+    for key, priority in ("a", 0), ("b", -1), ("c", 5), ("d", 0), ("e", 5):
+        ask(scheduler, key, priority)
+    assert serve(scheduler, 6) == ["c", "e", "a", "d", "b", None]
+
+
+def test_priorities_are_a_jobs_own_business():
+    scheduler = Scheduler({"CPU": UNIT})
+    for number in range(3):
+        ask(scheduler, number, priority=100, job=b"a")
+    ask(scheduler, "modest", job=b"b")
+    assert serve(scheduler, 4) == [0, "modest", 1, 2]
+
+
+def test_the_higher_priority_takes_what_is_kept_free_for_a_lower_one_that_waits_for_long():
+    scheduler = Scheduler({"CPU": 2 * UNIT})
+    assert scheduler.try_take("other", {"CPU": UNIT})
+    ask(scheduler, "wide", cpus=2)
+    for number in range(20):  # until the room is kept for it
+        ask(scheduler, number)
+        scheduler.next_grant(number)
+        scheduler.release(number)
+    assert scheduler.next_grant("none") is None
+    ask(scheduler, "urgent", priority=1)
+    assert serve(scheduler, 2) == ["urgent", None]
+
+
+REQUESTS = st.tuples(st.just("ask"), st.integers(-3, 3), st.integers(1, 2))
+PRIORITY_STEPS = st.lists(st.one_of(REQUESTS, st.tuples(st.just("grant"), st.just(0), st.just(0))), min_size=20)
+
+
+@settings(max_examples=40)
+@given(PRIORITY_STEPS)
+def test_requests_are_granted_by_priority_and_by_how_long_others_were_served_before_them(steps):
+    scheduler, waiting, grants = Scheduler({"CPU": 2 * UNIT}), {}, 0
+    for number, (step, priority, cpus) in enumerate([*steps, *[("grant", 0, 0)] * len(steps)]):
+        if step == "ask":
+            ask(scheduler, number, priority, cpus)
+            waiting[number] = (grants - LEVEL_GRANTS * priority, priority)
+            continue
+        [key] = serve(scheduler, 1)
+        if not waiting:
+            assert key is None
+            continue
+        place, priority = waiting.pop(key)
+        grants += 1
+        if len({each for _, each in waiting.values()} | {priority}) > 1:
+            assert place == min([place, *(each for each, _ in waiting.values())])
+    assert not waiting
+
+
+@settings(max_examples=20)
+@given(st.integers(-1, 2), st.integers(1, 3), st.integers(1, 2), st.integers(0, 5))
+def test_nothing_starves_although_higher_ones_never_end(low, above, cpus, before):
+    scheduler = Scheduler({"CPU": 2 * UNIT})
+    for number in range(before):
+        ask(scheduler, ("before", number), low)
+    ask(scheduler, "low", low, cpus)
+    bound = before + LEVEL_GRANTS * above + 2
+    for number in range(bound):
+        ask(scheduler, number, low + above, 1 + number % 2)
+        if "low" in serve(scheduler, 1):
+            assert number >= LEVEL_GRANTS * above - 1  # and until then the higher ones have gone first
+            return
+    raise AssertionError(f"not served within {bound} grants")
 
 
 def test_who_waits_for_a_worker_in_an_environment_is_counted_apart_and_holds_nobody_up():

@@ -20,7 +20,7 @@ DYNAMIC = -2
 class Placing:
     """Where something may run and what it needs there. Amounts in fixed point (see resources.py).
 
-    `strategy` None: inherit (a captured parent placement group, else DEFAULT).
+    `strategy` None: inherit (a captured parent placement group, else DEFAULT); `priority` None: the parent's, else 0.
     """
 
     resources: dict[str, int]
@@ -28,6 +28,7 @@ class Placing:
     runtime_env: str = ""
     label_selector: dict[str, str] = dataclasses.field(default_factory=dict)
     fallback_selectors: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    priority: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from ray._core.common import messages as m
 from ray._core.raylet.env_link import EnvLink
-from ray._core.raylet.scheduler import Scheduler, Waiting
+from ray._core.raylet.lines import Waiting
+from ray._core.raylet.scheduler import Scheduler
 from ray._core.raylet.workers import Worker
 from ray._core.wire import aio
 

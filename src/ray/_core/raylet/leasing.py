@@ -24,8 +24,9 @@ from ray._core.common.policy import CRITICAL, Choice, Knobs, Outcome, pick_node,
 from ray._core.common.resources import UNIT, Resources, fits, subtract
 from ray._core.raylet.actor_host import Hosted
 from ray._core.raylet.cluster_view import ClusterView
+from ray._core.raylet.lines import Waiting
 from ray._core.raylet.resource_reporter import ResourceReporter
-from ray._core.raylet.scheduler import Scheduler, Waiting
+from ray._core.raylet.scheduler import Scheduler
 from ray._core.raylet.set_aside import SetAside
 from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio
@@ -438,6 +439,7 @@ class LeaseManager:
             placement_group_id=scheduling.strategy.placement_group_id,
             runtime_env=waiting.runtime_env,
             capture_child_tasks=scheduling.strategy.capture_child_tasks,
+            priority=scheduling.priority,
         )
 
     def soft_limit(self) -> int:
@@ -497,7 +499,8 @@ def waiting_of(key: object, scheduling: m.SchedulingClass, resources: Resources,
         any_of = strategy.placement_group_id if strategy.bundle_index < 0 else b""
     owner = key[0] if isinstance(key, tuple) else None
     group_id = strategy.placement_group_id
-    return Waiting(key, scheduling.job_id, demand, request, scheduling.runtime_env, any_of, group_id, owner)
+    env, priority = scheduling.runtime_env, scheduling.priority
+    return Waiting(key, scheduling.job_id, demand, request, env, any_of, group_id, owner, priority)
 
 
 def _matches_any(scheduling: m.SchedulingClass, labels: Mapping[str, str]) -> bool:

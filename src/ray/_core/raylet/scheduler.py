@@ -1,9 +1,9 @@
 """Which lease request gets this node's resources.
 
-Floor: raylet, pure. Requests wait by job and, within a job, by shape (demand and environment): first come first served
-within a shape, while jobs take turns, and the shapes of a job do. So a job that asks for thousands does not starve one
-that asks for one, and a request that waits for a GPU, or for a worker in its runtime environment, holds nobody up who
-who needs a CPU. Amounts are fixed point (see common.resources).
+Floor: raylet, pure. Requests wait by job and, within a job, by shape (see `lines`): first come first served within a
+shape, while jobs take turns, and the shapes of a job do, or go by priority where that differs. So a job that asks for
+thousands does not starve one that asks for one, and a request that waits for a GPU, or for a worker in its runtime
+environment, holds nobody up who needs a CPU. Amounts are fixed point (see common.resources).
 
 There may be thousands of requests and of shapes. So nothing here walks over requests, and over lines (the requests of
 one shape) only where some line may fit: each has a pivot, one amount that it needs, of which there are few.
@@ -11,64 +11,21 @@ one shape) only where some line may fit: each has a pivot, one amount that it ne
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from ray._core.common.groups import MARK, in_bundle
 from ray._core.common.resources import Resources, add, fits, missing, subtract
 from ray._core.raylet.devices import DeviceTable
+from ray._core.raylet.lines import JobLines, Kind, Line, Pivot, Waiting, is_cpu, uncount
 
-Shape = tuple[tuple[tuple[str, int], ...], str]
-Kind = tuple[bytes, str]
-"""Job and runtime environment of a worker; any job may have one that is in no environment: (b"", "")."""
 _MARKS = f"{MARK}_group_"
-Pivot = tuple[str, int]
 PATIENCE = 8
 """Who waits is looked at once in so many grants, or in as many as there are shapes: one for which there was no room
 twice in a row, and no grant between, has what it needs kept free for it."""
 RESERVED_FOR = 8
 """Shapes for which room is kept at a time; the others' turn comes."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Waiting:
-    """A request that waits. `key` is the caller's name for it, `request` whatever the caller wants back with it.
-
-    `any_bundle_of`: it takes any bundle of this placement group; which one is chosen when it is granted.
-    `group_id`: of the placement group that it runs in. `owner`: whoever asks, to tell who waits (see `waiters`).
-    """
-
-    key: object
-    job_id: bytes
-    demand: Resources
-    request: Any = None
-    runtime_env: str = ""
-    any_bundle_of: bytes = b""
-    group_id: bytes = b""
-    owner: object = None
-
-    @property
-    def shape(self) -> Shape:
-        return tuple(sorted(self.demand.items())), self.runtime_env
-
-    @property
-    def kind(self) -> Kind:
-        """Of the worker that it takes to serve it."""
-        return (self.job_id, self.runtime_env) if self.runtime_env else (b"", "")
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class _Line:
-    """Requests of one job and one shape. `is_passed`: there was no room for it when it was last looked at, and nothing
-    of it was granted since."""
-
-    demand: Resources
-    pivot: Pivot
-    requests: OrderedDict[object, Waiting] = dataclasses.field(default_factory=OrderedDict)
-    is_passed: bool = False
 
 
 class Scheduler:
@@ -86,10 +43,10 @@ class Scheduler:
         self._blocked: set[object] = set()
         self._in_bundle: dict[str, set[int]] = {}
         """Leases by the mark of the bundle that they are in."""
-        self._lines: OrderedDict[bytes, OrderedDict[Shape, _Line]] = OrderedDict()
+        self._jobs: OrderedDict[bytes, JobLines] = OrderedDict()
         self._pivots: Counter[Pivot] = Counter()
         """Of all lines."""
-        self._starving: dict[_Line, None] = {}
+        self._starving: dict[Line, None] = {}
         self._grants = 0
         self._looks_at = PATIENCE
         """At which grant."""
@@ -120,12 +77,12 @@ class Scheduler:
 
     def enqueue(self, request: Waiting) -> None:
         self._waiting[request.key] = request
-        lines = self._lines.setdefault(request.job_id, OrderedDict())
-        line = lines.get(request.shape)
-        if line is None:
-            line = lines[request.shape] = _Line(request.demand, _pivot(request.demand))
+        job = self._jobs.get(request.job_id)
+        if job is None:
+            job = self._jobs[request.job_id] = JobLines()
+        line = job.add(request)
+        if line is not None:
             self._pivots[line.pivot] += 1
-        line.requests[request.key] = request
         if request.group_id:
             self._of_group.setdefault(request.group_id, {})[request.key] = request
         self.waiters[request.owner] += 1
@@ -151,9 +108,8 @@ class Scheduler:
 
     def demands(self) -> Iterator[tuple[bytes, Resources, int]]:
         """Job, demand and number of all that wait, by shape."""
-        for job_id, lines in self._lines.items():
-            for line in lines.values():
-                yield job_id, line.demand, len(line.requests)
+        for line in self._all_lines():
+            yield line.job_id, line.demand, len(line.requests)
 
     def infeasible(self) -> list[Waiting]:
         """Those that wait for what this node does not have any more (a bundle that has gone)."""
@@ -166,10 +122,10 @@ class Scheduler:
         if not pivots:
             return
         reserved = self._reserved()
-        for lines in self._lines.values():
-            for line in lines.values():
-                if line.pivot in pivots and fits(line.demand, self.available) and reserved.isdisjoint(line.demand):
-                    request = next(iter(line.requests.values()))
+        for job in self._jobs.values():
+            for line in job.in_order():
+                if line.pivot in pivots and fits(line.demand, self.available) and _may_pass(line, reserved):
+                    request = line.first
                     if self._concrete(request) is not None:
                         yield request
 
@@ -182,13 +138,14 @@ class Scheduler:
             if units <= 0 or available.get(name, 0) - taken.get(name, 0) >= units
         }
 
-    def _reserved(self) -> set[str]:
-        """Names of resources that are kept free for those who have waited for them too long."""
-        names: set[str] = set()
+    def _reserved(self) -> dict[str, list[Line]]:
+        """Names of resources that are kept free, and those who have waited for them too long."""
+        names: dict[str, list[Line]] = {}
         count = 0
         for line in self._starving:
             if fits(line.demand, self.total) and not fits(line.demand, self.available):
-                names.update(line.demand)
+                for name in line.demand:
+                    names.setdefault(name, []).append(line)
                 count += 1
                 if count == RESERVED_FOR:
                     break
@@ -211,7 +168,7 @@ class Scheduler:
         """
         available, taken, count, kinds = self.available, Resources(), 0, dict[Kind, int]()
         pivots = self._open_pivots(taken)
-        for line in itertools.chain.from_iterable(lines.values() for lines in self._lines.values()):
+        for line in itertools.chain.from_iterable(job.in_order() for job in self._jobs.values()):
             if count >= limit or not pivots:
                 break
             if line.pivot not in pivots:
@@ -221,7 +178,7 @@ class Scheduler:
             number = min([len(line.requests), limit - count, *rooms])
             if number > 0:
                 count += number
-                kind = next(iter(line.requests.values())).kind
+                kind = line.first.kind
                 kinds[kind] = kinds.get(kind, 0) + number
                 add(taken, {name: units * number for name, units in demand})
                 pivots = self._open_pivots(taken)
@@ -234,14 +191,13 @@ class Scheduler:
 
         Returns: the names of the accelerator devices, by kind.
         """
-        lines, shape = self._lines[request.job_id], request.shape
         self._grants += 1
         if self._grants >= self._looks_at:
             self._look_who_starves()
-        lines[shape].is_passed = False
-        self._starving.pop(lines[shape], None)
-        lines.move_to_end(shape)
-        self._lines.move_to_end(request.job_id)
+        line = self._jobs[request.job_id].granted(request)
+        line.is_passed = False
+        self._starving.pop(line, None)
+        self._jobs.move_to_end(request.job_id)
         self._remove(request)
         demand = self._concrete(request)
         assert demand is not None
@@ -297,7 +253,7 @@ class Scheduler:
                     del self._in_bundle[name]
         if lease_id in self._blocked:
             self._blocked.discard(lease_id)
-            held = {name: units for name, units in held.items() if not _is_cpu(name)}
+            held = {name: units for name, units in held.items() if not is_cpu(name)}
         add(self.available, held)
 
     def held_by(self, lease_id: object) -> Resources:
@@ -307,7 +263,7 @@ class Scheduler:
         """A worker waits in get and lends its CPU, or goes on and takes it back, even below zero."""
         if lease_id not in self._held or (lease_id in self._blocked) == blocked:
             return
-        cpu = {name: units for name, units in self._held[lease_id].items() if _is_cpu(name)}
+        cpu = {name: units for name, units in self._held[lease_id].items() if is_cpu(name)}
         if blocked:
             self._blocked.add(lease_id)
             add(self.available, cpu)
@@ -344,7 +300,7 @@ class Scheduler:
         sums = dict(self.available)
         for lease_id, held in self._held.items():
             lent = lease_id in self._blocked
-            add(sums, {name: units for name, units in held.items() if not (lent and _is_cpu(name))})
+            add(sums, {name: units for name, units in held.items() if not (lent and is_cpu(name))})
         assert {n: u for n, u in sums.items() if u} == {n: u for n, u in self.total.items() if u}, self
         claims: Resources = {}
         for request in self.waiting():
@@ -359,41 +315,29 @@ class Scheduler:
 
     # ---------------------------------------------------------- inside
 
-    def _all_lines(self) -> list[_Line]:
-        return [line for lines in self._lines.values() for line in lines.values()]
+    def _all_lines(self) -> list[Line]:
+        return [line for job in self._jobs.values() for line in job]
 
     def _remove(self, request: Waiting) -> None:
         del self._waiting[request.key]
         subtract(self.claimed, request.demand)
-        _uncount(self.waiters, request.owner)
+        uncount(self.waiters, request.owner)
         if request.group_id:
             requests = self._of_group[request.group_id]
             del requests[request.key]
             if not requests:
                 del self._of_group[request.group_id]
-        lines, shape = self._lines[request.job_id], request.shape
-        line = lines[shape]
-        del line.requests[request.key]
-        if not line.requests:
-            del lines[shape]
-            _uncount(self._pivots, line.pivot)
+        job = self._jobs[request.job_id]
+        line = job.remove(request)
+        if line is not None:
+            uncount(self._pivots, line.pivot)
             self._starving.pop(line, None)
-            if not lines:
-                del self._lines[request.job_id]
+            if not job:
+                del self._jobs[request.job_id]
 
 
-def _pivot(demand: Resources) -> Pivot:
-    """The amount by which is seen that there is no room: most often that of CPUs."""
-    names = sorted(demand, key=lambda name: (not _is_cpu(name), name))
-    return (names[0], demand[names[0]]) if names else ("", 0)
-
-
-def _uncount(counts: Counter[Any], key: object) -> None:
-    counts[key] -= 1
-    if not counts[key]:
-        del counts[key]
-
-
-def _is_cpu(name: str) -> bool:
-    """A CPU of the node, or of a placement group's bundle."""
-    return name == "CPU" or name.startswith("CPU_group_")
+def _may_pass(line: Line, reserved: dict[str, list[Line]]) -> bool:
+    """Whether what is kept free for others may go to `line`, which takes nothing of it or goes before them."""
+    if not reserved:
+        return True
+    return all(line.goes_before(other) for name in line.demand for other in reserved.get(name, ()))

@@ -12,7 +12,7 @@ import msgspec
 
 from ray._core.common import messages as m
 from ray._core.common.resources import to_float
-from ray._core.raylet.scheduler import Waiting
+from ray._core.raylet.lines import Waiting
 from ray._core.wire import aio
 
 if TYPE_CHECKING:

@@ -234,6 +234,7 @@ class Actors:
                 placing.label_selector,
                 core.job_id,
                 placing.fallback_selectors,
+                core.priority if placing.priority is None else placing.priority,
             ),
             held=options.held,
             class_key=class_key,

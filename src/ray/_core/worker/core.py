@@ -91,6 +91,10 @@ class CoreWorker:
         self.runtime_env = ""
         """JSON of this process's runtime environment, which what it starts inherits; "" for none."""
         self.assignment = Assignment()
+        self.priority = 0
+        """Of what this process runs; what that submits has the same unless it says otherwise."""
+        self.hands_down = False
+        """Whether what is submitted here inherits something: this priority, or a placement group."""
         self.namespace = ""
         """Of the job's named actors."""
         self.detached_actors = False
@@ -330,6 +334,8 @@ class CoreWorker:
                 self.runtime_env = message.runtime_env
                 self.assignment.apply(message)
                 self.groups.assigned(message)
+                self.priority = message.priority
+                self.hands_down = self.groups.captured is not None or message.priority != 0
             case m.Ping():
                 connection.reply(message, m.Done())
             case m.DumpState():
@@ -400,8 +406,8 @@ class CoreWorker:
         Raises what the pickler raises for arguments that cannot be pickled.
         """
         packed = self.submitter.pack(args, kwargs)
-        if self.groups.captured is not None:
-            template = template.captured_by(self.groups.captured)
+        if self.hands_down:
+            template = template.inheriting(self.groups.captured, self.priority)
         return self.submitter.submit(template, self._ids.task_id(NO_ACTOR_PREFIX + self.job_id), packed)
 
     def new_task_id(self, actor_id: bytes) -> bytes:

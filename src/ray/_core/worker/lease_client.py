@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,8 @@ class LeaseClient:
         self._open: dict[LeaseQueue, dict[int, tuple[Connection, int]]] = {}
         """Requests not answered yet, by a number of ours: whom they were sent to, under which rid."""
         self._num_open = 0
+        self._levels: Counter[int] = Counter()
+        """Open requests by priority."""
         self._yields: dict[LeaseQueue, int] = {}
         """How many idle leases of others may go back for this queue without lingering: one for each request of it. So
         one that waits in vain (for what no node has free) does not cost the others a lease for each call."""
@@ -62,8 +65,13 @@ class LeaseClient:
         self._ask(self._core.raylet, queue, template, 0, prefer_nodes)
 
     def turn_s(self, queue: LeaseQueue) -> float | None:
-        """After which time a lease of `queue` goes back; None: nobody else waits for one."""
-        return TURN_S if self._num_open > queue.open_requests else None
+        """After which time a lease of `queue` goes back; None: nobody else waits for one.
+
+        Who is lower or equal in priority gets a turn now and then, or none: that is for the raylet to say.
+        """
+        if self._num_open <= queue.open_requests:
+            return None
+        return 0.0 if max(self._levels) > queue.priority else TURN_S
 
     def _ask(
         self, raylet: Connection, queue: LeaseQueue, template: Template, hops: int, prefer_nodes: list[bytes]
@@ -83,6 +91,7 @@ class LeaseClient:
 
         self._open.setdefault(queue, {})[number] = (raylet, 0)
         self._num_open += 1
+        self._levels[queue.priority] += 1
         rid = raylet.request(request, answered)
         requests = self._open.get(queue)
         if requests is not None and number in requests:
@@ -94,6 +103,9 @@ class LeaseClient:
         request = requests.pop(number, None)
         if request is not None:
             self._num_open -= 1
+            self._levels[queue.priority] -= 1
+            if not self._levels[queue.priority]:
+                del self._levels[queue.priority]
             if not requests:
                 del self._open[queue]
                 self._yields.pop(queue, None)

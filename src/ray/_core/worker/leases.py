@@ -69,6 +69,8 @@ class LeaseQueue:
         self.max_requests = max_requests
         self.key: object = None
         """The caller's name for it."""
+        self.priority = 0
+        """As the caller has it; nothing depends on it here."""
         self.waiting: deque[tuple[bytes, float | None]] = deque()
         self.leases: dict[int, Lease] = {}
         self.idle: dict[int, Lease] = {}

@@ -168,6 +168,7 @@ class Submitter:
             single_use = spreads or template.message.max_calls == 1
             queue = LeaseQueue(config.pipeline_target_ms * 1000, config.pipeline_max_depth, single_use=single_use)
             queue.key = template.queue_key
+            queue.priority = template.scheduling.priority
             self._queues[queue.key] = queue
         self.carry_out(queue, template, queue.submit(record.task_id, template.average_us))
 

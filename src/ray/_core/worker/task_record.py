@@ -46,8 +46,9 @@ class Template:
         self.timeout_s = options.timeout_s
         self.average_us: float | None = None
         placing = options.placing
-        self._inherits = placing.strategy is None
-        self._captured: dict[bytes, Template] = {}
+        self._inherits_strategy = placing.strategy is None
+        self._inherits_priority = placing.priority is None
+        self._heirs: dict[tuple[bytes, int], Template] = {}
         self._alone = key if options.max_calls else ""
         self._place(
             m.SchedulingClass(
@@ -57,6 +58,7 @@ class Template:
                 placing.label_selector,
                 job_id,
                 placing.fallback_selectors,
+                placing.priority or 0,
             )
         )
         self.message = m.TaskTemplate(
@@ -82,14 +84,22 @@ class Template:
         resources = tuple(sorted(scheduling.resources.items()))
         self.queue_key = (resources, msgspec.msgpack.encode(scheduling), self._alone)
 
-    def captured_by(self, strategy: m.Strategy) -> Template:
-        """This template for a caller whose group captures what it submits; itself if it says where it goes."""
-        if not self._inherits:
+    def inheriting(self, strategy: m.Strategy | None, priority: int) -> Template:
+        """This template for a caller that hands down what its calls' own options do not say.
+
+        Args:
+            strategy: of the group that captures what the caller submits; None: there is none.
+        """
+        if strategy is None or not self._inherits_strategy:
+            strategy = self.scheduling.strategy
+        if not self._inherits_priority:
+            priority = self.scheduling.priority
+        if strategy is self.scheduling.strategy and priority == self.scheduling.priority:
             return self
-        template = self._captured.get(strategy.placement_group_id)
+        template = self._heirs.get((strategy.placement_group_id, priority))
         if template is None:
-            template = self._captured[strategy.placement_group_id] = copy.copy(self)
-            template._place(msgspec.structs.replace(self.scheduling, strategy=strategy))
+            template = self._heirs[strategy.placement_group_id, priority] = copy.copy(self)
+            template._place(msgspec.structs.replace(self.scheduling, strategy=strategy, priority=priority))
         return template
 
     def observe(self, duration_us: int) -> None:

@@ -84,6 +84,8 @@ class SchedulingClass(Part, frozen=True):
     job_id: bytes = b""
     fallback_selectors: list[dict[str, str]] = []
     """Taken in turn where `label_selector` finds no node (the option `fallback_strategy`)."""
+    priority: int = 0
+    """Among what the job asks for: higher first."""
 
 
 class NodeInfo(Part, frozen=True):

@@ -124,6 +124,8 @@ class AssignWorker(Message, tag=113):
     placement_group_id: bytes = b""
     runtime_env: str = ""
     capture_child_tasks: bool = False
+    priority: int = 0
+    """Of what it runs from now on, which that hands down."""
 
 
 class KillWorker(Message, tag=114):
