@@ -39,13 +39,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item):
-    """Before any fixture ends: what a test that passed has put into shared memory is freed, by everybody.
-
-    Left out by the mark `leaves_objects`: tests that kill processes and sometimes leave objects, an open defect. The
-    likely cause: what a worker had sealed that died before the owner heard of it stays until the owner ends.
-    """
-    if item.get_closest_marker("leaves_objects") is not None:
-        return
+    """Before any fixture ends: what a test that passed has put into shared memory is freed, by everybody."""
     core = object_ref._core
     is_real = isinstance(core, CoreWorker)  # tests of the public face put a double there
     if is_real and core.mode == "driver" and not item.stash.get(_failed, False):

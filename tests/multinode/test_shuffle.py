@@ -1,7 +1,6 @@
 """A shuffle across four nodes, one of which is killed in the middle: what it held is made again, and all is right."""
 
 import numpy as np
-import pytest
 
 import ray
 
@@ -11,7 +10,6 @@ MAPS, REDUCES, COUNT = 5, 5, 1 << 17
 """Each of the maps makes COUNT numbers of 8 bytes, 200 KiB for each reduce."""
 
 
-@pytest.mark.leaves_objects
 def test_a_shuffle_survives_the_death_of_a_node(start_cluster):
     nodes = start_cluster(num_cpus=0)
     workers = [nodes.add(num_cpus=1) for _ in range(4)]

@@ -56,7 +56,6 @@ def in_use():
 
 
 @pytest.mark.timeout(SECONDS + 180)
-@pytest.mark.leaves_objects
 def test_whatever_is_done_to_a_cluster_nothing_comes_out_wrong_or_stays(cluster, tmp_path):
     story = collections.deque(maxlen=400)
     began_s = time.monotonic()

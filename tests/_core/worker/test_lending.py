@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ray._core.common import messages as m
 from ray._core.worker.objects import Entry, Lending
 from ray._core.worker.references import References
+from ray._core.worker.strays import Strays
 
 KEY = b"k" * 28
 
@@ -57,6 +58,7 @@ class Process:
         self.objects = {}
         self.lending = Lending(self)
         self.refs = References(self)
+        self.strays = Strays()
         self.freed_while_needed = False
         net.processes[name] = self
 

@@ -51,6 +51,8 @@ class ObjectManager:
             m.ReleaseSlab: lambda _, message: self._carry_out(self.table.release_slab(message.offset)),
             m.ObjectsSealed: self._sealed,
             m.FreeObjects: self._free,
+            m.FreeRest: self._free_rest,
+            m.AddLocation: lambda _, message: self.tell_owner(message.owner_id, message),
             **self.transfer.handlers,
             **self.giving.handlers,
             **self.orphans.handlers,
@@ -245,6 +247,29 @@ class ObjectManager:
             return
         for object_id in message.object_ids:
             self.free(object_id)
+
+    def _free_rest(self, _: aio.Connection, message: m.FreeRest) -> None:
+        if message.node_id != self._raylet.node_id:
+            self.peers.forward(message.node_id, message)
+            return
+        self.table.task_over(message.task_id, message.wanted)
+        for object_id in set(self.orphans.table.of(message.owner_id)).difference(message.wanted):
+            if object_id.startswith(message.task_id):
+                self.free(object_id)
+
+    def copied(self, object_id: bytes, owner: m.Address, where: m.StoreLocation) -> None:
+        """A copy has come to this node, as its owner must know to free it."""
+        message = m.AddLocation(object_id, where, owner.worker_id)
+        if owner.node_id == self._raylet.node_id:
+            self.tell_owner(owner.worker_id, message)
+        else:
+            self.peers.forward(owner.node_id, message)
+
+    def tell_owner(self, owner_id: bytes, message: m.AddLocation) -> None:
+        """To a process of this node; if it has ended, `orphans` sees to its objects."""
+        for connection, worker_id in self.processes.items():
+            if worker_id == owner_id:
+                connection.send(message)
 
     def free(self, object_id: bytes) -> None:
         if self.spiller.freed(object_id):

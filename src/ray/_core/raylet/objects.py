@@ -9,10 +9,14 @@ from __future__ import annotations
 import dataclasses
 from bisect import bisect_right, insort
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
+from ray._core.common.ids import TaskID
+
 EARLY_KEPT = 10_000
-"""Frees that overtook the word that the object exists (another connection brought them); remembered up to this many."""
+"""Frees that overtook the word that the object exists (another connection brought them), and tasks that are over: so
+many of each are remembered."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -65,6 +69,8 @@ class ObjectTable:
         self._unfreed: dict[int, Slab] = {}
         """Memory of freed objects that are still pinned."""
         self._freed_early: OrderedDict[bytes, None] = OrderedDict()
+        self._over: OrderedDict[bytes, frozenset[bytes]] = OrderedDict()
+        """Tasks of which attempts were lost here and whose end has been told, and what is wanted of each."""
 
     def __repr__(self) -> str:
         return f"<ObjectTable objects={len(self.objects)} slabs={len(self._slabs)}>"
@@ -91,6 +97,8 @@ class ObjectTable:
         if object_id in self._freed_early:
             del self._freed_early[object_id]
             return self._freed(slab, offset)
+        if self._over and object_id not in self._over.get(object_id[: TaskID.SIZE], (object_id,)):
+            return self._freed(slab, offset)
         before = self.objects.get(object_id)
         if before is not None:
             self._older.setdefault(object_id, []).append(before)
@@ -110,6 +118,12 @@ class ObjectTable:
             self.used_bytes -= each.size
             orders += self._freed(self._slabs[each.slab], each.offset)
         return orders
+
+    def task_over(self, task_id: bytes, wanted: Iterable[bytes]) -> None:
+        """What of the task is sealed from now on is freed at once, but for what is `wanted`."""
+        self._over[task_id] = frozenset(wanted)
+        if len(self._over) > EARLY_KEPT:
+            self._over.popitem(last=False)
 
     def pin(self, offset: int) -> None:
         """Another node reads what lies at `offset`, or will: that memory stays, even if the object is freed."""

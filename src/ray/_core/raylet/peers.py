@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 JOINING_S = 2.0
 """How long to wait for word of a node that this raylet has not heard of yet."""
 CONNECT_S = 10.0
+CONNECT_AGAIN_S = 1.0
+"""After a node could not be reached which is not known to be dead."""
 
 
 class Peers:
@@ -23,7 +25,7 @@ class Peers:
         self._raylet = raylet
         self._connections: dict[bytes, asyncio.Task[aio.Connection]] = {}
         self._streams: dict[socket.socket, bytes] = {}
-        self._tasks: set[asyncio.Task[aio.Connection]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -51,16 +53,20 @@ class Peers:
         return connection
 
     def forward(self, node_id: bytes, message: m.Message) -> None:
-        """Send a message to another raylet; a node that has gone needs it no more."""
-
-        def connected(task: asyncio.Task[aio.Connection]) -> None:
-            if task.exception() is None:
-                task.result().send(message)
-
-        task = asyncio.get_running_loop().create_task(self.connect(node_id))
+        """Send a message to another raylet, when that can be reached; a node that has died needs it no more."""
+        task = asyncio.get_running_loop().create_task(self._forward(node_id, message))
         self._tasks.add(task)
-        task.add_done_callback(connected)
         task.add_done_callback(self._tasks.discard)
+
+    async def _forward(self, node_id: bytes, message: m.Message) -> None:
+        while node_id not in self._raylet.leases.view.dead:
+            try:
+                connection = await self.connect(node_id)
+            except OSError:
+                await asyncio.sleep(CONNECT_AGAIN_S)
+            else:
+                connection.send(message)
+                return
 
     def open_stream(self, node_id: bytes) -> socket.socket:
         """A bulk connection to a node that is known. On any thread; blocks. Raises OSError."""

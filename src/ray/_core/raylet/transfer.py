@@ -148,13 +148,19 @@ class Transfer:
         if pull.incoming is not None:
             pull.incoming.complete()
         objects.adopt(pull.object_id, extent, pull.size)
+        placed = objects.table.objects.get(pull.object_id)
+        if placed is None:
+            self._fail(pull, "lost", "Its owner has freed it meanwhile.")
+            return
         objects.orphans.came(pull.object_id, pull.owner.worker_id, pull.owner.node_id)
-        placed = objects.table.objects[pull.object_id]
         wanted = [(connection, request) for connection, request in pull.waiting if not connection.is_closed]
         for connection, request in wanted:
             connection.reply(request, m.ObjectLocal(offset=placed.offset, size=placed.size))
-        if not wanted:
-            objects.free(pull.object_id)  # nobody is left who would tell its owner of this copy
+        if wanted:
+            where = m.StoreLocation(self._raylet.node_id, placed.offset, placed.size)
+            objects.copied(pull.object_id, pull.owner, where)
+        else:
+            objects.free(pull.object_id)
 
     def _fail(self, pull: Pull, kind: str, text: str) -> None:
         for connection, request in pull.waiting:

@@ -87,10 +87,12 @@ class ActorClient:
     def done(self, record: Record, done: m.TaskDone, again: bool) -> None:
         """The call was answered; `again`: its exception is to be retried."""
         if again:
+            self._actors.submitter.discard(done)
             self._carry_out(self.queue.retry(record))
             return
         if record.is_cancelled and not done.failed and not record.is_expired:
             # It had ended before the actor heard of the cancelling.
+            self._actors.submitter.discard(done)
             self.give_up_call(record, error_value(cancelled(record, is_sent=True)))
             return
         orders = self.queue.finished(record.task_id)
@@ -146,6 +148,7 @@ class ActorClient:
             if is_known and (self.connection is not None or self._lost_at_s is not None):
                 return
             if self.queue.sent:  # of an earlier life whose end was not heard of
+                self._disconnected()
                 self._carry_out(self.queue.restarting())
             self._connect()
         elif info.state in ("RESTARTING", "DEAD"):
@@ -178,8 +181,14 @@ class ActorClient:
     def _disconnected(self) -> None:
         self._lost_at_s = None
         if self.connection is not None:
+            self._attempts_lost(self.connection)
             self._actors.by_connection.pop(self.connection, None)
             self.connection = None
+
+    def _attempts_lost(self, connection: Connection) -> None:
+        """No answer to what was sent on it will be heard."""
+        for task_id in self.queue.sent:
+            self._actors.core.strays.attempt_lost(task_id, connection.peer.node_id)
 
     def lost(self, connection: Connection) -> None:
         """The connection is gone. Usually the process is, and the GCS publishes that; ask, in case it did before."""

@@ -38,6 +38,7 @@ from ray._core.worker.lineage import Lineage
 from ray._core.worker.objects import Entry, Lending
 from ray._core.worker.references import References
 from ray._core.worker.remote_objects import RemoteObjects
+from ray._core.worker.strays import Strays
 from ray._core.worker.streams import Streams
 from ray._core.worker.submitter import Submitter
 from ray._core.worker.task_log import TaskLog
@@ -72,6 +73,7 @@ class CoreWorker:
         self.values = Values(self)
         self.lending = Lending(self)
         self.remote = RemoteObjects(self)
+        self.strays = Strays()
         self.groups = Groups(self)
         self.submitter = Submitter(self)
         self.lineage = Lineage(self)

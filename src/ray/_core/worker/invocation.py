@@ -231,6 +231,16 @@ class Invoker:
                     core.lending.lend(ref.binary(), call.connection.peer.worker_id)
         return m.Value(written.blob, written.location, written.is_error, contained)
 
+    def unpack(self, call: Call, key: bytes, value: m.Value) -> None:
+        """The caller will not hear of this result: free it, and what is inside is not lent to it."""
+        core = self.core
+        assert call.connection is not None
+        with core.lock:
+            if value.location is not None:
+                core.raylet.send(m.FreeObjects([key]))
+            mine = [part.object_id for part in value.contained if part.owner.worker_id == core.worker_id]
+            core.lending.returned(m.RemoveBorrower(mine, call.connection.peer.worker_id, [1] * len(mine)))
+
     def error_value(self, template: m.TaskTemplate, error: BaseException) -> m.Value:
         return m.Value(blob=self.error_blob(template, error), is_error=True)
 

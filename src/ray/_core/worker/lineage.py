@@ -54,10 +54,6 @@ class Lineage:
 
     # ---------------------------------------------------------- keeping
 
-    def knows(self, task_id: bytes) -> bool:
-        """Whether the task has ended before."""
-        return task_id in self._kept
-
     def wanted(self, task_id: bytes) -> list[bytes]:
         """Results of a task that has ended before, which somebody may ask for."""
         kept = self._kept.get(task_id)
@@ -164,6 +160,6 @@ class Lineage:
         if entry is None or entry.value is None:
             return False
         if value.location is not None:
-            self._core.remote.received(m.AddLocation(key, value.location))
+            self._core.remote.copied(key, value.location)
         self._core.refs.decline(value)
         return True

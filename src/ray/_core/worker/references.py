@@ -157,8 +157,8 @@ class References:
             core.lineage.gone(key, entry.maker)
         if entry.owner is not None:
             core.lending.give_back(key, entry)
-        elif value is not None and value.location is not None:
-            core.remote.free(key, entry)
+        elif (value is not None and value.location is not None) or key in core.strays.at_objects:
+            core.remote.forget(key, entry)
         elif value is not None and value.is_error and not entry.seen:
             core.unread_errors.report(value)
         for inner in entry.inner:

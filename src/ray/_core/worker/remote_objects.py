@@ -1,7 +1,7 @@
 """Objects whose value lies on another node: brought here, kept track of, found again when a copy is lost.
 
 Floor: worker. All methods are locked. The owner knows where the copies are; whoever needs a value asks its raylet for
-a copy and tells the owner of it.
+a copy, and the raylet tells the owner of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import msgspec
 
 from ray._core.common import messages as m
 from ray._core.common.errors import LocalRayletDiedError, ObjectStoreFullError, RaySystemError
+from ray._core.common.ids import object_id
 from ray._core.worker.objects import Entry
 
 if TYPE_CHECKING:
@@ -75,9 +76,8 @@ class RemoteObjects:
     def _came(self, key: bytes, owner: m.Address, places: list[m.StoreLocation], reply: Any) -> None:
         entry = self._core.objects.get(key)
         if isinstance(reply, m.ObjectLocal):
-            here = m.StoreLocation(self._core.node.node_id, reply.offset, reply.size)
-            self._tell(owner, m.AddLocation(key, here))  # even if nobody here wants it any more: the owner frees it
-            if entry is not None:
+            if entry is not None:  # if not, the owner frees it: it has heard of the copy from the raylet
+                here = m.StoreLocation(self._core.node.node_id, reply.offset, reply.size)
                 entry.here, entry.is_coming, entry.urgency = here, False, m.PULL_FOR_TASK
                 self.arrived(entry)
             return
@@ -102,7 +102,7 @@ class RemoteObjects:
                 entry.problem = RaySystemError(text)
             self.arrived(entry)
 
-    def _tell(self, owner: m.Address, message: m.AddLocation | m.ObjectLost) -> None:
+    def _tell(self, owner: m.Address, message: m.ObjectLost) -> None:
         if owner.worker_id == self._core.worker_id:
             self.received(message)
             return
@@ -120,23 +120,59 @@ class RemoteObjects:
     # ---------------------------------------------------------- the owner's directory
 
     def received(self, message: m.AddLocation | m.ObjectLost) -> None:
-        """A holder tells of a copy, or of one that is gone."""
+        """There is a copy more, or one that cannot be had."""
         key = message.object_id
         entry = self._core.objects.get(key)
-        if isinstance(message, m.ObjectLost):
-            if entry is not None:
-                self._lost(key, entry, message.node_id)
-        elif entry is None or entry.value is None or entry.value.location is None:
-            self.free_at({message.location.node_id}, key)
-        elif message.location.node_id != entry.value.location.node_id:
-            entry.copies = [copy for copy in entry.copies if copy.node_id != message.location.node_id]
-            entry.copies.append(message.location)
+        if isinstance(message, m.AddLocation):
+            self.copied(key, message.location)
+        elif entry is not None:
+            self._lost(key, entry, message.node_id)
+
+    def copied(self, key: bytes, where: m.StoreLocation) -> None:
+        """An object of ours lies there too."""
+        entry = self._core.objects.get(key)
+        if entry is None or entry.value is None or entry.value.location is None:
+            self.may_lie(key, where.node_id)  # lost, or not known yet, and somebody may read that copy
+        elif where.node_id != entry.value.location.node_id:
+            entry.copies = [copy for copy in entry.copies if copy.node_id != where.node_id]
+            entry.copies.append(where)
 
     def free(self, key: bytes, entry: Entry) -> None:
-        """Nobody needs an object of ours any more: free every copy of it."""
-        value = entry.value
-        if value is not None and value.location is not None:
-            self.free_at({place.node_id for place in (value.location, *entry.copies)}, key)
+        """Nobody reads an object of ours any more: free every copy of it that we know. It may be made again."""
+        self.free_at(self._nodes_of(entry), key)
+
+    def forget(self, key: bytes, entry: Entry) -> None:
+        """Nobody will ever want it again: free it wherever it may lie."""
+        self.free_at(self._nodes_of(entry) | self._core.strays.gone(key), key)
+
+    def _nodes_of(self, entry: Entry) -> set[bytes]:
+        nodes = {place.node_id for place in entry.copies}
+        if entry.value is not None and entry.value.location is not None:
+            nodes.add(entry.value.location.node_id)
+        return nodes
+
+    def may_lie(self, key: bytes, node_id: bytes) -> None:
+        """A copy of an object of ours may be on that node, which we do not count on: it goes with the object."""
+        if key in self._core.objects:
+            self._core.strays.may_lie(key, node_id)
+        else:
+            self.free_at({node_id}, key)
+
+    def task_over(self, task_id: bytes, num_refs: int) -> None:
+        """Attempts of the task were lost before it ended: what they had sealed of it is freed.
+
+        Args:
+            num_refs: how many results it has; negative if that is not known.
+        """
+        objects = self._core.objects
+        if num_refs >= 0:
+            wanted = [key for n in range(1, num_refs + 1) if (key := object_id(task_id, n)) in objects]
+        else:  # a generator's items: rare enough to look at everything
+            wanted = [key for key in objects if key.startswith(task_id)]
+        nodes = self._core.strays.task_over(task_id, wanted)
+        if len(wanted) != num_refs:
+            for node_id in nodes:
+                self._core.raylet.send(m.FreeRest(task_id, self._core.worker_id, wanted, node_id))
 
     def free_at(self, node_ids: set[bytes], key: bytes) -> None:
         for node_id in node_ids:
@@ -151,6 +187,8 @@ class RemoteObjects:
         left = [place for place in places if place.node_id != node_id]
         if len(left) == len(places):
             return  # known before
+        if node_id not in self._dead:  # it may be there all the same, and only could not be brought
+            self._core.strays.may_lie(key, node_id)
         if left:
             entry.value = msgspec.structs.replace(value, location=left[0])
             entry.copies = left[1:]

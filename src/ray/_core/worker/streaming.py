@@ -47,13 +47,10 @@ def run(invoker: Invoker, call: Call, push: m.PushTask, items: Any) -> None:
             producer.run(iter(items))
         invoker.finish(call, [NONE], failed=False)
     else:
-        collected = Collected(invoker, call)
-        try:
+        with Collected(invoker, call) as collected:
             for item in items:
                 if not collected.add(item):
                     break
-        except Exception as error:
-            collected.error = error
         collected.answer()
 
 
@@ -65,12 +62,9 @@ def answer_each(invoker: Invoker, call: Call, values: list[Any]) -> None:
     """
     if len(values) != call.template.num_returns:
         raise ValueError(f"Task returned {len(values)} objects, but num_returns={call.template.num_returns}.")
-    collected = Collected(invoker, call)
-    try:
+    with Collected(invoker, call) as collected:
         for value in values:
             collected.add(value)
-    except Exception as error:
-        collected.error = error
     collected.answer()
 
 
@@ -81,8 +75,7 @@ async def run_async(invoker: Invoker, call: Call, push: m.PushTask, items: Any) 
             await producer.run_async(items)
         invoker.finish(call, [NONE], failed=False)
         return
-    collected = Collected(invoker, call)
-    try:
+    with Collected(invoker, call) as collected:
         if isinstance(items, AsyncIterator):
             async for item in items:
                 if not collected.add(item):
@@ -91,8 +84,6 @@ async def run_async(invoker: Invoker, call: Call, push: m.PushTask, items: Any) 
             for item in items:
                 if not collected.add(item):
                     break
-    except Exception as error:
-        collected.error = error
     collected.answer()
 
 
@@ -331,6 +322,22 @@ class Collected:
         self._first = 1 if self._wanted >= 0 else 2
         self._values: list[m.Value] = []
 
+    def __enter__(self) -> Collected:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
+        """An error of user code is part of the answer. A cancelling is not: nobody will hear of the items."""
+        if isinstance(error, Exception):
+            self.error = error
+            return True
+        if error is not None and not isinstance(error, SystemExit):  # which ends the process
+            for number, value in enumerate(self._values):
+                self._invoker.unpack(self._call, self._key(number), value)
+        return False
+
+    def _key(self, number: int) -> bytes:
+        return object_id(self._call.task_id, self._first + number)
+
     def add(self, item: Any) -> bool:
         """Pack one item. False: no more are wanted."""
         if self._wanted == 0:  # a task for its effects only: it runs to its end
@@ -338,8 +345,7 @@ class Collected:
         if len(self._values) == self._wanted:
             _log.error("A task returned more than num_returns=%d objects; the rest is dropped.", self._wanted)
             return False
-        key = object_id(self._call.task_id, self._first + len(self._values))
-        self._values.append(self._invoker.pack_value(self._call, key, item))
+        self._values.append(self._invoker.pack_value(self._call, self._key(len(self._values)), item))
         return True
 
     def answer(self) -> None:
@@ -356,6 +362,6 @@ class Collected:
     def _refs(self) -> m.Value:
         call, core = self._call, self._invoker.core
         assert call.connection is not None
-        keys = [object_id(call.task_id, self._first + number) for number in range(len(self._values))]
+        keys = [self._key(number) for number in range(len(self._values))]
         refs = [core.refs.borrowed_ref(key, call.connection.peer) for key in keys]
         return self._invoker.pack_value(call, object_id(call.task_id, 1), DynamicObjectRefGenerator(refs))

@@ -252,10 +252,11 @@ class Submitter:
 
     def task_done(self, connection: Connection, done: m.TaskDone) -> None:
         record = self.tasks.get(done.task_id)
-        if record is None:
-            return
         for key in done.borrowed:
             self._core.lending.lend(key, connection.peer.worker_id)
+        if record is None:  # it was given up, or answered by another attempt
+            self.discard(done)
+            return
         if record.is_expired:
             done = self._core.timeouts.late(record, done)
         again = done.retryable and record.retries_left != 0 and not record.is_cancelled
@@ -273,6 +274,7 @@ class Submitter:
         if not record.is_cancelled:
             record.template.observe(done.duration_us)
         if again:
+            self.discard(done)
             record.attempt += 1
             record.retries_left -= 1
             self._settle(queue, record)
@@ -313,11 +315,21 @@ class Submitter:
         if record.template.num_returns == DYNAMIC:
             for index in range(len(done.results), 1, -1):
                 core.objects.setdefault(object_id(task_id, index), Entry(None))
-        runs_again = core.lineage.knows(task_id)
         for index in range(len(done.results), 0, -1):
             key, value = object_id(task_id, index), done.results[index - 1]
-            if not runs_again or not core.lineage.came_again(key, value):
+            if not record.attempt or not core.lineage.came_again(key, value):
                 core.refs.accept(key, value)
+
+    def discard(self, done: m.TaskDone) -> None:
+        """This answer does not count: give back the refs inside, and have the results freed."""
+        for index, value in enumerate(done.results, 1):
+            self._core.refs.decline(value)
+            if value.location is None:
+                continue
+            if done.task_id in self.tasks:
+                self._core.strays.attempt_lost(done.task_id, value.location.node_id)
+            else:
+                self._core.remote.may_lie(object_id(done.task_id, index), value.location.node_id)
 
     def _remember(self, record: Record, done: m.TaskDone) -> None:
         """Keep the task while results of it lie in shared memory, where they can be lost."""
@@ -365,6 +377,8 @@ class Submitter:
         if record.template.timeout_s is not None:
             core.timeouts.ended(record)
         core.refs.let_go_all(record.packed.refs)
+        if record.task_id in core.strays.at_tasks:
+            core.remote.task_over(record.task_id, record.template.num_returns)
 
     def tasks_returned(self, connection: Connection, message: m.TasksReturned) -> None:
         records = [self.tasks[task_id] for task_id in message.task_ids if task_id in self.tasks]
@@ -408,6 +422,7 @@ class Submitter:
             for number, task_id in enumerate(lost):
                 record = self.tasks[task_id]
                 record.lease_id = 0
+                self._core.strays.attempt_lost(task_id, connection.peer.node_id)
                 # Tasks start in order, so only the first can have run: the rest lose no retry.
                 if number == 0 and not record.is_cancelled:
                     self._ask_cause(record, held, connection.peer.worker_id)

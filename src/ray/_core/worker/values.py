@@ -169,7 +169,10 @@ class Values:
         if isinstance(result, serialization.ErrorValue):
             self._mark_seen([ref])
             error = result.error
-            raise error.as_instanceof_cause() if isinstance(error, RayTaskError) else error
+            try:
+                raise error.as_instanceof_cause() if isinstance(error, RayTaskError) else error
+            finally:
+                del result, error  # else error, traceback and this frame were a cycle, with all that callers hold
         return result
 
     def _brought(self, ref: ObjectRef[Any]) -> tuple[m.Value, m.StoreLocation | None]:

@@ -175,6 +175,17 @@ class FreeObjects(Message, tag=134):
     node_id: bytes = b""
 
 
+class FreeRest(Message, tag=148):
+    """owner > R of a node where an attempt of the task was lost: it is over, and of its results there nobody wants any
+    but `wanted`; also not what is sealed from now on. Loss: the owner's end frees them. `node_id` as in FreeObjects.
+    """
+
+    task_id: bytes
+    owner_id: bytes
+    wanted: list[bytes]
+    node_id: bytes = b""
+
+
 class SlabSpaceFreed(Message, tag=135):
     """R > C which holds the slab: these offsets are free again."""
 

@@ -180,10 +180,14 @@ class RemoveBorrower(Message, tag=173):
 
 
 class AddLocation(Message, tag=174):
-    """C > owner: its node has a copy too now. Loss: a copy more than the owner knows, freed with its node's raylet."""
+    """R > owner, by the raylet of the owner's node: a copy was brought to this node too. Loss: one of these has ended.
+
+    `owner_id`: to whom it goes. The one that brought the copy tells of it, since whoever it was brought for may die.
+    """
 
     object_id: bytes
     location: StoreLocation
+    owner_id: bytes
 
 
 class ObjectLost(Message, tag=175):
