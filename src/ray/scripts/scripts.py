@@ -16,6 +16,7 @@ COMMANDS = {
     "drain-node": "ray.scripts.node_commands:drain_node",
     "enable-usage-stats": "ray.scripts.usage_command:enable_usage_stats",
     "kill-actor": "ray.scripts.node_commands:kill_actor",
+    "explain": "ray.scripts.explain_command:explain",
     "get": "ray.util.state.state_cli:ray_get",
     "get-auth-token": "ray.scripts.token_command:get_auth_token",
     "health-check": "ray.scripts.status_command:health_check",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ray.util.check_serialize import inspect_serializability
     from ray.util.client_connect import connect, disconnect
     from ray.util.debug import disable_log_once_globally, enable_periodic_logging, log_once
+    from ray.util.explaining import explain
     from ray.util.helpers import as_completed, map_unordered
     from ray.util.placement_group import (
         get_current_placement_group,
@@ -36,6 +37,7 @@ _HOMES = {
     "ray.util.check_serialize": "inspect_serializability",
     "ray.util.client_connect": "connect disconnect",
     "ray.util.debug": "disable_log_once_globally enable_periodic_logging log_once",
+    "ray.util.explaining": "explain",
     "ray.util.helpers": "as_completed map_unordered",
     "ray.util.placement_group": (
         "get_current_placement_group get_placement_group placement_group placement_group_table remove_placement_group"
@@ -93,6 +95,7 @@ __all__ = [
     "disable_log_once_globally",
     "disconnect",
     "enable_periodic_logging",
+    "explain",
     "get_current_placement_group",
     "get_node_instance_id",
     "get_node_ip_address",

@@ -84,6 +84,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Reports of a raylet, and the GCS's batches of them to all, come at most this often; or 1 ms per node, if more."""
     infeasible_warning_s: float = 5.0
 
+    # Telling
+    waiting_report_s: float = 10.0
+    """A wait of a driver (`ray.get`, `ray.wait`, a generator, a placement group) that takes so long is explained on it,
+    and again after twice, four times … as long; 0: never."""
+
     # State API
     task_events_report_interval_ms: int = 1000
     """How often owners tell the GCS which tasks have ended; 0: never."""

@@ -6,6 +6,7 @@ Floor: gcs, shell around `actors.ActorTable`.
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
@@ -20,6 +21,18 @@ from ray._core.gcs.publisher import Publisher
 from ray._core.wire import aio
 
 logger = logging.getLogger(__name__)
+EVENTS_KEPT = 8
+STORIES_KEPT = 10_000
+"""Of so many actors, those that changed last."""
+
+
+_EVENTS = {
+    "PENDING_CREATION": "ready to be created",
+    "ALIVE": "created",
+    "RESTARTING": "its process ended, and it starts again",
+    "DEAD": "died",
+}
+"""Of stories, by the state that an actor has come to."""
 
 
 class ActorService:
@@ -50,6 +63,8 @@ class ActorService:
         """After a restart of the GCS, until it is known which nodes live and what they host."""
         self._unplaced: dict[bytes, str] = {}
         """Actors that no node of today can hold, and why; looked at again when nodes change."""
+        self.stories: OrderedDict[bytes, list[tuple[int, str]]] = OrderedDict()
+        """What befell each actor last: (when, in ms since the epoch; what). A GCS that restarts begins anew."""
 
     def handlers(self) -> dict[type, Callable[[aio.Connection, Any], None]]:
         return {
@@ -68,6 +83,19 @@ class ActorService:
         """Of the actors that no node can hold, for `ray status`."""
         specs = [(self.table.spec(actor_id), why) for actor_id, why in self._unplaced.items()]
         return [m.Demand(spec.placement.resources, 1, why, spec.job_id, True) for spec, why in specs]
+
+    def why_unplaced(self, actor_id: bytes) -> str:
+        """Why no node of today can hold the actor; "" if it has a place, or needs none."""
+        return self._unplaced.get(actor_id, "")
+
+    def _note(self, info: m.ActorInfo) -> None:
+        """Add to an actor's story that it has changed."""
+        text = _EVENTS.get(info.state, info.state)
+        cause = f": {info.death_cause}" if info.state in ("RESTARTING", "DEAD") and info.death_cause else ""
+        known = self.stories.pop(info.actor_id, [])
+        self.stories[info.actor_id] = [*known, (self._now_ms(), text + cause)][-EVENTS_KEPT:]
+        if len(self.stories) > STORIES_KEPT:
+            self.stories.popitem(last=False)
 
     # ---------------------------------------------------------- what happens elsewhere
 
@@ -176,6 +204,7 @@ class ActorService:
         for effect in effects:
             match effect:
                 case Publish():
+                    self._note(effect.info)
                     self._publisher.publish("actor", m.ActorChanged(effect.info), effect.info.actor_id)
                     if effect.info.state == "DEAD":
                         self._unplaced.pop(effect.info.actor_id, None)

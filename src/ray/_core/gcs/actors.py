@@ -102,6 +102,10 @@ class ActorTable:
     def spec(self, actor_id: bytes) -> ActorSpec:
         return self._actors[actor_id].spec
 
+    def node_of(self, actor_id: bytes) -> bytes:
+        """Where it lives or is being created; b"" while it waits for a node."""
+        return self._actors[actor_id].node_id
+
     def named(self, name: str, namespace: str) -> ActorInfo | None:
         """The living actor of that name."""
         actor_id = self._names.get((namespace, name))

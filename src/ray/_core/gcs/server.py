@@ -27,6 +27,7 @@ from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
 from ray._core.gcs.core_connections import CoreConnections
 from ray._core.gcs.group_service import GroupService
+from ray._core.gcs.inquiry import InquiryService
 from ray._core.gcs.job_service import JobService
 from ray._core.gcs.journal import Journal
 from ray._core.gcs.kv_service import KvService
@@ -113,6 +114,7 @@ class GcsServer:
             m.ReadLog: self.log_relay.forward,
             m.TaskEvents: lambda _, message: self.state.task_events(message),
             m.DumpState: self.state.dump,
+            m.Inquire: InquiryService(self).inquire,
             **self.jobs.handlers(),
             **self.kv.handlers(),
             **self.actors.handlers(),

@@ -99,6 +99,10 @@ class ActorHost:
         spec = hosted.spec
         self._raylet.environments.prepare(spec.placement.runtime_env, spec.job_id, partial(self._prepared, hosted))
 
+    def get(self, actor_id: bytes) -> Hosted | None:
+        """An actor here, living or being created."""
+        return self._actors.get(actor_id)
+
     def hosted(self) -> list[m.HostedActor]:
         """All actors here, for a GCS that this raylet registers with."""
         rows = []

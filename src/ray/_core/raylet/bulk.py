@@ -35,6 +35,11 @@ class Incoming:
     def is_whole(self) -> bool:
         return self._is_whole or self._parts.is_whole
 
+    @property
+    def come_bytes(self) -> int:
+        """How much is here."""
+        return self._parts.size if self._is_whole else self._parts.come_bytes
+
     def claim(self) -> tuple[int, int] | None:
         with self.changed:
             return None if self.has_failed else self._parts.claim()

@@ -83,7 +83,8 @@ class LeaseManager:
     # ---------------------------------------------------------- where to
 
     def _request(self, connection: aio.Connection, request: m.RequestLease) -> None:
-        waiting = waiting_of((connection, request.rid), request.scheduling, request.scheduling.resources, request)
+        scheduling, key = request.scheduling, (connection, request.rid)
+        waiting = waiting_of(key, scheduling, scheduling.resources, request, self._now_s())
         self._of_connection.setdefault(connection, set()).add(request.rid)
         if request.hops:
             self.reporter.owe()
@@ -154,7 +155,7 @@ class LeaseManager:
     def enqueue_actor(self, hosted: Hosted) -> None:
         """An actor that the GCS has placed here, and whose environment is there, waits for what it holds."""
         self.reporter.owe()
-        waiting = waiting_of(hosted, hosted.spec.placement, hosted.spec.held)
+        waiting = waiting_of(hosted, hosted.spec.placement, hosted.spec.held, since_s=self._now_s())
         self.scheduler.enqueue(waiting)
         if hosted.spec.placement.strategy.kind == "PLACEMENT_GROUP" and self.scheduler.missing(waiting.demand):
             self._raylet.actors.lost_bundle(hosted, removed=False)  # since the GCS placed it
@@ -211,6 +212,14 @@ class LeaseManager:
         if strategy.kind == "SPREAD" and choice.node_id is not None:
             self._spread_after = choice.node_id
         return choice
+
+    def requests(self) -> list[Waiting]:
+        """All that wait here: for an environment, for resources, for a node that could hold them."""
+        return [*self._preparing.values(), *self.scheduler.waiting(), *self.aside.requests.values()]
+
+    def is_preparing(self, key: object) -> bool:
+        """Whether its runtime environment is being built."""
+        return key in self._preparing
 
     def why_not(self, waiting: Waiting) -> str:
         """Why no node of today can hold it."""
@@ -490,7 +499,9 @@ class LeaseManager:
             self.schedule()
 
 
-def waiting_of(key: object, scheduling: m.SchedulingClass, resources: Resources, request: Any = None) -> Waiting:
+def waiting_of(
+    key: object, scheduling: m.SchedulingClass, resources: Resources, request: Any = None, since_s: float = 0.0
+) -> Waiting:
     """A demand in the user's names as it waits here: without zeros, and of its placement group if it has one."""
     demand = {name: units for name, units in resources.items() if units}
     strategy, any_of = scheduling.strategy, b""
@@ -500,7 +511,7 @@ def waiting_of(key: object, scheduling: m.SchedulingClass, resources: Resources,
     owner = key[0] if isinstance(key, tuple) else None
     group_id = strategy.placement_group_id
     env, priority = scheduling.runtime_env, scheduling.priority
-    return Waiting(key, scheduling.job_id, demand, request, env, any_of, group_id, owner, priority)
+    return Waiting(key, scheduling.job_id, demand, request, env, any_of, group_id, owner, priority, since_s)
 
 
 def _matches_any(scheduling: m.SchedulingClass, labels: Mapping[str, str]) -> bool:

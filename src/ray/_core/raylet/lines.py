@@ -45,6 +45,8 @@ class Waiting:
     group_id: bytes = b""
     owner: object = None
     priority: int = 0
+    since_s: float = 0.0
+    """When it came here."""
 
     @property
     def shape(self) -> Shape:

@@ -37,5 +37,10 @@ class Parts:
         return self._missing.isdisjoint(range(first, start + length, self._step))
 
     @property
+    def come_bytes(self) -> int:
+        """How much has come, at least."""
+        return max(self.size - len(self._missing) * self._step, 0)
+
+    @property
     def is_whole(self) -> bool:
         return not self._missing

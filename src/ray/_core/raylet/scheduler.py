@@ -95,6 +95,10 @@ class Scheduler:
             self._remove(request)
         return request
 
+    def get(self, key: object) -> Waiting | None:
+        """The request of that key, if it waits."""
+        return self._waiting.get(key)
+
     def waits(self, key: object) -> bool:
         return key in self._waiting
 
@@ -258,6 +262,14 @@ class Scheduler:
 
     def held_by(self, lease_id: object) -> Resources:
         return self._held.get(lease_id, {})
+
+    def held(self) -> list[tuple[object, Resources]]:
+        """All leases, and what they hold."""
+        return list(self._held.items())
+
+    def lends(self, lease_id: object) -> bool:
+        """Whether its worker waits, and has lent its CPU."""
+        return lease_id in self._blocked
 
     def set_blocked(self, lease_id: int, blocked: bool) -> None:
         """A worker waits in get and lends its CPU, or goes on and takes it back, even below zero."""

@@ -32,6 +32,7 @@ from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
 from ray._core.raylet.gcs_watch import GcsWatch
+from ray._core.raylet.inquiry import InquiryService
 from ray._core.raylet.job_environments import JobEnvironments
 from ray._core.raylet.leasing import LeaseManager
 from ray._core.raylet.machine import Machine
@@ -94,6 +95,7 @@ class Raylet:
             m.Ping: self._ping,
             m.SetDraining: self._set_draining,
             m.DumpState: self.state.dump,
+            m.Inquire: InquiryService(self).inquire,
             **self.leases.handlers,
             **self.objects.handlers,
             **self.actors.handlers(),

@@ -47,7 +47,12 @@ class Pull:
     sources: list[tuple[bytes, bool]]
     """Nodes to ask, and whether they may send us on to others."""
     waiting: list[tuple[aio.Connection, m.PullObject]]
+    since_s: float
     tried: set[tuple[bytes, bool]] = dataclasses.field(default_factory=set)
+    state: str = "queued"
+    """As `messages.Pulls` names it."""
+    source: bytes = b""
+    """The node that is asked for it now."""
     incoming: bulk.Incoming | None = None
     """Of a large object, once its bytes come."""
     offset: int = 0
@@ -96,7 +101,8 @@ class Transfer:
         pull = self._pulls.get(object_id)
         if pull is None:
             size = request.locations[0].size
-            pull = self._pulls[object_id] = Pull(object_id, request.owner, size, [], [])
+            now_s = asyncio.get_running_loop().time()
+            pull = self._pulls[object_id] = Pull(object_id, request.owner, size, [], [], now_s)
             objects.table.expected(object_id)
             self._queue.add(object_id, size + HEADER_SIZE, request.priority)
         pull.waiting.append((connection, request))
@@ -119,10 +125,19 @@ class Transfer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def progress(self, object_id: bytes) -> tuple[m.Pulls, float] | None:
+        """How far a pull has come, and when it was first wanted; None: there is none of that object."""
+        pull = self._pulls.get(object_id)
+        if pull is None:
+            return None
+        come = pull.incoming.come_bytes if pull.incoming is not None else -1
+        return m.Pulls(pull.size, come, pull.state, pull.source), pull.since_s
+
     # ---------------------------------------------------------- one pull
 
     async def _carry_out(self, pull: Pull) -> None:
         objects = self._raylet.objects
+        pull.state = "making_room"
         try:
             extent = await objects.find_room(pull.size + HEADER_SIZE, ROOM_S)
             self._queue.took_room(pull.object_id)
@@ -170,6 +185,7 @@ class Transfer:
         """From this node's disk, or from another node. None: it is there; else what went wrong."""
         spiller = self._raylet.objects.spiller
         if spiller.url(pull.object_id) is not None:
+            pull.state = "from_disk"
             problem = await spiller.restore(pull.object_id, self._target(pull))
             if problem is None:
                 return None
@@ -182,11 +198,13 @@ class Transfer:
     async def _copy_from_any(self, pull: Pull) -> str | None:
         """Try each node that has a copy. None: it is there; else what went wrong at the last."""
         problem = "no node has a copy"
+        pull.state = "copying"
         while pull.sources:
             source = node_id, may_send_on = pull.sources.pop(0)
             if source in pull.tried:
                 continue
             pull.tried.add(source)
+            pull.source = node_id
             try:
                 connection = await self._raylet.objects.peers.connect(node_id)
                 elsewhere = await self._copy(connection, pull, node_id, may_send_on)

@@ -122,6 +122,8 @@ class ActorClient:
                 if error is not None:
                     self.give_up_call(record, error)
                 elif self.connection is not None:
+                    if record.attempt:
+                        record.note(f"sent again, attempt {record.attempt + 1}")
                     submitter.push(record, self.connection)
             else:
                 is_void = record.is_cancelled

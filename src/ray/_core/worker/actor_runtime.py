@@ -49,6 +49,8 @@ class ActorRuntime:
         self.instance: Any = None
         self.is_async = False
         self.is_concurrent = False
+        self.constructing = b""
+        """The id of the creation task while the constructor runs."""
         self._groups: dict[str, ThreadGroup | LoopGroup] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -77,6 +79,7 @@ class ActorRuntime:
         output = self._invoker.output
         output.announce(spec.job_id, log_markers.ACTOR, spec.class_name)
         token = current.set(Call(template, spec.creation_task_id, None))
+        self.constructing = spec.creation_task_id
         try:
             self.instance = self._construct(spec, recipe)
             own_repr = inspect.getattr_static(type(self.instance), "__repr__") is not object.__repr__
@@ -95,6 +98,7 @@ class ActorRuntime:
             return
         finally:
             current.reset(token)
+            self.constructing = b""
         with core.lock:
             self._make_groups(recipe)
             created = m.ActorCreated(address=core.address, pid=os.getpid(), repr_name=repr_name)
@@ -157,6 +161,15 @@ class ActorRuntime:
             self._invoker.fail(call, ValueError(problem))
             return
         group.submit((call, push, self.method(call.template)))
+
+    def queued(self, task_id: bytes) -> tuple[str, int, int, list[Call]] | None:
+        """As `Executor.queued`: of a call that waits in its group."""
+        for group in self._groups.values():
+            waiting = group.waiting()
+            for number, call in enumerate(waiting):
+                if call.task_id == task_id:
+                    return call.template.name, number, group.limit, group.running()
+        return None
 
     def cancel(self, task_id: bytes) -> None:
         """Drop a call that is queued in its group; cancel a coroutine; tell a method in a thread. Locked."""
@@ -224,7 +237,7 @@ class ThreadGroup:
         self, name: str, limit: int, run: Callable[[_Job, bool], None], refuse: Callable[[Call], None]
     ) -> None:
         self._name = f"ray-{name or 'default'}"
-        self._limit = limit
+        self.limit = limit
         self._run = run
         self._refuse = refuse
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
@@ -236,11 +249,18 @@ class ThreadGroup:
     def submit(self, job: _Job) -> None:
         """Locked."""
         self._waiting.add(job[0])
-        if len(self._threads) < min(self._limit, len(self._waiting) + len(self._running)):
+        if len(self._threads) < min(self.limit, len(self._waiting) + len(self._running)):
             thread = threading.Thread(target=self._serve, name=f"{self._name}_{len(self._threads)}", daemon=True)
             self._threads.append(thread)
             thread.start()
         self._jobs.put(job)
+
+    def waiting(self) -> list[Call]:
+        """In order of their coming, as far as is known: a set keeps none."""
+        return sorted(self._waiting.copy(), key=lambda call: call.start_s)
+
+    def running(self) -> list[Call]:
+        return list(self._running.copy())
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -283,7 +303,7 @@ class LoopGroup:
     def __init__(
         self, limit: int, loop: asyncio.AbstractEventLoop, run: Callable[[_Job], Any], refuse: Callable[[Call], None]
     ) -> None:
-        self._limit = limit
+        self.limit = limit
         self._loop = loop
         self._run = run
         self._refuse = refuse
@@ -296,6 +316,13 @@ class LoopGroup:
         """From whatever thread leads the reactor."""
         self._calls[job[0].task_id] = job[0]
         self._in_loop(self._start, job)
+
+    def waiting(self) -> list[Call]:
+        """From whatever thread leads the reactor."""
+        return [job[0] for job in list(self._waiting)]
+
+    def running(self) -> list[Call]:
+        return list(self._tasks.copy().values())
 
     def cancel(self, task_id: bytes) -> bool:
         """From whatever thread leads the reactor."""
@@ -317,7 +344,7 @@ class LoopGroup:
             self._loop.call_soon_threadsafe(function, *args)
 
     def _start(self, job: _Job) -> None:
-        if len(self._tasks) >= self._limit:
+        if len(self._tasks) >= self.limit:
             self._waiting.append(job)
             return
         if self._calls.get(job[0].task_id) is not job[0]:
@@ -332,7 +359,7 @@ class LoopGroup:
             del self._calls[call.task_id]
         if task.cancelled():  # before its first step, so nothing of it ran that could have answered
             self._refuse(call)
-        while self._waiting and len(self._tasks) < self._limit:
+        while self._waiting and len(self._tasks) < self.limit:
             self._start(self._waiting.popleft())
 
     def _cancel(self, call: Call) -> None:

@@ -354,6 +354,16 @@ class Actors:
         """End the actor that this process is."""
         raise ActorExit("exit_actor() is called.")
 
+    def constructor_of(self, actor_id: bytes) -> Packed | None:
+        """What the constructor of an actor of this process takes; None for others', and for the dead. Locked."""
+        client = self._clients.get(actor_id)
+        return client.constructor if client is not None else None
+
+    def class_name_of(self, actor_id: bytes) -> str:
+        """As far as it is known here. Locked."""
+        client = self._clients.get(actor_id)
+        return client.info.class_name if client is not None and client.info is not None else ""
+
     # ---------------------------------------------------------- news (locked)
 
     def subscribe(self, client: ActorClient) -> None:

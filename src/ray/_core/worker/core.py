@@ -30,9 +30,11 @@ from ray._core.worker import object_ref, setup_hook
 from ray._core.worker.actors import Actors
 from ray._core.worker.assignment import Assignment
 from ray._core.worker.cancellation import Cancellation
+from ray._core.worker.explain import Explainer
 from ray._core.worker.functions import Exports
 from ray._core.worker.gcs_client import GcsClient
 from ray._core.worker.groups import Groups
+from ray._core.worker.inquiry import Inquiry
 from ray._core.worker.invocation import Call, current
 from ray._core.worker.lineage import Lineage
 from ray._core.worker.objects import Entry, Lending
@@ -82,6 +84,8 @@ class CoreWorker:
         self.exports = Exports(self)
         self.cancellation = Cancellation(self)
         self.timeouts = Timeouts(self)
+        self.inquiry = Inquiry(self)
+        self.explainer = Explainer(self)
         self.is_closed = False
         self.executor: Any = executor(self) if executor is not None else None
         self.session_token = object()
@@ -340,6 +344,8 @@ class CoreWorker:
                 self.hands_down = self.groups.captured is not None or message.priority != 0
             case m.Ping():
                 connection.reply(message, m.Done())
+            case m.Inquire():
+                connection.reply(message, m.Findings(found=self.inquiry.findings(message.subject)))
             case m.DumpState():
                 running = self.executor.invoker.running if self.executor is not None else {}
                 connection.reply(message, m.StateDump(blobs=self.task_log.dump(message.what, running)))

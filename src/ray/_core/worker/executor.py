@@ -82,6 +82,29 @@ class Executor:
             self._queue.append((connection, message, template))
             self._waiter.finish()
 
+    @property
+    def idle_name(self) -> str:
+        """What the process is called while it runs nothing."""
+        return self._idle_title
+
+    def queued(self, task_id: bytes) -> tuple[str, int, int, list[Call]] | None:
+        """Of a call that waits here: its name, how many wait before it, how many may run at a time, and which do.
+
+        None: it does not wait here. Locked.
+        """
+        if self.actor is not None and self.actor.is_concurrent:
+            return self.actor.queued(task_id)
+        for number, (_, message, template) in enumerate(self._queue):
+            if isinstance(message, m.PushTask) and message.task_id == task_id:
+                assert template is not None
+                return template.name, number, 1, list(self.invoker.running)
+        return None
+
+    @property
+    def constructing(self) -> bytes:
+        """The id of the creation task that runs now; b"": none does."""
+        return self.actor.constructing if self.actor is not None else b""
+
     def _template(self, connection: Connection, push: m.PushTask) -> m.TaskTemplate:
         return self._templates[connection][push.template_id]
 

@@ -48,6 +48,8 @@ class Groups:
         """Where what it submits goes, if its group captures that."""
         self._followed: dict[bytes, _Followed] = {}
         """Those that this process has created, until they are removed."""
+        self.unready: dict[bytes, bytes] = {}
+        """The group of each ref that `ready` gave, until it is decided."""
 
     def assigned(self, message: m.AssignWorker) -> None:
         """This worker runs for somebody else now. Locked."""
@@ -139,7 +141,7 @@ class Groups:
             self._once_ended(group_id, arrived)
             if not states:
                 core.reactor.flush()
-        core.values.block(waiter, timeout_s)
+        core.values.block(waiter, timeout_s, about=[m.Subject("group", group_id)])
         return states[0] if states else ""
 
     def ready(self, group_id: bytes, group: Any) -> ObjectRef[Any]:
@@ -149,6 +151,7 @@ class Groups:
         blob = serialization.serialize(group).to_blob()
 
         def arrived(state: str) -> None:
+            self.unready.pop(key, None)
             if state == "CREATED":
                 core.refs.resolve(key, m.Value(blob=blob))
             else:
@@ -157,6 +160,7 @@ class Groups:
         with core.lock:
             core.objects[key] = Entry(None)
             ref: ObjectRef[Any] = core.refs.new_ref(key)
+            self.unready[key] = group_id
             self._once_ended(group_id, arrived)
             core.reactor.soon_flushed()
         return ref

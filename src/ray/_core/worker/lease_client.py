@@ -82,6 +82,7 @@ class LeaseClient:
             prefer_nodes=prefer_nodes,
             name=template.name,
             retriable=template.max_retries != 0,
+            owner_id=self._core.worker_id,
         )
         number = next(self._numbers)
 
@@ -110,6 +111,12 @@ class LeaseClient:
                 del self._open[queue]
                 self._yields.pop(queue, None)
         return request
+
+    def open_requests(self, queue: LeaseQueue) -> list[tuple[bytes, int]]:
+        """Of its requests that are not answered: the node where each lies, and its rid there."""
+        own_id = self._core.node.node_id
+        requests = self._open.get(queue, {}).values()
+        return [(own_id if raylet is self._core.raylet else raylet.peer[1], rid) for raylet, rid in requests]
 
     def withdraw(self, queue: LeaseQueue) -> None:
         """Fewer tasks wait in `queue`: take requests back that nobody needs."""

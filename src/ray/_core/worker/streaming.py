@@ -120,6 +120,11 @@ class Producers:
         if producer.call.template.actor_backpressure > 0 and producer.ahead > 0:
             self._ended[producer.call.task_id] = producer
 
+    def stopped(self, task_id: bytes) -> Producer | None:
+        """The call of that id, if it stands still until its consumer takes something."""
+        producer = self._running.get(task_id)
+        return producer if producer is not None and producer.is_stopped else None
+
     @property
     def ahead(self) -> int:
         """How many items of all streams have been made and not taken."""
@@ -184,6 +189,10 @@ class Producer:
     def ahead(self) -> int:
         """How many items have been made and not taken."""
         return max(self.call.num_items - self._taken, 0)
+
+    @property
+    def is_stopped(self) -> bool:
+        return bool(self._wake) and self._is_ahead()
 
     def run(self, items: Iterator[Any]) -> None:
         """Make all items, each sent at once; blocks while the consumer is too far behind."""

@@ -81,6 +81,10 @@ class Streams:
         stream.producer = producer
         return positions.arrived, _UNLIMITED if positions.is_dropped else positions.taken
 
+    def awaited(self) -> list[bytes]:
+        """Tasks whose next item somebody in this process waits for."""
+        return [task_id for task_id, stream in self._open.items() if stream.waiters]
+
     def item(self, message: m.GeneratorItem) -> None:
         """A worker sent an item."""
         core = self._core
@@ -180,7 +184,8 @@ class Streams:
             left_s = None if deadline_at_s is None else deadline_at_s - time.monotonic()
             try:
                 if left_s is None or left_s > 0:
-                    core.values.block(waiter, left_s)
+                    about = [m.Subject("task", stream.task_id, core.node.node_id, core.worker_id)]
+                    core.values.block(waiter, left_s, about=about)
                 if not waiter.done:
                     raise TimeoutError
             finally:

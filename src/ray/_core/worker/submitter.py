@@ -185,6 +185,10 @@ class Submitter:
                 case ReturnLease():
                     self.leases.give_back(order.lease_id)
 
+    def queue_of(self, record: Record) -> LeaseQueue | None:
+        """Where a normal task waits, if it does, or once waited."""
+        return self._queues.get(record.template.queue_key) if isinstance(record.template, Template) else None
+
     def drop_needless(self, queue: LeaseQueue) -> None:
         """Forget the queue if it has nothing: there may be as many scheduling classes as tasks."""
         if queue.is_needless and self._queues.get(queue.key) is queue:
@@ -275,6 +279,7 @@ class Submitter:
             record.template.observe(done.duration_us)
         if again:
             self.discard(done)
+            record.note(f"attempt {record.attempt + 1} raised what its retry_exceptions name")
             record.attempt += 1
             record.retries_left -= 1
             self._settle(queue, record)
@@ -368,6 +373,7 @@ class Submitter:
         record = Record(kept.task_id, kept.template, packed, kept.retries_left, kept.actor)
         record.attempt = kept.attempt
         record.created_us = time.time_ns() // 1000
+        record.note("its result was lost, so it runs again")
         self.tasks[kept.task_id] = record
         self._start(record)
 
@@ -427,13 +433,15 @@ class Submitter:
                 if number == 0 and not record.is_cancelled:
                     self._ask_cause(record, held, connection.peer.worker_id)
                 else:
-                    self._again(record)
+                    self._again(record, "its process ended before it began")
 
-    def _again(self, record: Record) -> None:
+    def _again(self, record: Record, why: str = "") -> None:
         """What a lost worker had not begun, or may run once more, goes to another one."""
         if record.task_id not in self.tasks:
             return
         if not record.is_cancelled:
+            if why:
+                record.note(f"attempt {record.attempt + 1} failed: {why}")
             self._core.task_log.failed(record, record.attempt, None)
             record.attempt += 1
         self._enqueue(record)
@@ -446,6 +454,7 @@ class Submitter:
             return
         delay_s = min(config.task_oom_retry_delay_base_ms * 2**record.oom_retries, OOM_DELAY_MAX_MS) / 1000
         record.oom_retries += 1
+        record.note(f"attempt {record.attempt + 1} was ended; the next one follows after {delay_s:g} s. {cause}")
         self._core.reactor.call_later(delay_s, lambda: self._again(record))
 
     def _ask_cause(self, record: Record, held: Held, worker_id: bytes) -> None:
@@ -460,12 +469,12 @@ class Submitter:
                 self._out_of_memory(record, exited.cause)
             elif record.retries_left or record.is_cancelled:
                 record.retries_left -= record.retries_left > 0
-                self._again(record)
+                self._again(record, "its node has died" if isinstance(reply, m.Failed) else _cause_of(exited))
             elif isinstance(reply, m.Failed):
                 text = f"The node on which task {record.template.name} ran has died, and no retry is left."
                 self.fail(record, NodeDiedError(text))
             else:
-                self._crash(record, "Its process ended." if exited is None else exited.cause)
+                self._crash(record, _cause_of(exited))
 
         held.raylet.request(m.Ping(), answered)
 
@@ -481,6 +490,10 @@ def _average_us(record: Record) -> float | None:
     """How long the function's calls take, as far as it is known."""
     assert isinstance(record.template, Template)
     return record.template.average_us
+
+
+def _cause_of(exited: m.WorkerExited | None) -> str:
+    return "Its process ended." if exited is None else exited.cause
 
 
 LONGEST_TOLD = 20_000

@@ -126,7 +126,7 @@ class TaskLog:
             else:
                 event.node_id, event.worker_id = worker.node_id, worker.worker_id
             if failed:
-                event.error_type, told = _describe(error)
+                event.error_type, told = describe_error(error)
                 event.error = shortened(told)
             events.append(event)
         return TaskBatch(self._core.job_id, kinds.kinds, events, self._dropped)
@@ -226,7 +226,7 @@ def shortened(text: str, longest: int = LONGEST_ERROR) -> str:
     return text if len(text) <= longest else f"{text[: longest // 2]}\n  [...]\n{text[-longest // 2 :]}"
 
 
-def _describe(error: m.Value | None) -> tuple[str, str]:
+def describe_error(error: m.Value | None) -> tuple[str, str]:
     """(error type, message) as the state API names them. The value is the user's: what cannot be read is said so."""
     if error is None or error.blob is None:
         return "WORKER_DIED", "The worker that ran the task died."

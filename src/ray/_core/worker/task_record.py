@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ray._core.worker.actor_client import ActorClient
 
 _template_ids = itertools.count(1)
+EVENTS_KEPT = 8
+"""Of a task's story: what went wrong last."""
 
 
 class CallTemplate(Protocol):
@@ -154,3 +157,9 @@ class Record(msgspec.Struct, eq=False):
     """Since the epoch, as these: see `task_times`."""
     ready_us: int = 0
     sent_us: int = 0
+    story: list[tuple[int, str]] | None = None
+    """What befell it besides: (when, as above; what), oldest first."""
+
+    def note(self, text: str) -> None:
+        """Add to its story."""
+        self.story = [*(self.story or ()), (time.time_ns() // 1000, text)][-EVENTS_KEPT:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -309,16 +309,23 @@ class Values:
                 else:
                     slot.add_waiter(waiter)
         try:
-            self.block(waiter, timeout_s, lends_cpu)
+            self.block(waiter, timeout_s, lends_cpu, refs)
         finally:
             if waiter.remaining > 0 or needed < len(pending):  # else all have come, and nobody has it any more
                 with core.lock:
                     _forget(waiter, pending)
 
-    def block(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool = True) -> None:
-        """Wait; a task that waits longer than the grace lends its CPU and hands back what it has not started."""
+    def block(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool = True, about: Sequence[Any] = ()) -> None:
+        """Wait; a task that waits longer than the grace lends its CPU and hands back what it has not started.
+
+        Args:
+            about: what is waited for, which a driver is told of when it takes long (see `explain`).
+        """
         core = self._core
-        if core.executor is None or not core.executor.is_running_here():
+        if core.executor is None:
+            core.explainer.wait(waiter, timeout_s, about)
+            return
+        if not core.executor.is_running_here():
             core.reactor.wait(waiter, timeout_s)
             return
         with core.executor.interrupts.waiting_for(waiter):

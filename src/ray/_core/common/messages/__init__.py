@@ -28,6 +28,7 @@ from ray._core.common.messages.parts import *
 from ray._core.common.messages.raylet import *
 from ray._core.common.messages.state import *
 from ray._core.common.messages.tasks import *
+from ray._core.common.messages.waiting import *
 from ray._core.common.messages.workers import *
 
 

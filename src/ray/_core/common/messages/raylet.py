@@ -46,6 +46,8 @@ class RequestLease(Request, tag=102):
     name: str = ""
     retriable: bool = True
     """The tasks may run again if their worker is killed."""
+    owner_id: bytes = b""
+    """Worker id of who asks."""
 
 
 class LeaseGranted(Reply, tag=103):
