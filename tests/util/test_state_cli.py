@@ -38,6 +38,9 @@ def run(*command, status=0):
     return done.output
 
 
+WHOLE = "Set to -1 for getting the entire file. ---"
+
+
 def node_ip(node_id):
     return next(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] == node_id)
 
@@ -48,6 +51,11 @@ def test_a_list_is_a_table_with_its_total(actor_id):
     head, row = said.rstrip().splitlines()[-2:]
     assert head.split()[:3] == ["ACTOR_ID", "CLASS_NAME", "STATE"]
     assert row.split()[:4] == ["0", actor_id, "Speaker", "ALIVE"]
+    said = run("list", "nodes")
+    assert re.search(r" memory: \d+\.\d{3} GiB\n", said) and re.search(r"CPU: \d", said)
+    assert re.search(r"start_time_ms: '20\d\d-\d\d-\d\d ", run("list", "nodes", "--detail"))
+    with pytest.warns(UserWarning, match=r"Limit last 1 entries \(Total \d\)"):
+        assert "Total: 1\n" in run("list", "tasks", "--limit", "1")
 
 
 def test_a_list_may_be_json_yaml_or_detailed(actor_id):
@@ -69,17 +77,19 @@ def test_one_entry_is_shown_whole(actor_id):
     assert "num_restarts: 0\n" in run("get", "actors", actor_id)
     missing = "ab" * 16
     assert run("get", "actors", missing) == f"Resource with id={missing} not found in the cluster.\n"
+    assert "Missing argument 'ID'. Do you mean 'ray list nodes'?" in run("get", "nodes", status=2)
 
 
 def test_summaries_count(actor_id):
-    assert re.search(r"0  Speaker\.__init__|0  Speaker\.say +FINISHED: 1 +ACTOR_TASK", run("summary", "tasks"))
+    assert re.search(r"0   Speaker\.__init__|0   Speaker\.say +FINISHED: 1 +ACTOR_TASK", run("summary", "tasks"))
     said = run("summary", "actors")
-    assert "total_actors: 1\n" in said and re.search(r"0  Speaker +ALIVE: 1", said)
+    assert "total_actors: 1\n" in said and re.search(r"0   Speaker +ALIVE: 1", said)
     assert "total_objects: " in run("summary", "objects")
 
 
 def test_logs_are_listed_and_printed(actor_id):
-    assert "-   raylet.err\n" in run("logs")
+    listed = run("logs")
+    assert re.match(r"Node IP: [\d.]+\n---\n", listed) and "\nraylet:\n- raylet.err\n" in listed
     assert run("logs", "actor", "--id", actor_id, "--tail", "-1") == "spoken\n"
     pid = json.loads(run("list", "actors", "--format", "json"))[0]["pid"]
     node_id = ray.get_runtime_context().get_node_id()
@@ -88,10 +98,10 @@ def test_logs_are_listed_and_printed(actor_id):
     assert "spoken" not in run("logs", "worker", "--pid", str(pid), "--err")
     [task] = json.loads(run("list", "tasks", "-f", "name=Speaker.say", "--format", "json"))
     said = run("logs", "task", "--id", task["task_id"], "--attempt-number", "0", "--tail", "1", "--encoding", "ascii")
-    assert said == "--- Log has been truncated to last 1 lines. Use `--tail` flag to toggle. ---\n\nspoken\n"
+    assert said == f"--- Log has been truncated to last 1 lines. Use `--tail` flag to toggle. {WHOLE}\n\nspoken\n"
     assert "no job with the submission id nobody" in run("logs", "job", "--id", "nobody", status=1)
-    assert "--id and --pid" in run("logs", "actor", status=2)
-    assert "No log files" in run("logs", "nothing*", status=1)
+    assert "At least one of `--pid` and `--id` has to be set" in run("logs", "actor", status=2)
+    assert run("logs", "nothing*").endswith("\n--- {}\n...\n\n")
 
 
 def test_the_timeline_is_written(actor_id, tmp_path, monkeypatch):
@@ -103,16 +113,23 @@ def test_the_timeline_is_written(actor_id, tmp_path, monkeypatch):
 
 def test_a_cluster_that_is_not_there_is_said(actor_id):
     done = CliRunner().invoke(cli, ["list", "actors", "--address", "127.0.0.1:1"])
-    assert done.exit_code == 1 and "127.0.0.1:1" in done.output
+    assert done.exit_code == 2 and "127.0.0.1:1" in done.output
 
 
 # ------------------------------------------------------------------ text
 
 
 def test_columns_are_aligned_numbers_to_the_right():
-    assert table(["NAME", "N"], [["a", 5], ["long", 10], [None, None]], first=" ") == (
-        "    NAME  N\n 0  a      5\n 1  long  10\n 2"
-    )
+    rows = [["a", 5, {"b": 1, "a": "007"}], ["longer", 10, {}], [None, None, None]]
+    assert table(["NAME", "N", "X"], rows).splitlines() == [
+        "    NAME      N  X",
+        " 0  a         5  a: '007'",
+        "                 b: 1",
+        " 1  longer   10",
+        " 2",
+    ]
+    assert table(["N"], [["a"]], number_right=False) == "    N\n0   a"
+    assert table(["N"], []) == "    N"
 
 
 def test_yaml_quotes_what_would_read_back_as_something_else():
@@ -130,7 +147,7 @@ def test_yaml_nests():
 
 
 def test_times_become_dates():
-    assert readable({"events": [{"created_ms": 1000.5}], "end_ms": 0})["end_ms"] == 0
+    assert readable({"memory": 3 << 29, "end_time_ms": None}) == {"memory": "1.500 GiB", "end_time_ms": None}
     assert re.match(r"19(70|69)-", readable({"events": [{"created_ms": 1000.5}]})["events"][0]["created_ms"])
 
 

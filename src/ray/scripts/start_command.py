@@ -40,8 +40,11 @@ def start(**given: Any) -> None:
         gcs_address = None if given["head"] else cluster_address(given["address"])
         params = start_options.node_params(given, gcs_address)
         node = Node(params)
-        out.print(f"Local node IP: {params.node_ip or '(found out when joining)'}") if given["head"] else None
-        _check_token(given["head"])
+        if given["head"]:
+            out.print("Usage stats collection is disabled.")  # there is none
+            out.print()
+            out.print(f"Local node IP: {params.node_ip or '(found out when joining)'}")
+        has_new_token = _find_token(given["head"])
         node.start()
     except auth.AuthenticationFailed as error:
         raise click.ClickException(str(AuthenticationError(str(error)))) from error
@@ -50,7 +53,7 @@ def start(**given: Any) -> None:
     temp = node.session_dir.parent
     if given["head"]:
         session_dir.write_current_cluster(temp, node.gcs_address)
-        _tell_head(node, given["node_ip_address"])
+        _tell_head(node, given["node_ip_address"], has_new_token)
     else:
         recorded = session_dir.read_current_cluster(temp)
         if not (recorded and membership.is_serving(recorded)):  # drivers on this machine find the cluster by it
@@ -61,18 +64,13 @@ def start(**given: Any) -> None:
     node.detach()
 
 
-def _check_token(is_head: bool) -> None:
-    """A head makes a token where none is asked for by name; RAY_AUTH_MODE=token wants one that is there."""
-    token = auth.load_token(create=is_head and auth.token_mode() == "")
-    if token:
-        out.print(
-            "Token authentication is enabled for this Ray cluster. Set RAY_AUTH_MODE=disabled to opt out.",
-            severity="WARNING",
-        )
-    elif is_head:
-        out.print(
-            "Token authentication is disabled: whoever reaches this cluster can run code in it.", severity="WARNING"
-        )
+def _find_token(is_head: bool) -> bool:
+    """Whether a token was made: by a head, where none is asked for by name. RAY_AUTH_MODE=token wants one that is
+    there. Nothing is told of a token that the user has, or of none where he has opted out."""
+    may_make = is_head and auth.token_mode() == ""
+    is_there = may_make and bool(auth.load_token())
+    auth.load_token(create=may_make)
+    return may_make and not is_there
 
 
 def _told(error: Exception, given: dict[str, Any]) -> str:
@@ -85,17 +83,22 @@ def _told(error: Exception, given: dict[str, Any]) -> str:
     return text
 
 
-def _tell_head(node: Node, given_ip: str | None) -> None:
+JOBS_PAGE = "https://docs.ray.io/en/latest/cluster/running-applications/job-submission/index.html"
+
+
+def _tell_head(node: Node, given_ip: str | None, has_new_token: bool) -> None:
     out.print()
     out.success("Ray runtime started.")
     out.print()
     with out.group("Next steps"):
+        out.print("Note: The following commands are intended for use on")
+        out.print("the head node or within the cluster network.")
+        out.print()
         out.print("To add another node to this Ray cluster, run")
         out.print(f"  ray start --address='{node.gcs_address}'", bold=True)
-        if auth.load_token():
-            out.print(
-                "after copying this cluster's token there: `ray get-auth-token` prints it, RAY_AUTH_TOKEN takes it."
-            )
+        if has_new_token:
+            out.print("after copying the token there that was made for this cluster: `ray get-auth-token` prints it,")
+            out.print("RAY_AUTH_TOKEN takes it. Set RAY_AUTH_MODE=disabled to opt out.")
         out.print()
         out.print("To connect to this Ray cluster:")
         out.print("  import ray")
@@ -108,14 +111,19 @@ def _tell_head(node: Node, given_ip: str | None) -> None:
                 f"  RAY_API_SERVER_ADDRESS='{url}' ray job submit --working-dir . -- python my_script.py", bold=True
             )
             out.print()
+            out.print(f"See {JOBS_PAGE} ")
+            out.print("for more information on submitting Ray jobs to the Ray cluster.")
+            out.print()
         _tell_stop()
         out.print()
         out.print("To view the status of the cluster, use")
         out.print("  ray status", bold=True)
         if node.webui_url:
             out.print()
-            out.print("To monitor and debug Ray, view the dashboard at")
+            out.print("To monitor and debug Ray, view the dashboard at ")
             out.print(f"  {node.webui_url}", bold=True)
+            out.print()
+            out.print("If connection to the dashboard fails, check your firewall settings and network configuration.")
 
 
 def _tell_worker(node: Node) -> None:

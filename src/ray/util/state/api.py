@@ -89,6 +89,12 @@ class StateApiClient:
         rows = self._rows(resource, options.timeout, raise_on_missing_output)
         found = [row for row in rows if all(_passes(schema, row, *each) for each in filters)]
         found.sort(key=lambda row: str(row[_ID_COLUMNS[resource]]))
+        if _explain and len(found) > options.limit:
+            warnings.warn(
+                f"Limit last {options.limit} entries (Total {len(found)}). Use `--filter` to reduce the amount of data "
+                "to return or setting a higher limit with `--limit` to see all data.",
+                stacklevel=3,
+            )
         return [schema.of(row, options.detail) for row in found[: options.limit]]
 
     def get(
@@ -175,7 +181,10 @@ RowOut = TypeVar("RowOut", covariant=True)
 
 
 class _List(Protocol[Row]):
-    """A `list_…` function. Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`."""
+    """A `list_…` function. Filters are (column, "=" or "!=", value); all must hold. Raises as `StateApiClient.list`.
+
+    `_explain`: warn when there is more than `limit`.
+    """
 
     def __call__(
         self,
@@ -227,7 +236,7 @@ def _list(resource: StateResource, row: type[Row], doc: str = "") -> _List[Row]:
         _explain: bool = False,
     ) -> list[Row]:
         options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=filters)
-        return StateApiClient(address).list(resource, options, raise_on_missing_output)
+        return StateApiClient(address).list(resource, options, raise_on_missing_output, _explain)
 
     _named(list_rows, f"list_{resource.value}", doc or _List.__doc__ or "")
     return list_rows

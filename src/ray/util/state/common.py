@@ -230,14 +230,14 @@ class ClusterEventState(StateSchema):
 class JobState(StateSchema):
     """The columns of a job that `ray job` knows are None for a driver that was started by hand."""
 
-    type: str = state_column(filterable=True)
     job_id: str | None = state_column(filterable=True)
     submission_id: str | None = state_column(filterable=True)
-    driver_info: dict[str, str] | None = state_column()
-    status: str = state_column(filterable=True)
     entrypoint: str = state_column()
+    type: str = state_column(filterable=True)
+    status: str = state_column(filterable=True)
     message: str | None = state_column()
     error_type: str | None = state_column()
+    driver_info: dict[str, str] | None = state_column()
     start_time: int | None = state_column(detail=True)
     end_time: int | None = state_column(detail=True)
     metadata: dict[str, str] | None = state_column(detail=True)

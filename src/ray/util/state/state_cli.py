@@ -37,11 +37,12 @@ _ADDRESS = click.option("--address", help="host:port of the head; default: RAY_A
 _TIMEOUT = click.option("--timeout", default=DEFAULT_RPC_TIMEOUT, help="Seconds to wait for the answer.")
 
 
-def _complaining(question: Callable[[], Any]) -> Any:
+def _complaining(question: Callable[[], Any], kind: type[click.ClickException] = click.UsageError) -> Any:
+    """What `question()` gives; what it raises ends the command with status 2, or as `kind` says."""
     try:
         return question()
     except (RayStateApiException, OSError, NotImplementedError) as error:
-        raise click.ClickException(str(error)) from error
+        raise kind(str(error)) from error
 
 
 def parse_filters(texts: Sequence[str]) -> list[Filter]:
@@ -83,37 +84,40 @@ def ray_list(
                 f"Invalid filter key '{key}' for resource '{resource}'. Available filter keys are: {', '.join(known)}"
             )
     options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=wanted)
-    found = _complaining(lambda: api.StateApiClient(address).list(kind, options, raise_on_missing_output=False))
+    client = api.StateApiClient(address)
+    found = _complaining(lambda: client.list(kind, options, raise_on_missing_output=False, _explain=True))
     rows = [each.asdict() for each in found]
     if form == "json":
         click.echo(json.dumps(rows))
     elif not rows:
         click.echo("No resource in the cluster")
     elif form == "yaml" or (detail and form == "default"):
-        click.echo(yaml([readable(row) for row in rows]))
+        click.echo(yaml([readable(row) for row in rows]) + "\n")
     else:
         columns = schema.list_columns(detail)
         _title("List")
         click.echo(f"Stats:\n{'-' * 30}\nTotal: {len(rows)}\n\nTable:\n{'-' * 30}")
         lines = [[row[column] for column in columns] for row in map(readable, rows)]
-        click.echo(table([column.upper() for column in columns], lines, first=" "))
+        click.echo(table([column.upper() for column in columns], lines))
         click.echo()
 
 
 @click.command("get")
 @click.argument("resource", type=click.Choice(_GETTABLE))
-@click.argument("id")
+@click.argument("id", required=False)
 @_ADDRESS
 @_TIMEOUT
-def ray_get(resource: str, id: str, address: str | None, timeout: int) -> None:
+def ray_get(resource: str, id: str | None, address: str | None, timeout: int) -> None:
     """Show everything that is known of the RESOURCE with that ID."""
+    if id is None:
+        raise click.BadParameter(f"Missing argument 'ID'. Do you mean 'ray list {resource}'?")
     client = api.StateApiClient(address)
     found = _complaining(lambda: client.get(_NAMES[resource], id, GetApiOptions(timeout)))
     if not found:
         click.echo(f"Resource with id={id} not found in the cluster.")
         return
     rows = found if isinstance(found, list) else [found]
-    click.echo(yaml([readable(row.asdict()) for row in rows]))
+    click.echo(yaml([readable(row.asdict()) for row in rows]) + "\n")
 
 
 def _title(what: str) -> None:
@@ -132,7 +136,7 @@ def _summary(resource: SummaryResource, timeout: int, address: str | None) -> di
         lambda: client.summary(resource, options=options, raise_on_missing_output=False)["cluster"]
     )
     stats = {key: value for key, value in told.items() if key.startswith(("total_", "callsite_"))}
-    _title(f"{resource.value.capitalize()} Summary")
+    _title("Object Summary" if resource is SummaryResource.OBJECTS else f"{resource.value.capitalize()} Summary")
     click.echo(f"Stats:\n{'-' * 36}")
     for key in sorted(stats):
         click.echo(f"{key}: {stats[key]}")
@@ -151,7 +155,7 @@ def task_summary(timeout: int, address: str | None) -> None:
     """Tasks by function."""
     told = _summary(SummaryResource.TASKS, timeout, address)["summary"]
     lines = [[name, _counts(entry["state_counts"]), entry["type"]] for name, entry in sorted(told.items())]
-    click.echo(table(["FUNC_OR_CLASS_NAME", "STATE_COUNTS", "TYPE"], lines) + "\n")
+    click.echo(table(["FUNC_OR_CLASS_NAME", "STATE_COUNTS", "TYPE"], lines, number_right=False) + "\n")
 
 
 @summary_state_cli_group.command("actors")
@@ -161,7 +165,7 @@ def actor_summary(timeout: int, address: str | None) -> None:
     """Actors by class."""
     told = _summary(SummaryResource.ACTORS, timeout, address)["summary"]
     lines = [[name, _counts(entry["state_counts"])] for name, entry in sorted(told.items())]
-    click.echo(table(["CLASS_NAME", "STATE_COUNTS"], lines) + "\n")
+    click.echo(table(["CLASS_NAME", "STATE_COUNTS"], lines, number_right=False) + "\n")
 
 
 @summary_state_cli_group.command("objects")
@@ -227,14 +231,15 @@ def _print(**where: Any) -> None:
         where["suffix"] = "err"
     arguments = {renamed.get(name, name): value for name, value in where.items()}
     if arguments["tail"] >= 0 and not arguments["follow"]:
-        click.echo(f"--- Log has been truncated to last {arguments['tail']} lines. Use `--tail` flag to toggle. ---\n")
+        text = f"Log has been truncated to last {arguments['tail']} lines. Use `--tail` flag to toggle."
+        click.echo(f"--- {text} Set to -1 for getting the entire file. ---\n")
 
     def show() -> None:
         for text in get_log(**arguments):
             sys.stdout.write(text)
             sys.stdout.flush()
 
-    _complaining(show)
+    _complaining(show, click.ClickException)
 
 
 @logs_state_cli_group.command("cluster")
@@ -243,19 +248,21 @@ def _print(**where: Any) -> None:
 def log_cluster(glob_filter: str, node_id: str | None, node_ip: str | None, **reading: Any) -> None:
     """Print the log file that GLOB_FILTER names, or list those that match."""
     address, timeout = reading["address"], reading["timeout"]
-    if node_id is None and node_ip is None:
-        nodes = _complaining(lambda: api.list_nodes(address, filters=[("is_head_node", "=", True)], timeout=timeout))
+    if node_ip is None:
+        wanted = ("is_head_node", "=", True) if node_id is None else ("node_id", "=", node_id)
+        nodes = _complaining(lambda: api.list_nodes(address, filters=[wanted], timeout=timeout), click.ClickException)
         if not nodes:
-            raise click.ClickException("The cluster has no head: say which node by --node-id or --node-ip.")
-        node_id = nodes[0].node_id
-    found = _complaining(lambda: list_logs(address, node_id, node_ip, glob_filter, timeout))
+            raise click.ClickException("There is no such node: say which by --node-id or --node-ip.")
+        node_id, shown_ip = nodes[0].node_id, nodes[0].node_ip
+    else:
+        shown_ip = node_ip
+    found = _complaining(lambda: list_logs(address, node_id, node_ip, glob_filter, timeout), click.ClickException)
     names = [name for each in found.values() for name in each]
     if len(names) == 1:
         _print(filename=names[0], node_id=node_id, node_ip=node_ip, **reading)
         return
-    if not names:
-        raise click.ClickException(f"No log files found that match {glob_filter!r}.")
-    click.echo(yaml(found))
+    listed = "\n".join(f"{category}:\n" + "\n".join(f"- {name}" for name in each) for category, each in found.items())
+    click.echo(f"Node IP: {shown_ip}\n---" + (f"\n{listed}" if names else " {}") + "\n...\n")
 
 
 @logs_state_cli_group.command("actor")
@@ -265,7 +272,7 @@ def log_cluster(glob_filter: str, node_id: str | None, node_ip: str | None, **re
 def log_actor(actor_id: str | None, pid: int | None, **rest: Any) -> None:
     """Print what an actor has printed."""
     if actor_id is None and pid is None:
-        raise click.UsageError("At least one of --id and --pid has to be set.")
+        raise click.UsageError("Missing option. At least one of `--pid` and `--id` has to be set")
     _print(actor_id=actor_id, pid=pid, **rest)
 
 

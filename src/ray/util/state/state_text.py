@@ -6,51 +6,74 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_/<][\w./<>: -]*[\w/>.]|[A-Za-z_/]")
 _RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _HEX = re.compile(r"(?!\d+e\d+$)(?=.*[a-df])[0-9a-f]+")
 _IP = re.compile(r"\d+(\.\d+){3}")
+_AMOUNT = re.compile(r"\d+(\.\d+)? [A-Za-z]+")
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], first: str = "") -> str:
-    """Columns two spaces apart, numbers to the right; `first` stands before each line's number."""
-    cells = [[first + str(number), *(_cell(value) for value in row)] for number, row in enumerate(rows)]
+PADDING = 2
+"""A column is at least so much wider than its header."""
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, number_right: bool = True) -> str:
+    """Columns two spaces apart, those of numbers to the right, behind the number of each row.
+
+    Args:
+        number_right: where the numbers of the rows stand in their column.
+    """
+    cells = [[str(number), *(_cell(value) for value in row)] for number, row in enumerate(rows)]
     heads = ["", *headers]
-    widths = [max(len(line[at]) for line in [heads, *cells]) for at in range(len(heads))]
-    numeric = [all(re.fullmatch(r"-?\d+", line[at]) or not line[at] for line in cells) for at in range(len(heads))]
+    columns = list(zip(heads, *cells, strict=True))
+    widths = [
+        max(len(column[0]) + PADDING, *(len(line) for cell in column[1:] for line in cell.split("\n") or [""]))
+        if cells
+        else len(column[0]) + PADDING
+        for column in columns
+    ]
+    is_right = [bool(cells) and _is_of_numbers(column[1:]) for column in columns]
+    is_right[0] = number_right
+    lines = []
+    for cell_row in [heads, *cells]:
+        for parts in zip_longest(*(cell.split("\n") for cell in cell_row), fillvalue=""):
+            padded = [
+                part.rjust(width) if right else part.ljust(width)
+                for part, width, right in zip(parts, widths, is_right, strict=True)
+            ]
+            lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
 
-    def line(values: Sequence[str], is_head: bool) -> str:
-        padded = [
-            value.rjust(width) if number and not is_head else value.ljust(width)
-            for value, width, number in zip(values, widths, numeric, strict=True)
-        ]
-        return "  ".join(padded).rstrip()
 
-    return "\n".join([line(heads, True), *(line(values, False) for values in cells)])
+def _is_of_numbers(cells: Sequence[str]) -> bool:
+    return any(cells) and all(re.fullmatch(r"-?\d+", cell) or not cell for cell in cells)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return "\n".join(f"{key}: {each}" for key, each in value.items()) if value else ""
+        return "\n".join(f"{key}: {_scalar(value[key])}" for key in sorted(value)) if value else ""
     return str(value)
 
 
 def time_text(ms: float) -> str:
-    return str(datetime.fromtimestamp(ms / 1000).strftime("%Y-%m-%d %H:%M:%S.%f"))
+    return str(datetime.fromtimestamp(ms / 1000))
 
 
 def readable(value: Any, key: str = "") -> Any:
-    """Times in ms as dates, wherever a key says so."""
+    """Times in ms as dates and memory in GiB, wherever a key says that it is one."""
     if isinstance(value, Mapping):
         return {name: readable(each, name) for name, each in value.items()}
     if isinstance(value, list):
         return [readable(each, key) for each in value]
-    if key.endswith("_ms") and isinstance(value, (int, float)) and value > 0:
+    if key.endswith("_ms") and isinstance(value, (int, float)) and value >= 0:
         return time_text(value)
+    if key in ("memory", "object_store_memory") and isinstance(value, (int, float)):
+        return f"{value / (1 << 30):.3f} GiB"
     return value
 
 
@@ -83,7 +106,7 @@ def _scalar(value: Any) -> str:
     if value is None or isinstance(value, (bool, int, float)) or value in ({}, []):
         return json.dumps(value)
     text = str(value)
-    is_plain = _PLAIN.fullmatch(text) or _HEX.fullmatch(text) or _IP.fullmatch(text)
+    is_plain = any(each.fullmatch(text) for each in (_PLAIN, _HEX, _IP, _AMOUNT))
     if is_plain and text.lower() not in _RESERVED and ": " not in text and " #" not in text:
         return text
     if "'" in text or "\n" in text or "\\" in text or not text.isprintable():
