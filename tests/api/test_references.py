@@ -9,6 +9,7 @@ import pytest
 from helpers import wait_until
 
 import ray
+from ray._private.auto_init_hook import connected_core
 from ray.exceptions import ObjectLostError, RayActorError, RayError
 
 pytestmark = pytest.mark.usefixtures("shared_ray")
@@ -327,3 +328,54 @@ def test_an_actor_that_is_killed_at_once_takes_no_objects_along():
     with pytest.raises(RayActorError):
         ray.get(guest.pid.remote())
     assert ray.get(ref) == "kept"
+
+
+@ray.remote
+def put_many(count):
+    """Refs of this worker, two of them the same."""
+    refs = [ray.put(number) for number in range(count)]
+    return [*refs, refs[0]]
+
+
+@ray.remote
+def read_many(holder):
+    return ray.get(ray.get(holder[0]))
+
+
+@pytest.mark.parametrize("made_by", ["driver", "task"])
+def test_many_refs_inside_a_value_count_each(made_by):
+    """They are made at once (`Values._refs_inside`), and so many only then."""
+    objects = connected_core().objects
+    before = set(objects)
+    if made_by == "driver":
+        refs = [ray.put(number) for number in range(100)]
+        holder = ray.put([*refs, refs[0]])
+        del refs
+    else:
+        holder = put_many.remote(100)
+    expected = [*range(100), 0]
+    first, second = ray.get(holder), ray.get(holder)
+    assert ray.get(first) == ray.get(read_many.remote([holder])) == expected
+    assert {objects[ref.binary()].local for ref in first[1:100]} == {2}
+    del first
+    kept = second[5]
+    del holder
+    assert ray.get(second) == expected
+    del second
+    wait_until(lambda: set(objects) - before == {kept.binary()})
+    assert ray.get(kept) == 5
+
+
+def test_refs_in_a_value_that_cannot_be_unpickled_are_dropped():
+    objects = connected_core().objects
+    before = set(objects)
+    holder = ray.put(([ray.put(number) for number in range(100)], Unwilling()))
+    with pytest.raises(ZeroDivisionError):
+        ray.get(holder)
+    del holder
+    wait_until(lambda: set(objects) <= before)
+
+
+class Unwilling:
+    def __reduce__(self):
+        return divmod, (1, 0)

@@ -16,11 +16,12 @@ name, and anything that does, or that the C pickler refuses, goes through cloudp
 from __future__ import annotations
 
 import copyreg
+import io
 import pickle
 import struct
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ray._core.common import by_value
@@ -103,6 +104,10 @@ class Serialized:
             place[:] = buffer
 
 
+_PLAIN = frozenset((int, float, bool, str, type(None)))
+"""Their pickles name no class and hold no ref."""
+
+
 def serialize(value: Any) -> Serialized:
     """Pickle `value`, collecting the refs inside it. An error of Ray's is raised again for whoever gets it.
 
@@ -111,6 +116,8 @@ def serialize(value: Any) -> Serialized:
     """
     if type(value) is bytes:
         return Serialized(RAW, value, [], [])
+    if type(value) in _PLAIN:
+        return Serialized(PICKLE, pickle.dumps(value, 5), [], [])
     if isinstance(value, RayError):
         return serialize_error(value)
     buffers: list[pickle.PickleBuffer] = []
@@ -179,11 +186,15 @@ class ErrorValue:
         self.error = error
 
 
-def deserialize(data: bytes | memoryview) -> Any:
+Names = Mapping[tuple[str, str], Any]
+"""By module and name: what a pickle is to find there instead."""
+
+
+def deserialize(data: bytes | memoryview, instead: Names | None = None) -> Any:
     """The value; for an ERROR, an `ErrorValue`. Buffers of the value are read-only views of `data`."""
     kind = data[0]
     if kind == PICKLE:
-        return pickle.loads(memoryview(data)[1:])
+        return _loads(memoryview(data)[1:], (), instead)
     if kind == RAW:
         return bytes(data[1:])
     if kind == BUFFERS:
@@ -192,10 +203,25 @@ def deserialize(data: bytes | memoryview) -> Any:
         spans = [_SPAN.unpack_from(view, _HEAD.size + _SPAN.size * number) for number in range(count)]
         start = _HEAD.size + _SPAN.size * count
         buffers = [view[offset : offset + size] for offset, size in spans]
-        return pickle.loads(view[start : start + inband_size], buffers=buffers)
+        return _loads(view[start : start + inband_size], buffers, instead)
     if kind == ERROR:
         return ErrorValue(_load_error(memoryview(data)[1:]))
     raise ValueError(f"An object begins with kind {kind}, which is none that this version knows.")
+
+
+class _Renaming(pickle.Unpickler):
+    def __init__(self, data: memoryview, buffers: Sequence[memoryview], instead: Names) -> None:
+        super().__init__(io.BytesIO(data), buffers=buffers)
+        self._instead = instead
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Called once for each name in a pickle, however often that uses it."""
+        found = self._instead.get((module, name))
+        return super().find_class(module, name) if found is None else found
+
+
+def _loads(data: memoryview, buffers: Sequence[memoryview], instead: Names | None) -> Any:
+    return pickle.loads(data, buffers=buffers) if instead is None else _Renaming(data, buffers, instead).load()
 
 
 def _load_error(data: memoryview) -> BaseException:

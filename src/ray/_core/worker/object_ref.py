@@ -46,16 +46,21 @@ class ObjectRef(Generic[T]):
         Raises:
             ValueError: not 28 bytes.
         """
-        self._released = _NOBODY if released is None else released  # append is atomic
         self._id = object_id
         self._owner = owner
-        if released is None:
-            if not isinstance(object_id, bytes):
-                raise TypeError(f"Unsupported type: {type(object_id)}, expected bytes")
-            if len(object_id) != OBJECT_ID_SIZE:
-                raise ValueError(f"ID string needs to have length {OBJECT_ID_SIZE}, got {len(object_id)}")
-            if _core is not None:
-                _core.refs.count_by_hand(self)
+        if released is not None:
+            self._released = released  # append is atomic
+        else:
+            self._released = _NOBODY
+            self._check_and_count()
+
+    def _check_and_count(self) -> None:
+        if not isinstance(self._id, bytes):
+            raise TypeError(f"Unsupported type: {type(self._id)}, expected bytes")
+        if len(self._id) != OBJECT_ID_SIZE:
+            raise ValueError(f"ID string needs to have length {OBJECT_ID_SIZE}, got {len(self._id)}")
+        if _core is not None:
+            _core.refs.count_by_hand(self)
 
     @classmethod
     def from_binary(cls, object_id: bytes) -> ObjectRef[T]:
@@ -146,3 +151,7 @@ def _connected() -> CoreWorker:
 
 def _restore(object_id: bytes, owner: Address) -> ObjectRef[Any]:
     return _connected().refs.borrowed_ref(object_id, owner)
+
+
+RESTORE = (_restore.__module__, _restore.__name__)
+"""What the pickle of a ref calls, with its id and its owner."""

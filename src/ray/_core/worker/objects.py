@@ -27,7 +27,7 @@ def error_value(error: BaseException) -> m.Value:
     return m.Value(blob=serialization.serialize_error(error).to_blob(), is_error=True)
 
 
-_NONE: Any = ()
+NONE: Any = ()
 """An empty list that takes no memory; replaced, never changed."""
 
 
@@ -52,11 +52,11 @@ class Entry:
 
     lent: dict[bytes, int] | None = None
     """How often each borrower was counted; only `Lending` changes it."""
-    inner: list[bytes] = _NONE
+    inner: list[bytes] = NONE
     """Objects that the value contains."""
-    waiters: list[Waiter] = _NONE
+    waiters: list[Waiter] = NONE
     """Who waits until the value is known, wherever it lies."""
-    copies: list[m.StoreLocation] = _NONE
+    copies: list[m.StoreLocation] = NONE
     """Of an owned object: where it lies besides `value.location`."""
     here: m.StoreLocation | None = None
     """The copy on this node of a value that lies on another."""
@@ -84,9 +84,9 @@ class Entry:
         self.local = 0
         self.held = 0
         self.value: m.Value | None = None
-        self.arrivals: list[Arrival] = _NONE
+        self.arrivals: list[Arrival] = NONE
         """Who waits until the value can be read on this node."""
-        self.callbacks: list[Callable[[m.Value], None]] = _NONE
+        self.callbacks: list[Callable[[m.Value], None]] = NONE
         self.urgency = m.PULL_FOR_TASK
         """What a copy is wanted for on this node: the most urgent since the last one came."""
 

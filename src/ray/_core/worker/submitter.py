@@ -94,11 +94,7 @@ class Submitter:
             record.parent_task_id = parent.task_id
         with core.lock:
             core.refs.drain()
-            refs: Any = []
-            for index in range(1, num_refs(template) + 1):
-                key = object_id(task_id, index)
-                core.objects[key] = Entry(None)
-                refs.append(core.refs.new_ref(key))
+            refs: Any = core.refs.new_refs([object_id(task_id, index + 1) for index in range(num_refs(template))])
             self.tasks[task_id] = record
             if template.timeout_s is not None:
                 core.timeouts.begin(record, template.timeout_s)
