@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ray._core.common import messages as m
+from ray._private.auto_init_hook import connected_core
 from ray._private.memory_report import Wanted, report
 from ray._private.not_included import absent_names
 from ray.util.state.api import StateApiClient
@@ -33,10 +34,18 @@ def memory_summary(
     return report(rows, stores, wanted, datetime.datetime.now())
 
 
+def global_gc() -> None:
+    """Have all processes of the cluster look for garbage, soon: refs and handles that reference cycles keep alive."""
+    core = connected_core()
+    with core.lock:
+        core.gcs.send(m.CollectGarbage())
+        core.reactor.flush()
+
+
 if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
     __getattr__ = absent_names(
         __name__,
         "See memory_summary, and ray.util.state.",
-        "get_local_ongoing_lineage_reconstruction_tasks get_memory_info_reply get_state_from_address global_gc "
+        "get_local_ongoing_lineage_reconstruction_tasks get_memory_info_reply get_state_from_address "
         "node_stats store_stats_summary",
     )

@@ -66,6 +66,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Runtime environments stay on their nodes when nothing uses them, however much room they take."""
 
     # Memory
+    local_gc_interval_s: float = 90 * 60
+    """How often every process looks for refs in reference cycles, if nothing asks for it before."""
+    local_gc_min_interval_s: float = 10
+    """Those of one node do so at most this often."""
+    global_gc_min_interval_s: float = 30
+    """A raylet that runs short of memory asks all nodes for it at most this often."""
     memory_monitor_refresh_ms: int = 250
     """How often the machine's memory is looked at; 0: never."""
     memory_usage_threshold: float = 0.95

@@ -115,6 +115,7 @@ class GcsServer:
             m.TaskEvents: lambda _, message: self.state.task_events(message),
             m.DumpState: self.state.dump,
             m.Inquire: InquiryService(self).inquire,
+            m.CollectGarbage: lambda _, message: self._collect_garbage(),
             **self.jobs.handlers(),
             **self.kv.handlers(),
             **self.actors.handlers(),
@@ -183,6 +184,10 @@ class GcsServer:
             connection.send(m.GroupChanged(group))
         for message in self.nodes.snapshot(request.channel):
             connection.send(message)
+
+    def _collect_garbage(self) -> None:
+        for raylet in self.nodes.raylets.values():
+            raylet.send(m.CollectGarbage())
 
     # ---------------------------------------------------------- after a restart
 

@@ -370,6 +370,9 @@ class LeaseManager:
             for (job_id, bad, shape), count in counts.items()
         ]
 
+    def has_waiting_actors(self) -> bool:
+        return None in self.scheduler.waiters  # leases have an owner
+
     # ---------------------------------------------------------- granting
 
     def schedule(self) -> None:
@@ -382,6 +385,8 @@ class LeaseManager:
                 self._raylet.fork(job_id, runtime_env)
         if self.scheduler.waiters:
             self._revoke_for(self.scheduler.waiters.keys())
+            if self.has_waiting_actors():
+                self._raylet.garbage.actors_wait()
         else:
             self._end_surplus(limit)
         self.reporter.report()

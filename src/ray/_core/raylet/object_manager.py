@@ -112,6 +112,7 @@ class ObjectManager:
         deadline_at_s = loop.time() + (timeout_s if self._overflow is None else min(timeout_s, FALLBACK_S))
         while (extent := self._in_memory(size)) is None:
             room = self._room
+            self._raylet.garbage.short_of_memory()
             self.spiller.make_room(size)
             try:
                 await asyncio.wait_for(room.wait(), deadline_at_s - loop.time())
@@ -170,6 +171,7 @@ class ObjectManager:
         """Above the threshold, objects leave before somebody has to wait for that."""
         limit = int(self.extents.size * self._raylet.config.object_spilling_threshold)
         if self.extents.used > limit:
+            self._raylet.garbage.short_of_memory()
             self.spiller.make_room(self.extents.used - limit)
 
     def start(self, arena_path: str) -> None:

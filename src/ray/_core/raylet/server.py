@@ -31,6 +31,7 @@ from ray._core.raylet.bundles import BundleManager
 from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
+from ray._core.raylet.garbage import GarbageCollection
 from ray._core.raylet.gcs_watch import GcsWatch
 from ray._core.raylet.inquiry import InquiryService
 from ray._core.raylet.job_environments import JobEnvironments
@@ -84,6 +85,7 @@ class Raylet:
         self._zygote: aio.Connection
         self.state = StateDumper(self)
         self._metrics = MetricsServer(self)
+        self.garbage = GarbageCollection(self)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
             m.JobChanged: self._job_changed,
@@ -96,6 +98,7 @@ class Raylet:
             m.SetDraining: self._set_draining,
             m.DumpState: self.state.dump,
             m.Inquire: InquiryService(self).inquire,
+            **self.garbage.handlers,
             **self.leases.handlers,
             **self.objects.handlers,
             **self.actors.handlers(),
@@ -141,6 +144,7 @@ class Raylet:
             self.fork(b"")
         self._agent.start()
         MemoryMonitor(self).start()
+        self.garbage.start()
         if self._dashboard is not None:
             self._dashboard.start() if settings["dashboard"]["at_once"] else self._dashboard.wait()
 

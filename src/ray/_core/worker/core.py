@@ -26,7 +26,7 @@ from ray._core.wire import auth
 from ray._core.wire.connection import Connection
 from ray._core.wire.ports import WORKER_PORTS, bind_within, ports
 from ray._core.wire.reactor import Reactor, Waiter
-from ray._core.worker import object_ref, setup_hook
+from ray._core.worker import garbage, object_ref, setup_hook
 from ray._core.worker.actors import Actors
 from ray._core.worker.assignment import Assignment
 from ray._core.worker.cancellation import Cancellation
@@ -449,6 +449,7 @@ def connect_driver(
         metadata: of the job, as its submitter gave it.
     """
     core = CoreWorker(raylet_path, os.urandom(28), b"", "driver")
+    core.listeners[m.CollectGarbage] = garbage.collect
     core.namespace = namespace
     try:
         runtime_env = upload_env(core)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
-from ray._core.worker import object_ref
+from ray._core.common import messages as m
+from ray._core.worker import garbage, object_ref
 from ray._core.worker.core import CoreWorker
 from ray._core.worker.executor import Executor
 
@@ -14,6 +15,7 @@ def run(worker_id: bytes, job_id: bytes) -> NoReturn:
     """Register with the raylet and run tasks until the raylet ends or kills this process."""
     core = CoreWorker(os.environ["RAY_RAYLET_SOCKET"], worker_id, job_id, "worker", Executor)
     object_ref._core = core
+    core.listeners[m.CollectGarbage] = garbage.collect
     core.run_setup_hook()
     core.executor.run()
     raise AssertionError("Executor.run never returns.")

@@ -147,6 +147,10 @@ class DrainNode(Request, tag=19):
     message: str
 
 
+class CollectGarbage(Message, tag=22):
+    """C or R > G: everywhere; G > all R: on your node; R > C: you. Loss: it is wanted again if memory stays short."""
+
+
 class SetDraining(Message, tag=20):
     """G > R: place nothing new here. Loss: it is sent again when the node registers again."""
 

@@ -1,0 +1,23 @@
+"""Collects garbage when the raylet asks for it (see `raylet.garbage`). Floor: worker, shell."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from typing import Any
+
+_running = threading.Lock()
+
+
+def collect(_: Any = None) -> None:
+    """Begin a collection, unless one is under way. It has a thread of its own: finalizers are the user's code, and
+    whoever got the order holds the core worker's lock."""
+    if _running.acquire(blocking=False):
+        threading.Thread(target=_collect, name="ray-garbage", daemon=True).start()
+
+
+def _collect() -> None:
+    try:
+        gc.collect()
+    finally:
+        _running.release()
