@@ -74,6 +74,16 @@ def test_a_look_without_waiting_is_one_look_and_teaches_nothing():
     assert not machine.wait(50e-6)
 
 
+def test_an_interrupt_is_no_sign_that_others_want_the_cpu():
+    machine = Machine()
+    machine.wait(50e-6)
+    for _ in range(100):
+        machine.others_turn_s = 60e-6
+        assert not machine.wait(50e-6)
+        machine.others_turn_s = 0.0
+        assert not machine.wait(50e-6)
+
+
 def test_where_others_want_the_cpu_hardly_any_wait_is_awake():
     machine = Machine()
     machine.others_turn_s = 3e-3

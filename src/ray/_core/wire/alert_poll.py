@@ -24,8 +24,10 @@ from typing import Any
 AWAKE_S = 100e-6
 BRISK_S = 200e-6
 """A wait that ended within it is followed by one that is awake. It may have slept, so it is longer than `AWAKE_S`."""
-PREEMPTED_S = 20e-6
-"""Two looks that are so far apart: somebody else had the CPU, or the interpreter. By themselves they take 1 or 2 µs."""
+PREEMPTED_S = 100e-6
+"""Two looks that are so far apart: somebody else had the CPU. By themselves they take 1 or 2 µs. An interrupt, or a
+thread of this process that had the interpreter, makes it 20 to 60 in 2 % of the waits, and says nothing of the
+machine: when 20 µs counted, most waits slept even on an idle one, and a call took 113 µs instead of 50."""
 PENALTY_GROWS = 4.0
 PENALTY_SHRINKS = 0.97
 """With these it grows on when more than 2 % of the waits are disturbed: one costs 3 ms, each other gains 0.1 ms."""
