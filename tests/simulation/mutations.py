@@ -162,11 +162,11 @@ def a_borrower_is_not_counted() -> Any:
 
 
 SEEDS = {
-    a_blocked_worker_gives_its_cpu_back_twice: 128,
+    a_blocked_worker_gives_its_cpu_back_twice: 65,
     a_worker_that_goes_on_does_not_take_its_cpu_back: 0,
     a_lease_is_granted_without_its_second_resource: 1,
     requests_of_an_owner_that_has_gone_stay: 20,
-    what_was_sent_to_a_node_counts_for_ever: 94,
+    what_was_sent_to_a_node_counts_for_ever: 297,
     bundles_are_returned_without_ending_what_runs_in_them: 2,
     only_the_first_task_of_a_lost_worker_runs_again: 20,
     what_a_worker_hands_back_is_dropped: 2,

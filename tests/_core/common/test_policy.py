@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ray._core.common.labels import matches
 from ray._core.common.messages import NodeView, Strategy
-from ray._core.common.policy import Choice, Knobs, Outcome, explain, pick_node, utilization
+from ray._core.common.policy import Choice, Knobs, Outcome, explain, pick_node, pick_of_many, utilization
 
 UNIT = 10_000
 
@@ -256,3 +256,59 @@ def test_of_fallback_selectors_the_first_with_room_is_taken_then_the_first_that_
     assert (busy.outcome, busy.node_id) == (Outcome.BUSY, b"a")
     never = pick({"CPU": 1}, nodes, labels={"zone": "x"}, fallbacks=[{"zone": "y"}])
     assert never.outcome is Outcome.INFEASIBLE and "'x'" in never.why
+
+
+# ------------------------------------------------------------------ large clusters
+
+MANY = 1000
+
+
+def pick_of(nodes, demand, seed, **kwargs):
+    rows = {each.node_id: each for each in nodes}
+    demand = {name: int(amount * UNIT) for name, amount in demand.items()}
+    return pick_of_many(demand, rows, Strategy(), rng=Random(seed), **kwargs)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 8), st.integers(0, 3))
+def test_a_node_is_found_in_a_large_cluster_whenever_there_is_one(seed, free, gpus):
+    """However few have room, and never one that has none, or a GPU that a plain node could spare."""
+    rng = Random(seed)
+    nodes = [node(f"n{number:04}", 4, used=4) for number in range(MANY)]
+    for number in rng.sample(range(MANY), free):
+        nodes[number] = node(f"n{number:04}", 4, used=1)
+    for number in rng.sample(range(MANY), gpus):
+        nodes[number] = node(f"n{number:04}", 4, used=0, GPU=1)
+    choice = pick_of(nodes, {"CPU": 2}, seed)
+    assert choice.outcome is pick({"CPU": 2}, nodes).outcome
+    if choice.outcome is Outcome.PLACED:
+        (chosen,) = [each for each in nodes if each.node_id == choice.node_id]
+        assert chosen.available["CPU"] >= 2 * UNIT
+        others = [each for each in nodes if each.available["CPU"] >= 2 * UNIT and "GPU" not in each.total]
+        assert "GPU" not in chosen.total or not others
+
+
+def test_a_large_cluster_prefers_the_local_node_and_the_best_fifth():
+    nodes = [node(f"n{number:04}", 100, used=50 + number // 25) for number in range(MANY)]
+    assert pick_of([*nodes, node("z", 4)], {"CPU": 1}, 0, local=b"z").node_id == b"z"
+    stale, own = node("z", 4, used=4), node("z", 4)
+    assert pick_of([*nodes, stale], {"CPU": 1}, 0, local=b"z", own=own).node_id == b"z"
+    chosen = [int(pick_of(nodes, {"CPU": 1}, seed).node_id[1:]) for seed in range(300)]
+    assert sum(number < MANY * 0.3 for number in chosen) > 290  # a sample's best fifth is about that of all
+    assert len(set(chosen)) > 100
+
+
+def test_what_a_choice_costs_does_not_grow_with_the_cluster():
+    class Counted(dict):
+        looks = 0
+
+        def __getitem__(self, key):
+            Counted.looks += 1
+            return super().__getitem__(key)
+
+        def values(self):
+            Counted.looks += len(self)
+            return super().values()
+
+    rows = Counted({each.node_id: each for each in (node(f"n{number}", 4) for number in range(5000))})
+    assert pick_of_many({"CPU": UNIT}, rows, Strategy(), rng=Random(0)).outcome is Outcome.PLACED
+    assert Counted.looks < 100

@@ -19,6 +19,8 @@ class Client:
     def send(self, message):
         pass
 
+    def send_frame(self, frame): ...
+
     def reply(self, request, reply=None):
         self.replies.append(reply)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ray._core.common.labels import matches
 from ray._core.common.messages import BundleSpec, NodeView
-from ray._core.gcs.packing import is_feasible, pack
+from ray._core.gcs.packing import is_feasible, pack, pack_among_many
 
 STRATEGIES = ["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
 
@@ -118,3 +118,23 @@ def test_a_packing_is_whole_and_fits(wanted, nodes, strategy):
         assert not exists(wanted, nodes, lambda choice: len(set(choice)) == 1)
     elif strategy == "STRICT_SPREAD":
         assert not exists(wanted, nodes, lambda choice: len(set(choice)) == len(choice))
+
+
+@given(st.sampled_from(STRATEGIES), st.integers(1, 4), st.sets(st.integers(0, 599), max_size=5), st.integers(0, 100))
+def test_in_a_large_cluster_a_place_is_found_whenever_there_is_one(strategy, count, with_room, turn):
+    """Whichever window of the nodes is looked at first."""
+    nodes = [node(f"n{number:03}", CPU=2 if number in with_room else 0) for number in range(600)]
+    wanted = bundles(*[{"CPU": 1}] * count)
+    places = pack_among_many(wanted, strategy, nodes, turn=turn)
+    assert (places is None) == (pack(wanted, strategy, nodes) is None)
+    if places is not None:
+        assert holds(places, wanted, nodes)
+
+
+def test_windows_move_on_and_keep_to_what_is_placed_and_wished():
+    nodes = [node(f"n{number:03}", CPU=9) for number in range(600)]
+    (one,) = bundles({"CPU": 1})
+    assert len({pack_among_many([one], "PACK", nodes, turn=turn)[0] for turn in range(9)}) == 9
+    assert pack_among_many([one], "STRICT_PACK", nodes, soft_target=b"n599")[0] == b"n599"
+    two = bundles({"CPU": 1}, {"CPU": 1})
+    assert pack_among_many(two[1:], "STRICT_PACK", nodes, placed={0: b"n599"})[1] == b"n599"

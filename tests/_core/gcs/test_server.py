@@ -9,8 +9,9 @@ from ray._core.common.config import Config
 from ray._core.common.ids import JobID
 from ray._core.common.packages import function_key
 from ray._core.gcs import job_service
-from ray._core.gcs.node_manager import PYTHON
+from ray._core.gcs.node_manager import FEW, PYTHON
 from ray._core.gcs.server import GcsServer
+from ray._core.wire import codec
 from ray._version import VERSION
 
 WORKER = b"w" * 28
@@ -48,6 +49,9 @@ class Peer:
 
     def send(self, message):
         self.sent.append(message)
+
+    def send_frame(self, frame):
+        self.sent += [message for message, _ in codec.FrameDecoder().feed(frame)]
 
     def reply(self, request, message=None):
         self.sent.append(message or m.Done())
@@ -105,9 +109,9 @@ def register_actor(server, peer, owner=WORKER, job_id=b"job1", detached=False):
     return spec.actor_id
 
 
-def register_node(server):
+def register_node(server, node_id=b"n" * 28):
     raylet = Peer()
-    info = m.NodeInfo(b"n" * 28, "h", 1, "", "h", "n", False, "", "", {"CPU": 10_000}, version=VERSION, python=PYTHON)
+    info = m.NodeInfo(node_id, "h", 1, "", "h", "n", False, "", "", {"CPU": 10_000}, version=VERSION, python=PYTHON)
     server.received(raylet, m.RegisterNode(info=info), b"")
     return raylet
 
@@ -234,3 +238,29 @@ def test_the_group_of_an_actor_whose_job_ended_before_a_restart_ends_with_the_ac
 
     with_gcs(create)
     with_gcs(end_the_actor)
+
+
+def test_a_node_that_joins_a_large_cluster_hears_of_what_has_changed_meanwhile(with_gcs):
+    """All who join between two publications get the same bytes; what they do not tell is published to them."""
+
+    def scenario(server):
+        raylets = [register_node(server, b"%028d" % number) for number in range(FEW + 10)]
+        first, second = Peer(), Peer()
+        server.received(first, m.Subscribe(channel="resources"), b"")
+        server.received(raylets[0], m.ReportResources(b"%028d" % 0, 1, {"CPU": 1}, {"CPU": 2}, []), b"")
+        server.received(second, m.Subscribe(channel="resources"), b"")
+        assert [len(views.views) for views in second.of(m.ResourceViews)] == [FEW + 10]
+        server.nodes._publish()
+        for peer in (first, second):
+            known = {view.node_id: view for views in peer.of(m.ResourceViews) for view in views.views}
+            assert known[b"%028d" % 0].available == {"CPU": 1}
+        server.nodes.died(b"%028d" % 1, "UNEXPECTED_TERMINATION", "")
+        third = Peer()
+        server.received(third, m.Subscribe(channel="resources"), b"")
+        server.received(third, m.Subscribe(channel="node"), b"")
+        assert [news.info.node_id for news in third.of(m.NodeChanged)] == [b"%028d" % 1]
+        server.nodes._publish()
+        last = {view.node_id: view for views in third.of(m.ResourceViews) for view in views.views}
+        assert not last[b"%028d" % 1].alive and len(last) == FEW + 10
+
+    with_gcs(scenario)

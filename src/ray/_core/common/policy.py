@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 CRITICAL = ("CPU", "memory", "object_store_memory")
 """Resources whose use tells how full a node is; custom ones and accelerators say nothing about that."""
 _NO_LABELS: dict[str, str] = {}
+SAMPLE = 64
+"""Nodes that are looked at first in a large cluster. A random one of the best fifth of a sample is a random one of the
+best fifth of all: so DEFAULT means the same, at a cost that does not grow with the cluster."""
 
 
 class Outcome(Enum):
@@ -127,6 +130,41 @@ def pick_node(
     return Choice(Outcome.PLACED, _hybrid(demand, available, rng, local, knobs))
 
 
+def pick_of_many(
+    demand: Mapping[str, int],
+    rows: Mapping[bytes, NodeView],
+    strategy: Strategy,
+    labels: Mapping[str, str] = _NO_LABELS,
+    fallbacks: Sequence[Mapping[str, str]] = (),
+    *,
+    rng: Random,
+    local: bytes = b"",
+    prefer: Sequence[bytes] = (),
+    own: NodeView | None = None,
+    spread_after: bytes = b"",
+    knobs: Knobs = Knobs(),
+) -> Choice:
+    """As `pick_node`, of rows by node id, and first from a sample: all are looked at only if none there has room.
+
+    Args:
+        own: the newer row of the node that asks.
+    """
+    choose = partial(pick_node, demand, rng=rng, local=local, prefer=prefer, knobs=knobs)
+    if len(rows) > 4 * SAMPLE and strategy.kind == "DEFAULT" and not fallbacks:
+        few = {each: rows[each] for each in (local, *prefer, *rng.sample(list(rows), SAMPLE)) if each in rows}
+        choice = choose(_with_own(few, own), strategy, labels)
+        found = few[choice.node_id] if choice.node_id and choice.outcome is Outcome.PLACED else None
+        if found is not None and not (knobs.avoid_gpu_nodes and _wastes_gpu(demand, found)):
+            return choice
+    return choose(_with_own(rows, own), strategy, labels, fallbacks, spread_after=spread_after)
+
+
+def _with_own(rows: Mapping[bytes, NodeView], own: NodeView | None) -> list[NodeView]:
+    if own is None:
+        return list(rows.values())
+    return [own, *(row for node_id, row in rows.items() if node_id != own.node_id)]
+
+
 def explain(demand: Mapping[str, int], nodes: Sequence[NodeView], labels: Mapping[str, str] = _NO_LABELS) -> str:
     """Why no node can ever hold `demand`: what is missing, in a sentence for users."""
     if not nodes:
@@ -198,14 +236,14 @@ def _queue_at(feasible: list[NodeView], rng: Random, local: bytes) -> bytes:
 
 
 def _next_in_ring(available: list[NodeView], after: bytes) -> bytes:
-    ids = sorted(node.node_id for node in available)
-    return next((node_id for node_id in ids if node_id > after), ids[0])
+    ids = [node.node_id for node in available]
+    return min((node_id for node_id in ids if node_id > after), default=None) or min(ids)
 
 
 def _hybrid(demand: Mapping[str, int], available: list[NodeView], rng: Random, local: bytes, knobs: Knobs) -> bytes:
     """Pack below the threshold, on the local node first; then the least used; random among the top k."""
-    if knobs.avoid_gpu_nodes and not demand.get("GPU"):
-        available = [node for node in available if not node.total.get("GPU")] or available
+    if knobs.avoid_gpu_nodes:
+        available = [node for node in available if not _wastes_gpu(demand, node)] or available
     if not demand and not local:
         return rng.choice(available).node_id  # an actor that holds nothing: anywhere
     scores = [(_score(node, knobs), node.node_id) for node in available]
@@ -214,6 +252,10 @@ def _hybrid(demand: Mapping[str, int], available: list[NodeView], rng: Random, l
         return local
     top_k = max(int(len(scores) * knobs.top_k_fraction), knobs.top_k_absolute, 1)
     return rng.choice(sorted(scores)[:top_k])[1]
+
+
+def _wastes_gpu(demand: Mapping[str, int], node: NodeView) -> bool:
+    return bool(node.total.get("GPU")) and not demand.get("GPU")
 
 
 def _score(node: NodeView, knobs: Knobs) -> float:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
+import msgspec
+
 from ray._core.common import messages as m
 from ray._core.common.groups import group_demand
-from ray._core.common.policy import Knobs, Outcome, pick_node
+from ray._core.common.policy import Knobs, Outcome, pick_of_many
 from ray._core.gcs.actors import ActorTable, Destroy, Effect, NameTaken, Place, Publish
 from ray._core.gcs.journal import Journal
 from ray._core.gcs.nodes import NodeTable
@@ -100,8 +102,14 @@ class ActorService:
     # ---------------------------------------------------------- what happens elsewhere
 
     def nodes_changed(self) -> None:
-        """A node has joined, or has more than before: try again what had no place."""
-        self._act(Place(actor_id) for actor_id in list(self._unplaced))
+        """A node has joined, or has more than before: try again what had no place, once for all that are alike."""
+        stuck = set[bytes]()
+        for actor_id in list(self._unplaced):
+            alike = msgspec.msgpack.encode(self.table.spec(actor_id).placement)
+            if alike not in stuck:
+                self._act([Place(actor_id)])
+                if actor_id in self._unplaced:
+                    stuck.add(alike)
 
     def group_removed(self, group_id: bytes) -> None:
         """Actors that wait for a bundle of the group will never have a place; those that restart may wait for ever."""
@@ -220,14 +228,15 @@ class ActorService:
 
     def _place(self, actor_id: bytes) -> None:
         """Ask the raylet of the best node; it queues the actor until the resources that it holds are free."""
-        known_why = self._unplaced.pop(actor_id, None)
+        known_why = self._unplaced.get(actor_id)
         if self.holds_placing or not self.table.wants_place(actor_id):
+            self._unplaced.pop(actor_id, None)
             return
         spec, info = self.table.spec(actor_id), self.table.get(actor_id)
         assert info is not None
-        choice = pick_node(
+        choice = pick_of_many(
             spec.placement.resources,
-            self._nodes.views(),
+            self._nodes.rows,
             spec.placement.strategy,
             spec.placement.label_selector,
             spec.placement.fallback_selectors,
@@ -237,6 +246,7 @@ class ActorService:
             knobs=self._knobs,
         )
         if choice.outcome is Outcome.UNSCHEDULABLE:
+            self._unplaced.pop(actor_id, None)
             self._act(
                 self.table.creation_failed(actor_id, info.incarnation, "unschedulable", choice.why, b"", self._now_ms())
             )
@@ -247,6 +257,7 @@ class ActorService:
             if choice.why != known_why:  # it is looked at whenever a node reports
                 logger.info("Actor %s (%s) has no place: %s", actor_id.hex(), spec.class_name, choice.why)
             return
+        self._unplaced.pop(actor_id, None)
         if spec.placement.strategy.kind == "SPREAD":
             self._spread_after = choice.node_id
         self.table.placed(actor_id, choice.node_id)

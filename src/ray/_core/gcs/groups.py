@@ -21,7 +21,7 @@ import msgspec
 
 from ray._core.common.messages import BundleSpec, NodeView, PlacementGroupInfo
 from ray._core.common.resources import subtract
-from ray._core.gcs.packing import is_feasible, pack
+from ray._core.gcs.packing import is_feasible, pack_among_many
 
 REMOVED_KEPT = 10_000
 """Removed groups stay listed up to this many; older ones are forgotten."""
@@ -93,6 +93,8 @@ class GroupTable:
         self._names: dict[tuple[str, str], bytes] = {}
         self._unplaced: dict[bytes, None] = {}
         """Groups that want an attempt, oldest first."""
+        self._turn = 0
+        """Number of attempts to find places."""
         self._by_node: dict[bytes, set[bytes]] = {}
         self._of_job: dict[bytes, set[bytes]] = {}
         self._of_actor: dict[bytes, set[bytes]] = {}
@@ -196,15 +198,19 @@ class GroupTable:
     def schedule(self, nodes: Sequence[NodeView], only: bytes = b"") -> list[Effect]:
         """Begin an attempt for every group (or `only` that one) that has a place now."""
         effects: list[Effect] = []
-        rows, copied = {node.node_id: node for node in nodes}, set[bytes]()
+        rows: dict[bytes, NodeView] = {} if only else {node.node_id: node for node in nodes}
+        copied = set[bytes]()
         for group_id in [only] if only in self._unplaced else [] if only else list(self._unplaced):
             group = self._groups[group_id]
             info = group.info
             placed = {index: node_id for index, node_id in enumerate(info.nodes) if node_id}
             missing = [bundle for bundle in info.bundles if bundle.index not in placed]
-            places = pack(missing, info.strategy, list(rows.values()), placed, info.soft_target_node_id)
+            nodes = nodes if only else list(rows.values())
+            self._turn += 1
+            target = info.soft_target_node_id
+            places = pack_among_many(missing, info.strategy, nodes, placed, target, self._turn)
             if places is None:
-                infeasible = not is_feasible(missing, info.strategy, list(rows.values()), placed)
+                infeasible = not is_feasible(missing, info.strategy, nodes, placed)
                 if infeasible != info.infeasible:
                     self._change(group, infeasible=infeasible)
                 continue

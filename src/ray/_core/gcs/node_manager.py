@@ -15,7 +15,7 @@ import msgspec
 
 from ray._core.common import messages as m
 from ray._core.gcs.nodes import NodeTable
-from ray._core.wire import aio
+from ray._core.wire import aio, codec
 from ray._version import VERSION
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ logger = logging.getLogger(__name__)
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 IDLE_TERMINATION = "DRAIN_NODE_REASON_IDLE_TERMINATION"
 PREEMPTION = "DRAIN_NODE_REASON_PREEMPTION"
-FRESH_UP_TO = 100
-"""Nodes: up to here whoever asks for the cluster's resources gets them as they are now."""
+FEW = 100
+"""Nodes: up to here whoever asks for the cluster's resources gets them as they are now, and news is acted upon at once;
+with more, once for all that has come within a millisecond for each node."""
 FRESH_WITHIN_S = 0.25
 """A raylet that does not answer by then is listed as it was."""
 
@@ -39,6 +40,9 @@ class NodeManager:
         """Connections of living nodes' raylets, by node id."""
         self._checks: dict[bytes, asyncio.Task[None]] = {}
         self._publish_timer: asyncio.TimerHandle | None = None
+        self._all_views: bytes | None = None
+        """A frame with all views, of some moment since changes were last published: whoever joins hears of what has
+        changed meanwhile with all others. So a thousand that join do not cost a million rows."""
         self.handlers: dict[type, Any] = {
             m.RegisterNode: self._register,
             m.CheckNode: self._check_node,
@@ -49,11 +53,16 @@ class NodeManager:
             m.GetClusterResources: self._cluster_resources,
         }
 
-    def snapshot(self, channel: str) -> list[Any]:
+    def tell_all(self, connection: aio.Connection, channel: str) -> None:
         """What a new subscriber of `channel` must know first."""
         if channel == "resources":
-            return [m.ResourceViews(self.table.views())]
-        return [m.NodeChanged(info) for info in self.table.infos()] if channel == "node" else []
+            if self._all_views is None:
+                self._all_views = codec.encode(m.ResourceViews(self.table.views()))
+            connection.send_frame(self._all_views)
+        elif channel == "node":
+            for info in self.table.infos():
+                if info.state == "DEAD":
+                    connection.send(m.NodeChanged(info))
 
     # ---------------------------------------------------------- joining
 
@@ -73,7 +82,7 @@ class NodeManager:
         self.raylets[info.node_id] = connection
         info = self.table.register(msgspec.structs.replace(info, start_time_ms=self._server.now_ms()))
         self._changed(info)
-        self._publish()
+        self._publish_soon() if len(self.raylets) > FEW else self._publish()
         before = self._checks.pop(info.node_id, None)
         if before is not None:
             before.cancel()
@@ -82,7 +91,6 @@ class NodeManager:
         answer = m.NodeRegistered(
             session_name=self._server.session_name,
             config=config,
-            nodes=self.table.infos(),
             living_jobs=sorted(self._server.jobs.living()),
         )
         connection.reply(request, answer)
@@ -91,13 +99,14 @@ class NodeManager:
         self._server.actors.node_is_back(info.node_id, request.hosted)
         self._server.groups.node_is_back(info.node_id, request.bundles)
         self._server.node_is_back(info.node_id)
-        self._server.groups.nodes_changed()
-        self._server.actors.nodes_changed()
+        if len(self.raylets) <= FEW:
+            self._try_again()
 
     def _changed(self, info: m.NodeInfo) -> None:
         for node_id, row in self.table.take_rows():
             self._server.journal.put("node", node_id, row)
-        self._server.publisher.publish("node", m.NodeChanged(info), info.node_id)
+        if info.state == "DEAD":
+            self._server.publisher.publish("node", m.NodeChanged(info), info.node_id)
 
     def restore(self) -> None:
         """Nodes that an earlier GCS knew; the living ones have their raylets reconnect."""
@@ -184,15 +193,18 @@ class NodeManager:
 
     def _reported(self, _: aio.Connection, report: m.ReportResources) -> None:
         self.table.report(report)
+        if len(self.raylets) <= FEW:
+            self._try_again()
+        self._publish_soon()
+
+    def _try_again(self) -> None:
+        """What had no place may have one now."""
         self._server.groups.nodes_changed()
         self._server.actors.nodes_changed()
-        self._publish_soon()
 
     def _cluster_resources(self, connection: aio.Connection, request: m.GetClusterResources) -> None:
         """Answered as things are now: each raylet is asked to report first. Large clusters hear the last reports."""
-        asked = (
-            [raylet.request(m.Ping()) for raylet in self.raylets.values()] if len(self.raylets) <= FRESH_UP_TO else []
-        )
+        asked = [raylet.request(m.Ping()) for raylet in self.raylets.values()] if len(self.raylets) <= FEW else []
         waiting = asyncio.gather(*asked, return_exceptions=True)
         timer = asyncio.get_running_loop().call_later(FRESH_WITHIN_S, waiting.cancel)
 
@@ -215,5 +227,8 @@ class NodeManager:
             self._publish_timer.cancel()
             self._publish_timer = None
         changes = self.table.take_changes()
+        if changes and len(self.raylets) > FEW:
+            self._try_again()
         if changes:
+            self._all_views = None
             self._server.publisher.publish("resources", m.ResourceViews(changes))

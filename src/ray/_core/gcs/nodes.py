@@ -160,5 +160,10 @@ class NodeTable:
     def views(self) -> list[NodeView]:
         return list(self._views.values())
 
+    @property
+    def rows(self) -> Mapping[bytes, NodeView]:
+        """Views by node id."""
+        return self._views
+
     def demands(self) -> list[Demand]:
         return [demand for demands in self._demands.values() for demand in demands]

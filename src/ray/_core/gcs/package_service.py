@@ -59,13 +59,13 @@ class PackageService:
         for key in keys:
             self.uploaded("", key)
         for job in jobs:
-            self.send(m.JobChanged(job))
+            self.changed(m.JobChanged(job))
         for actor in actors:
-            self.send(m.ActorChanged(actor))
+            self.changed(m.ActorChanged(actor))
 
-    # ---------------------------------------------------------- publisher.Sink
+    # ---------------------------------------------------------- listener of the publisher
 
-    def send(self, message: Any) -> None:
+    def changed(self, message: Any) -> None:
         """A job or an actor has changed."""
         match message:
             case m.JobChanged(info) if info.is_dead:

@@ -15,6 +15,8 @@ from ray._core.common.messages import BundleSpec, NodeView
 from ray._core.common.policy import utilization
 from ray._core.common.resources import Resources, fits, subtract, total
 
+WINDOW = 64
+"""Nodes."""
 Places = dict[int, bytes]
 """Node id by bundle index."""
 
@@ -44,6 +46,29 @@ def pack(
             return _spread(bundles, rooms, placed)
         case _:
             return _pack(bundles, rooms, placed)
+
+
+def pack_among_many(
+    bundles: Sequence[BundleSpec],
+    strategy: str,
+    nodes: Sequence[NodeView],
+    placed: Mapping[int, bytes] = {},
+    soft_target: bytes = b"",
+    turn: int = 0,
+) -> Places | None:
+    """As `pack`, and first into a window of the nodes, which goes on with each `turn`: all are looked at only if there
+    is no way in there, so that in a large cluster the cost does not grow with it."""
+    width = max(WINDOW, 4 * len(bundles))
+    if len(nodes) > 4 * width:
+        start = turn * width % len(nodes)
+        window = [*nodes[start : start + width], *nodes[: max(start + width - len(nodes), 0)]]
+        if placed or soft_target:
+            known, needed = {node.node_id for node in window}, {*placed.values(), soft_target}
+            window += [node for node in nodes if node.node_id in needed and node.node_id not in known]
+        places = pack(bundles, strategy, window, placed, soft_target)
+        if places is not None:
+            return places
+    return pack(bundles, strategy, nodes, placed, soft_target)
 
 
 def is_feasible(

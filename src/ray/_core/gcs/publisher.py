@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
+
+from ray._core.wire import codec
 
 ALL_KEYS = b""
 
 
 class Sink(Protocol):
-    def send(self, message: Any) -> None: ...
+    """A connection. What goes to many is encoded once: of a node's news among thousands that is most of the work."""
+
+    def send_frame(self, frame: bytes) -> None: ...
 
 
 class Publisher:
@@ -17,6 +22,11 @@ class Publisher:
     def __init__(self) -> None:
         self._subscribers: dict[tuple[str, bytes], dict[Sink, None]] = {}
         self._topics: dict[Sink, set[tuple[str, bytes]]] = {}
+        self._listeners: dict[str, list[Callable[[Any], None]]] = {}
+
+    def listen(self, channel: str, listener: Callable[[Any], None]) -> None:
+        """Within the GCS: it is called with all messages of the channel."""
+        self._listeners.setdefault(channel, []).append(listener)
 
     def subscribe(self, sink: Sink, channel: str, key: bytes = ALL_KEYS) -> None:
         self._subscribers.setdefault((channel, key), {})[sink] = None
@@ -47,8 +57,12 @@ class Publisher:
 
     def publish(self, channel: str, message: Any, key: bytes = ALL_KEYS) -> None:
         """Once to each subscriber of the key or of all keys."""
-        for sink in self.subscribers(channel, key):
-            sink.send(message)
+        for listener in self._listeners.get(channel, ()):
+            listener(message)
+        sinks = self.subscribers(channel, key)
+        frame = codec.encode(message) if sinks else b""
+        for sink in sinks:
+            sink.send_frame(frame)
 
     def subscribers(self, channel: str, key: bytes) -> list[Sink]:
         """Of the key or of all keys, each once."""

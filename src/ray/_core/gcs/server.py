@@ -93,7 +93,7 @@ class GcsServer:
         """Services hear of each other's events."""
         self.kv.on_put = self.packages.uploaded
         for channel in ("job", "actor"):
-            self.publisher.subscribe(self.packages, channel)
+            self.publisher.listen(channel, self.packages.changed)
         self.jobs.on_end = self.groups.job_finished
         self.actors.on_death = self.groups.actor_died
         self.groups.on_removal = self.actors.group_removed
@@ -182,8 +182,7 @@ class GcsServer:
             connection.send(m.ActorChanged(info))
         if request.channel == "group" and (group := self.groups.table.get(request.key)) is not None:
             connection.send(m.GroupChanged(group))
-        for message in self.nodes.snapshot(request.channel):
-            connection.send(message)
+        self.nodes.tell_all(connection, request.channel)
 
     def _collect_garbage(self) -> None:
         for raylet in self.nodes.raylets.values():

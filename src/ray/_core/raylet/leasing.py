@@ -20,7 +20,7 @@ from ray._core.common import messages as m
 from ray._core.common.accelerators import device_names
 from ray._core.common.groups import group_demand, users_names
 from ray._core.common.labels import matches
-from ray._core.common.policy import CRITICAL, Choice, Knobs, Outcome, pick_node, used_share
+from ray._core.common.policy import CRITICAL, Choice, Knobs, Outcome, pick_node, pick_of_many, used_share
 from ray._core.common.resources import UNIT, Resources, fits, subtract
 from ray._core.raylet.actor_host import Hosted
 from ray._core.raylet.cluster_view import ClusterView
@@ -197,14 +197,15 @@ class LeaseManager:
             return Choice(Outcome.PLACED, own.node_id)  # the raylet before this one has chosen well
         if request.hops and strategy.kind == "SPREAD":
             strategy = m.Strategy()
-        choice = pick_node(
+        choice = pick_of_many(
             scheduling.resources,
-            [own, *self.view.others(own.node_id)],
+            self.view.rows,
             strategy,
             labels,
             scheduling.fallback_selectors,
             rng=self._rng,
             local=own.node_id,
+            own=own,
             prefer=request.prefer_nodes,
             spread_after=self._spread_after,
             knobs=self._knobs,

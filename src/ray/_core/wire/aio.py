@@ -107,6 +107,14 @@ class Connection(asyncio.Protocol):
         else:
             self._out.append(codec.encode(message))
 
+    def send_frame(self, frame: bytes) -> None:
+        """Send one message that is encoded already, since others get the same."""
+        if self.is_closed:
+            return
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._out.append(frame)
+
     def request(self, message: Request) -> asyncio.Future[Any]:
         """Send a request; the future gives the reply.
 

@@ -70,7 +70,6 @@ class NodeRegistered(Reply, tag=11):
     session_name: str
     config: str
     """JSON of the cluster's `_system_config` (Config.encode)."""
-    nodes: list[NodeInfo]
     living_jobs: list[bytes]
     """A raylet that reconnects ends the workers of others: nobody tells it again that they have ended."""
 
@@ -124,7 +123,8 @@ class NodeView(Part, frozen=True):
 
 
 class ResourceViews(Message, tag=16):
-    """G > R subscribers of channel "resources": views that changed. Loss: sent whole at (re)subscription."""
+    """G > R subscribers of channel "resources": views that changed, also of nodes that are new, drain, or have died.
+    Loss: sent whole at (re)subscription."""
 
     views: list[NodeView]
 
@@ -178,7 +178,7 @@ class Unsubscribe(Message, tag=31):
 
 
 class NodeChanged(Message, tag=32):
-    """G > subscribers of channel "node": one joined, drains, or died. Loss: all are sent at (re)subscription."""
+    """G > subscribers of channel "node": one has died. Loss: all dead nodes are sent at (re)subscription."""
 
     info: NodeInfo
 
