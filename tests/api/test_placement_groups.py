@@ -104,6 +104,12 @@ def test_a_group_that_waits_is_placed_when_there_is_room():
         ({"bundles": [{"CPU": 0}]}, ValueError),
         ({"bundles": [{"CPU": 1}], "strategy": "SOMEHOW"}, ValueError),
         ({"bundles": [{"CPU": 1}], "lifetime": "forever"}, ValueError),
+        ({"bundles": [{"CPU": 1}], "topology_strategy": {"rack": "PACK"}}, ValueError),
+        ({"bundles": [{"CPU": 1}], "topology_strategy": {"rack": "SOMEHOW"}}, ValueError),
+        ({"bundles": [{"CPU": 1}], "topology_strategy": {"": "STRICT_PACK"}}, ValueError),
+        ({"bundles": [{"CPU": 1}], "topology_strategy": {"rack": "STRICT_PACK", "row": "STRICT_PACK"}}, ValueError),
+        ({"bundles": [{"CPU": 1}], "topology_strategy": "STRICT_PACK"}, ValueError),
+        ({"bundles": [{"CPU": 1}], "topology_strategy": {"rack": "STRICT_PACK"}, "strategy": "PACK"}, ValueError),
     ],
     ids=str,
 )

@@ -285,3 +285,16 @@ def test_what_is_no_group_is_refused(kwargs, text):
 def test_the_empty_group():
     empty = PlacementGroup.empty()
     assert empty.is_empty and empty == PlacementGroup.empty() and not empty.wait(1)
+
+
+def test_a_topology_strategy_keeps_a_group_within_one_value_of_a_label(start_cluster):
+    cluster = start_cluster(num_cpus=1, labels={"rack": "a"})
+    first = cluster.add(num_cpus=1, labels={"rack": "b"})
+    group = placement_group([{"CPU": 1}] * 2, topology_strategy={"rack": "STRICT_PACK"})
+    assert not group.wait(0.3)
+    assert placement_group_table(group)["stats"]["scheduling_state"] == "INFEASIBLE"
+    second = cluster.add(num_cpus=1, labels={"rack": "b"})
+    assert group.wait(20)
+    table = placement_group_table(group)
+    assert set(table["bundles_to_node_id"].values()) == {first.node_id, second.node_id}
+    assert table["strategy"] == "PACK"

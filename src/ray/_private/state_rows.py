@@ -147,8 +147,8 @@ def placement_group(info: m.PlacementGroupInfo) -> Row:
             "scheduling_attempt": info.attempts,
             "scheduling_state": _SCHEDULING_STATES.get(info.state, "QUEUED"),
         },
-        "topology_strategy": {},
-        "topology_assignments": {},
+        "topology_strategy": {info.topology_label: "STRICT_PACK"} if info.topology_label else {},
+        "topology_assignments": {info.topology_label: info.topology_value} if info.topology_value else {},
     }
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ray._core.worker.object_ref import ObjectRef
 
 VALID_PLACEMENT_GROUP_STRATEGIES = {"PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"}
+_NODE_LABEL = "ray.io/node-id"
+"""Each node's own value; the others stand for racks, rooms, or what else nodes have in common."""
 
 
 class PlacementGroup:
@@ -121,15 +123,16 @@ def placement_group(
         lifetime: "detached": it outlives its creator.
         _soft_target_node_id: hex id of the node that STRICT_PACK should take if it can.
         bundle_label_selector: labels that the node of each bundle must have.
+        topology_strategy: in place of `strategy`, one for each level of the cluster's topology, by label:
+            {"rack": "STRICT_PACK", "ray.io/node-id": "SPREAD"} spreads the bundles over nodes with one value of "rack".
     Raises:
-        ValueError: bundles, strategy, lifetime or selectors that cannot be.
+        ValueError: bundles, strategies, lifetime or selectors that cannot be.
         RaySystemError: the name is taken.
-        NotImplementedError: a topology strategy.
     """
-    strategy = strategy or "PACK"
     validate_placement_group(
         bundles, strategy, lifetime, _soft_target_node_id, bundle_label_selector, topology_strategy
     )
+    strategy, topology_label = _levels(strategy, topology_strategy)
     if not isinstance(name, str):
         raise TypeError(f"The name of a placement group is a str, not {type(name).__name__}.")
     core = auto_init_core()
@@ -150,6 +153,7 @@ def placement_group(
         state="PENDING",
         nodes=[],
         soft_target_node_id=bytes.fromhex(_soft_target_node_id or ""),
+        topology_label=topology_label,
     )
     core.groups.create(info)
     return PlacementGroup(group_id, [to_float(bundle.resources) for bundle in info.bundles])
@@ -253,9 +257,9 @@ def validate_placement_group(
     topology_strategy: dict[str, str] | None = None,
 ) -> bool:
     """True, or ValueError for what `placement_group` would not take."""
-    strategy = strategy or "PACK"
-    if topology_strategy:
-        raise NotImplementedError("topology_strategy of placement groups is not available in this version of pure-ray.")
+    if topology_strategy is not None:
+        _validate_topology(strategy, topology_strategy)
+    strategy, _ = _levels(strategy, topology_strategy)
     if _soft_target_node_id and strategy != "STRICT_PACK":
         raise ValueError(f"_soft_target_node_id currently only works with STRICT_PACK but got {strategy}")
     _validate_bundles(bundles)
@@ -275,6 +279,42 @@ def validate_placement_group(
     if lifetime not in (None, "detached"):
         raise ValueError(f"Placement group `lifetime` argument must be either `None` or 'detached'. Got {lifetime}.")
     return True
+
+
+def _levels(strategy: str | None, topology_strategy: Mapping[str, str] | None) -> tuple[str, str]:
+    """The strategy for nodes, and the label of which all of them have one value; "" for none."""
+    levels = dict(topology_strategy or {})
+    strategy = levels.pop(_NODE_LABEL, strategy or "PACK")
+    return strategy, next(iter(levels), "")
+
+
+def _validate_topology(strategy: str | None, levels: Any) -> None:
+    if strategy is not None:
+        raise ValueError(
+            "`strategy` and `topology_strategy` cannot both be specified. "
+            f"Pass node-level packing via `topology_strategy['{_NODE_LABEL}']`."
+        )
+    if not isinstance(levels, dict):
+        raise ValueError(f"`topology_strategy` must be a dict, got {type(levels).__name__}.")
+    for label, each in levels.items():
+        if not isinstance(label, str) or not label:
+            raise ValueError(f"`topology_strategy` keys must be non-empty strings, got {label!r}.")
+        if each not in VALID_PLACEMENT_GROUP_STRATEGIES:
+            raise ValueError(
+                f"Invalid topology strategy {each!r} for label {label!r}. "
+                f"Supported strategies are: {VALID_PLACEMENT_GROUP_STRATEGIES}."
+            )
+        if label != _NODE_LABEL and each != "STRICT_PACK":
+            raise ValueError(
+                f"Topology strategy {each!r} for label {label!r} is not supported yet; only 'STRICT_PACK' is "
+                f"supported for topology labels other than `{_NODE_LABEL}` for now."
+            )
+    others = [label for label in levels if label != _NODE_LABEL]
+    if len(others) > 1:
+        raise ValueError(
+            f"`topology_strategy` currently supports at most one topology label other than `{_NODE_LABEL}`. "
+            f"Got {others}."
+        )
 
 
 def _validate_bundles(bundles: Any) -> None:

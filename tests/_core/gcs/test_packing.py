@@ -75,6 +75,28 @@ def test_a_busy_cluster_is_not_an_infeasible_one():
     assert not is_feasible(bundles({"CPU": 3}), "PACK", [full])
 
 
+def test_all_bundles_go_to_nodes_with_one_value_of_the_topologys_label():
+    nodes = [node(f"{rack}{number}", {"rack": rack}, CPU=2) for rack in "ab" for number in range(2)]
+    nodes.append(node("none", CPU=8))
+
+    def racks(count, strategy):
+        places = pack(bundles(*[{"CPU": 1}] * count), strategy, nodes, topology_label="rack")
+        return places and (len({place[:1] for place in places.values()}), len(set(places.values())))
+
+    assert racks(2, "PACK") == (1, 1)
+    assert racks(2, "SPREAD") == racks(2, "STRICT_SPREAD") == racks(4, "PACK") == (1, 2)
+    assert racks(3, "STRICT_SPREAD") is racks(5, "PACK") is racks(3, "STRICT_PACK") is None
+    assert pack([BundleSpec(1, {"CPU": 2}, {})], "PACK", nodes, {0: b"b0"}, b"", "rack")[1][:1] == b"b"
+    assert not is_feasible(bundles(*[{"CPU": 1}] * 5), "PACK", nodes, topology_label="rack")
+    assert not is_feasible(bundles({"CPU": 1}), "PACK", nodes, topology_label="room")
+
+
+def test_a_topology_that_was_used_least_is_left_whole():
+    fuller = NodeView(b"b", "h", 1, "", {"CPU": 4}, {"CPU": 2}, {"rack": "b"}, 1)
+    nodes = [node("a", {"rack": "a"}, CPU=4), fuller, node("c", {"rack": "c"}, CPU=4)]
+    assert pack(bundles({"CPU": 2}), "PACK", nodes, topology_label="rack") == {0: b"b"}
+
+
 AMOUNTS = st.dictionaries(st.sampled_from(["CPU", "GPU", "x"]), st.integers(0, 4), max_size=3)
 LABELS = st.dictionaries(st.just("k"), st.sampled_from("vw"))
 NODES = st.lists(st.tuples(AMOUNTS, LABELS), max_size=5).map(
@@ -83,6 +105,17 @@ NODES = st.lists(st.tuples(AMOUNTS, LABELS), max_size=5).map(
 BUNDLES = st.lists(st.tuples(AMOUNTS, st.sampled_from([{}, {"k": "v"}, {"k": "!v"}])), min_size=1, max_size=4).map(
     lambda rows: [BundleSpec(index, amounts, labels) for index, (amounts, labels) in enumerate(rows)]
 )
+
+
+@given(NODES, BUNDLES, st.sampled_from(STRATEGIES))
+def test_a_place_within_one_domain_is_found_if_there_is_one(nodes, wanted, strategy):
+    places = pack(wanted, strategy, nodes, topology_label="k")
+    within = [[each for each in nodes if each.labels.get("k") == value] for value in "vw"]
+    assert (places is None) == all(pack(wanted, strategy, rows) is None for rows in within)
+    if places is not None:
+        values = {each.labels["k"] for each in nodes if each.node_id in places.values()}
+        assert len(values) == 1
+        assert holds(places, wanted, nodes)
 
 
 def holds(places, wanted, nodes):

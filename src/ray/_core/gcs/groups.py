@@ -207,13 +207,15 @@ class GroupTable:
             missing = [bundle for bundle in info.bundles if bundle.index not in placed]
             nodes = nodes if only else list(rows.values())
             self._turn += 1
-            target = info.soft_target_node_id
-            places = pack_among_many(missing, info.strategy, nodes, placed, target, self._turn)
+            target, label = info.soft_target_node_id, info.topology_label
+            places = pack_among_many(missing, info.strategy, nodes, placed, target, label, self._turn)
             if places is None:
-                infeasible = not is_feasible(missing, info.strategy, nodes, placed)
+                infeasible = not is_feasible(missing, info.strategy, nodes, placed, label)
                 if infeasible != info.infeasible:
                     self._change(group, infeasible=infeasible)
                 continue
+            if label:
+                self._change(group, topology_value=rows[places[missing[0].index]].labels[label])
             for bundle in [] if only else missing:  # for the groups that come after this one
                 node_id = places[bundle.index]
                 if node_id not in copied:

@@ -27,6 +27,7 @@ def pack(
     nodes: Sequence[NodeView],
     placed: Mapping[int, bytes] = {},
     soft_target: bytes = b"",
+    topology_label: str = "",
 ) -> Places | None:
     """A node for each of `bundles`, all of which fit there together; None when there is no way now.
 
@@ -34,7 +35,10 @@ def pack(
         nodes: the cluster's view; rows not alive or draining get nothing.
         placed: bundles of the same group that keep their place.
         soft_target: the node that STRICT_PACK should take if it can.
+        topology_label: all nodes taken have the same value of it; "" for none.
     """
+    if topology_label:
+        return _within_one_domain(bundles, strategy, nodes, placed, topology_label)
     names = {name for bundle in bundles for name in bundle.resources}  # a node with many groups has many others
     rooms = {node.node_id: _Room(node, names) for node in nodes if node.alive and not node.draining}
     match strategy:
@@ -54,6 +58,7 @@ def pack_among_many(
     nodes: Sequence[NodeView],
     placed: Mapping[int, bytes] = {},
     soft_target: bytes = b"",
+    topology_label: str = "",
     turn: int = 0,
 ) -> Places | None:
     """As `pack`, and first into a window of the nodes, which goes on with each `turn`: all are looked at only if there
@@ -65,18 +70,46 @@ def pack_among_many(
         if placed or soft_target:
             known, needed = {node.node_id for node in window}, {*placed.values(), soft_target}
             window += [node for node in nodes if node.node_id in needed and node.node_id not in known]
-        places = pack(bundles, strategy, window, placed, soft_target)
+        places = pack(bundles, strategy, window, placed, soft_target, topology_label)
         if places is not None:
             return places
-    return pack(bundles, strategy, nodes, placed, soft_target)
+    return pack(bundles, strategy, nodes, placed, soft_target, topology_label)
 
 
 def is_feasible(
-    bundles: Sequence[BundleSpec], strategy: str, nodes: Sequence[NodeView], placed: Mapping[int, bytes] = {}
+    bundles: Sequence[BundleSpec],
+    strategy: str,
+    nodes: Sequence[NodeView],
+    placed: Mapping[int, bytes] = {},
+    topology_label: str = "",
 ) -> bool:
     """Whether idle nodes could hold the bundles."""
     idle = [msgspec.structs.replace(node, available=node.total) for node in nodes]
-    return pack(bundles, strategy, idle, placed) is not None
+    return pack(bundles, strategy, idle, placed, topology_label=topology_label) is not None
+
+
+def _within_one_domain(
+    bundles: Sequence[BundleSpec], strategy: str, nodes: Sequence[NodeView], placed: Mapping[int, bytes], label: str
+) -> Places | None:
+    """By `strategy`, on nodes of one value of `label`: where the group is already, else where it takes fewest nodes
+    (or most, if it is to be spread), and of these where most is used."""
+    domains: dict[str, list[NodeView]] = {}
+    for node in nodes:
+        if label in node.labels:
+            domains.setdefault(node.labels[label], []).append(node)
+    there = set(placed.values())
+    best: tuple[tuple[int, float, str], Places] | None = None
+    for value, rows in domains.items():
+        if not there <= {node.node_id for node in rows}:
+            continue
+        places = pack(bundles, strategy, rows, placed)
+        if places is not None:
+            count = len(there | set(places.values()))
+            used = sum(utilization(node) for node in rows) / len(rows)
+            rank = (-count if strategy == "SPREAD" else count, -used, value)
+            if best is None or rank < best[0]:
+                best = (rank, places)
+    return None if best is None else best[1]
 
 
 class _Room:

@@ -233,6 +233,10 @@ class PlacementGroupInfo(Part, frozen=True):
     soft_target_node_id: bytes = b""
     infeasible: bool = False
     """It waits, and no nodes of today could hold it even if they were idle."""
+    topology_label: str = ""
+    """All bundles go to nodes that have the same value of this label (the option `topology_strategy`)."""
+    topology_value: str = ""
+    """That value, once the group has a place."""
 
 
 class LogLine(Part, frozen=True):
