@@ -11,7 +11,9 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize(("page", "examples"), [("util.md", 4), ("logs.md", 2), ("timeouts_and_priorities.md", 1)])
+@pytest.mark.parametrize(
+    ("page", "examples"), [("util.md", 4), ("logs.md", 2), ("timeouts_and_priorities.md", 1), ("waiting.md", 1)]
+)
 def test_the_examples_of_the_page_run(tmp_path, page, examples):
     blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), flags=re.MULTILINE | re.DOTALL)
     assert len(blocks) == examples

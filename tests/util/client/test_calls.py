@@ -253,6 +253,17 @@ def test_connecting_twice_is_an_error(shared_server: Any) -> None:
     assert again.ray_version == ray.__version__
 
 
+def test_a_client_asks_why_its_ref_waits() -> None:
+    impossible = add.options(resources={"unobtainium": 1}).remote(1)
+    ref = echo.remote(impossible)
+
+    def is_told() -> bool:
+        return "1 unobtainium, which no node can hold" in ray.util.explain(ref)
+
+    wait_for_condition(is_told, timeout=20)
+    ray.cancel(impossible)
+
+
 # ------------------------------------------------------------------ what the server holds
 
 

@@ -49,8 +49,8 @@ class ActorRuntime:
         self.instance: Any = None
         self.is_async = False
         self.is_concurrent = False
-        self.constructing = b""
-        """The id of the creation task while the constructor runs."""
+        self.constructing: Call | None = None
+        """The constructor's call, while that runs."""
         self._groups: dict[str, ThreadGroup | LoopGroup] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -78,8 +78,8 @@ class ActorRuntime:
             asyncio.set_event_loop(self._loop)  # constructors make locks and tasks on it
         output = self._invoker.output
         output.announce(spec.job_id, log_markers.ACTOR, spec.class_name)
-        token = current.set(Call(template, spec.creation_task_id, None))
-        self.constructing = spec.creation_task_id
+        self.constructing = Call(template, spec.creation_task_id, None)
+        token = current.set(self.constructing)
         try:
             self.instance = self._construct(spec, recipe)
             own_repr = inspect.getattr_static(type(self.instance), "__repr__") is not object.__repr__
@@ -98,7 +98,7 @@ class ActorRuntime:
             return
         finally:
             current.reset(token)
-            self.constructing = b""
+            self.constructing = None
         with core.lock:
             self._make_groups(recipe)
             created = m.ActorCreated(address=core.address, pid=os.getpid(), repr_name=repr_name)

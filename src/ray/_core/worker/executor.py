@@ -100,10 +100,14 @@ class Executor:
                 return template.name, number, 1, list(self.invoker.running)
         return None
 
-    @property
-    def constructing(self) -> bytes:
-        """The id of the creation task that runs now; b"": none does."""
-        return self.actor.constructing if self.actor is not None else b""
+    def under_way(self) -> list[Call]:
+        """What runs now, or is about to: the calls, and an actor's constructor. Locked."""
+        calls, begun = list(self.invoker.running), self.interrupts.running
+        if begun is not None and begun not in calls:  # its function is still being loaded
+            calls.append(begun)
+        if self.actor is not None and self.actor.constructing is not None:
+            calls.append(self.actor.constructing)
+        return calls
 
     def _template(self, connection: Connection, push: m.PushTask) -> m.TaskTemplate:
         return self._templates[connection][push.template_id]

@@ -72,7 +72,7 @@ class Inquiry:
                 return [m.Finding(here, m.IsComing(where.size), next=[pull])]
             nodes = [] if where is None else [place.node_id for place in (where, *entry.copies)]
             size = where.size if where is not None else len(value.blob or b"")
-            error = shortened(": ".join(describe_error(value)), ERROR_SHOWN) if value.is_error else ""
+            error = shortened(_last_line(describe_error(value)[1]), ERROR_SHOWN) if value.is_error else ""
             return [m.Finding(here, m.Ready(size, nodes, error))]
         if entry.owner is not None:
             owner = m.Subject("object", key, entry.owner.node_id, entry.owner.worker_id)
@@ -182,7 +182,7 @@ class Inquiry:
 
     def _running(self) -> list[Call]:
         executor = self._core.executor
-        return [] if executor is None else list(executor.invoker.running)
+        return [] if executor is None else executor.under_way()
 
     def _call(self, subject: m.Subject) -> list[m.Finding]:
         executor, task_id = self._core.executor, subject.id
@@ -199,10 +199,6 @@ class Inquiry:
             links, more = self._few(self._here("call", each.task_id) for each in before)
             reason = m.AwaitsProcess(os.getpid(), ahead, now, limit)
             return [m.Finding(subject, reason, name, next=links, more=more)]
-        if task_id == executor.constructing:
-            awaited, more = self._few(self._awaited())
-            name = f"{executor.idle_name}.__init__"
-            return [m.Finding(subject, m.Runs(os.getpid(), bool(awaited)), name, next=awaited, more=more)]
         return []
 
     def _runs(self, subject: m.Subject, call: Call, is_alone: bool) -> m.Finding:
@@ -234,6 +230,11 @@ class Inquiry:
             for key, entry in islice(core.objects.items(), MOST_LOOKED_AT)
             if (entry.waiters or entry.arrivals) and not core.remote.is_here(entry)
         ]
+
+
+def _last_line(text: str) -> str:
+    """Of a traceback, the error itself."""
+    return text.rstrip().rsplit("\n", 1)[-1].strip()
 
 
 def _s_since(at_us: int) -> float:
