@@ -93,6 +93,7 @@ def test_a_killed_raylet_is_noticed(cluster):
     other = cluster.add_node()
     other.kill_raylet()
     assert not cluster.remaining_processes_alive()
+    cluster._wait_until_dead(other, timeout=5)
     with pytest.raises(TimeoutError, match="waiting for nodes"):
         cluster.wait_for_nodes(timeout=0.5)
 

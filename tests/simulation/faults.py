@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LENGTH_S = 6.0
 """Faults begin within this time."""
-GENTLE = {"kill_worker", "kill_gcs", "slow", "fork_failures", "disk_full", "delay"}
+GENTLE = {"kill_worker", "kill_gcs", "slow", "fork_failures", "disk_full", "delay", "cut"}
 """A driver must survive these."""
 
 

@@ -10,6 +10,7 @@ from ray._core.common.ids import JobID
 from ray._core.common.packages import function_key
 from ray._core.gcs import job_service
 from ray._core.gcs.node_manager import FEW, PYTHON
+from ray._core.gcs.presence import Knock
 from ray._core.gcs.server import GcsServer
 from ray._core.wire import codec
 from ray._version import VERSION
@@ -82,12 +83,21 @@ def with_gcs():
 
 def hello(server, role, worker_id=WORKER):
     peer = Peer()
+    peer.worker_id = worker_id
     server.received(peer, m.Hello(m.PROTOCOL, role, worker_id=worker_id), b"")
     return peer
 
 
-def register_job():
-    return m.RegisterJob("", m.Address(b"node", WORKER, "", 0, ""), 1, "host", "script.py")
+def ends(server, peer):
+    """Its connection closes, and nobody listens where it did."""
+    server.closed(peer)
+    presence = server.peers.presence
+    for ended in presence.nobody_there(Knock(peer.worker_id, ("h", 1), presence._peers[peer.worker_id].visit)):
+        server._ended(ended)
+
+
+def register_job(driver):
+    return m.RegisterJob("", m.Address(b"node", driver.worker_id, "", 0, ""), 1, "host", "script.py")
 
 
 def register_actor(server, peer, owner=WORKER, job_id=b"job1", detached=False):
@@ -109,10 +119,10 @@ def register_actor(server, peer, owner=WORKER, job_id=b"job1", detached=False):
     return spec.actor_id
 
 
-def register_node(server, node_id=b"n" * 28):
+def register_node(server, node_id=b"n" * 28, hosted=()):
     raylet = Peer()
     info = m.NodeInfo(node_id, "h", 1, "", "h", "n", False, "", "", {"CPU": 10_000}, version=VERSION, python=PYTHON)
-    server.received(raylet, m.RegisterNode(info=info), b"")
+    server.received(raylet, m.RegisterNode(info=info, hosted=[*hosted]), b"")
     return raylet
 
 
@@ -124,7 +134,7 @@ def test_the_late_end_of_an_older_connection_ends_no_actor(with_gcs, role):
         new = hello(server, role)
         server.closed(old)
         assert server.actors.table.get(actor_id).state == "PENDING_CREATION"
-        server.closed(new)
+        ends(server, new)
         assert server.actors.table.get(actor_id).death_kind == "OWNER_DIED"
 
     with_gcs(scenario)
@@ -165,8 +175,8 @@ def test_a_raylet_that_joins_hears_which_jobs_live(with_gcs):
     def scenario(server):
         drivers = [hello(server, "driver", name) for name in (b"1", b"2")]
         for driver in drivers:
-            server.received(driver, register_job(), b"")
-        server.closed(drivers[0])
+            server.received(driver, register_job(driver), b"")
+        ends(server, drivers[0])
         [registered] = register_node(server).of(m.NodeRegistered)
         assert registered.living_jobs == [drivers[1].of(m.JobRegistered)[0].job_id]
 
@@ -182,14 +192,14 @@ def test_the_functions_of_a_job_go_with_it_and_with_its_last_detached_actor(with
         drivers = [hello(server, "driver", name) for name in (b"1", b"2")]
         jobs = []
         for driver in drivers:
-            server.received(driver, register_job(), b"")
+            server.received(driver, register_job(driver), b"")
             jobs.append(driver.of(m.JobRegistered)[0].job_id)
             key = function_key(jobs[-1], "digest").encode()
             server.received(driver, m.KvPut(namespace="fun", key=key, value=b"f"), b"")
         actor_id = register_actor(server, drivers[0], job_id=jobs[0], detached=True)
-        server.closed(drivers[1])
+        ends(server, drivers[1])
         assert functions(server) == [function_key(jobs[0], "digest").encode()]
-        server.closed(drivers[0])
+        ends(server, drivers[0])
         assert len(functions(server)) == 1
         server.received(hello(server, "driver", b"3"), m.KillActor(actor_id, True, "bye"), b"")
         assert functions(server) == []
@@ -203,14 +213,14 @@ def test_jobs_that_have_ended_are_listed_up_to_a_number(with_gcs, monkeypatch):
     def scenario(server):
         for number in range(4):
             driver = hello(server, "driver", bytes([number]))
-            server.received(driver, register_job(), b"")
-            server.closed(driver)
+            server.received(driver, register_job(driver), b"")
+            ends(server, driver)
         assert [JobID(job_id).int() for job_id in server.jobs.jobs] == [3, 4]
 
     def look(server):
         assert [JobID(job_id).int() for job_id in server.jobs.jobs] == [3, 4]
         driver = hello(server, "driver")
-        server.received(driver, register_job(), b"")
+        server.received(driver, register_job(driver), b"")
         assert JobID(driver.of(m.JobRegistered)[0].job_id).int() == 5
 
     with_gcs(scenario)
@@ -222,18 +232,18 @@ def test_the_group_of_an_actor_whose_job_ended_before_a_restart_ends_with_the_ac
 
     def create(server):
         driver, worker = hello(server, "driver", b"1"), hello(server, "worker", b"2")
-        server.received(driver, register_job(), b"")
+        server.received(driver, register_job(driver), b"")
         job_id = driver.of(m.JobRegistered)[0].job_id
         register_actor(server, worker, owner=b"2")
         bundles = [m.BundleSpec(0, {"CPU": 10_000})]
         info = m.PlacementGroupInfo(group_id, job_id, "", "", "PACK", bundles, False, b"a" * 16, "PENDING", [])
         server.received(driver, m.CreateGroup(info=info), b"")
-        server.closed(driver)
+        ends(server, driver)
         assert server.groups.table.get(group_id).state == "PENDING"
 
     def end_the_actor(server):
         worker = hello(server, "worker", b"2")
-        server.closed(worker)
+        ends(server, worker)
         assert server.groups.table.get(group_id).state == "REMOVED"
 
     with_gcs(create)
@@ -262,5 +272,38 @@ def test_a_node_that_joins_a_large_cluster_hears_of_what_has_changed_meanwhile(w
         server.nodes._publish()
         last = {view.node_id: view for views in third.of(m.ResourceViews) for view in views.views}
         assert not last[b"%028d" % 1].alive and len(last) == FEW + 10
+
+
+def test_a_job_and_its_actors_outlive_a_connection_that_is_cut(with_gcs):
+    def scenario(server):
+        driver = hello(server, "driver")
+        server.received(driver, register_job(driver), b"")
+        [registered] = driver.of(m.JobRegistered)
+        actor_id = register_actor(server, driver, job_id=registered.job_id)
+        server.closed(driver)
+        assert server.jobs.living() == {registered.job_id}
+        again = hello(server, "driver")
+        server.received(again, register_job(again), b"")  # the answer to the first one was lost
+        assert again.of(m.JobRegistered)[0].job_id == registered.job_id
+        assert server.actors.table.get(actor_id).state == "PENDING_CREATION"
+        assert len(server.jobs.jobs) == 1
+
+    with_gcs(scenario)
+
+
+def test_a_node_that_is_away_gets_nothing_new_and_is_told_again_what_it_may_have_missed(with_gcs):
+    def scenario(server):
+        raylet, owner = register_node(server), hello(server, "worker")
+        actor_id = register_actor(server, owner)
+        [order] = raylet.of(m.CreateActor)
+        address = m.Address(b"n" * 28, b"x" * 28, "h", 2, "")
+        server.received(raylet, m.ActorStarted(actor_id, order.incarnation, address, 7), b"")
+        server.closed(raylet)
+        assert server.nodes.table.info(b"n" * 28).state == "ALIVE" and server.nodes.raylets == {}
+        assert server.actors.table.get(actor_id).state == "ALIVE"
+        server.received(owner, m.ActorOutOfScope(actor_id=actor_id), b"")
+        hosted = [m.HostedActor(actor_id, order.incarnation, address, 7)]
+        again = register_node(server, hosted=hosted)
+        assert [(each.actor_id, each.graceful) for each in again.of(m.DestroyActor)] == [(actor_id, True)]
 
     with_gcs(scenario)

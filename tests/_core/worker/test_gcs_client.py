@@ -34,6 +34,7 @@ def core(monkeypatch):
         config=SimpleNamespace(gcs_rpc_server_reconnect_timeout_s=60),
         mode="worker",
         worker_id=b"w",
+        address=None,
         node=SimpleNamespace(node_id=b"n"),
         token=b"",
         job_registration=None,

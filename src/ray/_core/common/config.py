@@ -105,6 +105,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     health_check_timeout_ms: int = 10_000
     health_check_initial_delay_ms: int = 5000
     health_check_failure_threshold: int = 5
+    gcs_peer_reconnect_grace_s: float = -1.0
+    """How long a raylet, driver or worker whose process lives may take to come back to the GCS after its connection
+    broke; -1: as long as a node may leave the health checks unanswered."""
     gcs_server_request_timeout_seconds: int = 60
     """How long an answer of the GCS is waited for; it may take that long while the GCS is away."""
     gcs_rpc_server_reconnect_timeout_s: int = 60

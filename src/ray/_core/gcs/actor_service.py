@@ -180,11 +180,12 @@ class ActorService:
         )
         self._act(created)
 
-    def _start_failed(self, _: aio.Connection, message: m.ActorStartFailed) -> None:
+    def _start_failed(self, connection: aio.Connection, message: m.ActorStartFailed) -> None:
         failed = self.table.creation_failed(
             message.actor_id, message.incarnation, message.kind, message.message, message.detail, self._now_ms()
         )
         self._act(failed)
+        connection.reply(message)
 
     def _get(self, connection: aio.Connection, request: m.GetActor) -> None:
         if request.actor_id:
@@ -202,9 +203,10 @@ class ActorService:
         self._act(effects)
         connection.reply(request)
 
-    def _died(self, _: aio.Connection, message: m.ActorDied) -> None:
+    def _died(self, connection: aio.Connection, message: m.ActorDied) -> None:
         died = self.table.died(message.actor_id, message.incarnation, message.kind, message.cause, self._now_ms())
         self._act(died)
+        connection.reply(message)
 
     # ---------------------------------------------------------- effects
 

@@ -64,6 +64,8 @@ class Actor:
     spec: ActorSpec
     info: ActorInfo
     node_id: bytes = b""
+    kill_cause: str = ""
+    """This life of it is to end, as was ordered: again if the order is lost."""
 
 
 class _Row(msgspec.Struct, array_like=True):
@@ -72,6 +74,14 @@ class _Row(msgspec.Struct, array_like=True):
     spec: ActorSpec
     info: ActorInfo
     node_id: bytes
+    kill_cause: str = ""
+
+
+def _destroy_again(actor_id: bytes, node_id: bytes, actor: Actor | None) -> Destroy:
+    """The order to end it was lost: as it was, if that is known."""
+    if actor is None or actor.info.state != "DEAD" or actor.info.death_kind != "OUT_OF_SCOPE":
+        return Destroy(actor_id, node_id, False, "The cluster has given it up.")
+    return Destroy(actor_id, node_id, True, actor.info.death_cause)
 
 
 class ActorTable:
@@ -131,13 +141,17 @@ class ActorTable:
 
     def _row(self, actor_id: bytes) -> bytes | None:
         actor = self._actors.get(actor_id)
-        return None if actor is None else msgspec.msgpack.encode(_Row(actor.spec, actor.info, actor.node_id))
+        return (
+            None
+            if actor is None
+            else msgspec.msgpack.encode(_Row(actor.spec, actor.info, actor.node_id, actor.kill_cause))
+        )
 
     def restore(self, rows: Mapping[bytes, bytes]) -> None:
         """Fill the empty table with what an earlier GCS wrote."""
         decoded = ((actor_id, msgspec.msgpack.decode(data, type=_Row)) for actor_id, data in rows.items())
         for actor_id, row in sorted(decoded, key=lambda pair: pair[1].info.end_time_ms):  # who died first goes first
-            actor = self._actors[actor_id] = Actor(row.spec, row.info)
+            actor = self._actors[actor_id] = Actor(row.spec, row.info, kill_cause=row.kill_cause)
             if row.info.state == "DEAD":
                 self._dead.append(actor_id)
                 continue
@@ -148,9 +162,9 @@ class ActorTable:
             self._move(actor, row.node_id)
         self._touched.clear()
 
-    def owners(self) -> set[bytes]:
-        """Worker ids of the processes whose end would end actors."""
-        return set(self._by_owner)
+    def owners(self) -> list[Address]:
+        """The processes whose end would end actors."""
+        return [self._actors[next(iter(owned))].spec.owner for owned in self._by_owner.values()]
 
     def reconcile(self, node_id: bytes, hosted: Iterable[HostedActor], now_ms: int) -> list[Effect]:
         """A raylet that was out of reach lists the actors that it hosts; whatever else was there is gone."""
@@ -159,10 +173,12 @@ class ActorTable:
         for each in hosted:
             actor = self._actors.get(each.actor_id)
             if actor is None or not self._is_current(actor, each.incarnation):
-                effects.append(Destroy(each.actor_id, node_id, False, "The cluster has given it up."))
+                effects.append(_destroy_again(each.actor_id, node_id, actor))
                 continue
             found.add(each.actor_id)
             self._move(actor, node_id)
+            if actor.kill_cause:
+                effects.append(Destroy(each.actor_id, node_id, False, actor.kill_cause))
             if each.address is not None and actor.info.state != "ALIVE":
                 effects += self.created(each.actor_id, each.incarnation, each.address, each.pid, each.repr_name)
         for actor_id in sorted(self._by_node.get(node_id, set()) - found):
@@ -274,6 +290,8 @@ class ActorTable:
             return self._end(actor, kind, cause, now_ms, graceful=False)
         if actor.info.state != "ALIVE":
             return []  # it is between two lives already
+        actor.kill_cause = cause
+        self._touched[actor_id] = None
         return [Destroy(actor_id, actor.node_id, False, cause)]
 
     def out_of_scope(self, actor_id: bytes, now_ms: int) -> list[Effect]:
@@ -307,6 +325,7 @@ class ActorTable:
     def _fall(self, actor: Actor, kind: str, cause: str, now_ms: int, preempted: bool = False) -> list[Effect]:
         """Restart it if its budget allows, else it is dead."""
         self._change(actor, preempted=preempted)
+        actor.kill_cause = ""
         info = actor.info
         is_free = preempted and info.max_restarts != 0
         if not is_free and info.max_restarts != -1 and info.num_restarts - info.free_restarts >= info.max_restarts:

@@ -114,6 +114,10 @@ class GroupService:
         """A raylet has registered, for the first time or again."""
         self._act(self.table.reconcile(node_id, bundles))
 
+    def node_is_away(self, node_id: bytes) -> None:
+        """What was being reserved there may never have been ordered; what it holds it lists when it is back."""
+        self._act(self.table.node_is_away(node_id, self._now_ms()))
+
     def node_died(self, node_id: bytes) -> None:
         self._act(self.table.node_died(node_id, self._now_ms()))
         self.nodes_changed()

@@ -305,6 +305,11 @@ class GroupTable:
             self._change(group, nodes=nodes)
             if group.attempt is None:
                 effects += self._reschedule(group)
+        return effects + self.node_is_away(node_id, now_ms)
+
+    def node_is_away(self, node_id: bytes, now_ms: int) -> list[Effect]:
+        """Attempts that involve the node fail, since what was asked there may be lost; back, it lists what it holds."""
+        effects: list[Effect] = []
         for group in self._groups.values():
             attempt = group.attempt
             if attempt is None or node_id not in attempt.waiting | attempt.reserved:

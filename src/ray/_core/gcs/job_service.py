@@ -27,7 +27,8 @@ class JobService:
     ) -> None:
         self.jobs: dict[bytes, m.JobInfo] = {}
         self._ended: deque[bytes] = deque()
-        self._drivers: dict[bytes, aio.Connection] = {}
+        self._by_driver: dict[bytes, bytes] = {}
+        """Living jobs, by their driver's worker id."""
         self._publisher = publisher
         self._journal = journal
         self._now_ms = now_ms
@@ -45,6 +46,7 @@ class JobService:
         rows = self._journal.load(TABLE)
         infos = sorted((msgspec.msgpack.decode(row, type=m.JobInfo) for row in rows.values()), key=_number)
         self.jobs = {info.job_id: info for info in infos}
+        self._by_driver = {info.driver.worker_id: info.job_id for info in infos if not info.is_dead}
         ended = sorted((info for info in infos if info.is_dead), key=lambda info: info.end_time_ms)
         self._ended = deque(info.job_id for info in ended)
 
@@ -55,14 +57,12 @@ class JobService:
         info = self.jobs.get(job_id)
         return info is not None and info.is_dead
 
-    def has_driver(self, job_id: bytes) -> bool:
-        """Whether the driver is connected; after a restart of the GCS it may not be yet."""
-        return job_id in self._drivers
+    def living_drivers(self) -> list[m.Address]:
+        return [info.driver for info in self.jobs.values() if not info.is_dead]
 
     def _register(self, connection: aio.Connection, request: m.RegisterJob) -> None:
-        """A new job, or one whose driver is back."""
-        worker = connection.peer[1] if isinstance(connection.peer, tuple) else b""
-        job_id = request.job_id
+        """A new job, or one whose driver is back; also one that has not heard of its first registration."""
+        job_id = request.job_id or self._by_driver.get(request.driver.worker_id, b"")
         if not job_id:
             job_id = JobID.from_int(self._last_number() + 1).binary()
             info = m.JobInfo(
@@ -76,12 +76,11 @@ class JobService:
                 runtime_env=request.runtime_env,
                 metadata=request.metadata,
             )
+            self._by_driver[request.driver.worker_id] = job_id
             self._change(info)
         elif job_id not in self.living():
             connection.fail(request, "job_dead", f"The cluster has given up job {job_id.hex()}: its driver was away.")
             return
-        connection.peer = ("job", job_id, worker)
-        self._drivers[job_id] = connection
         session_name, config = self._describe()
         connection.reply(request, m.JobRegistered(job_id=job_id, session_name=session_name, config=config))
 
@@ -89,16 +88,15 @@ class JobService:
         """Of the newest job, which is never forgotten."""
         return max(map(_number, self.jobs.values()), default=0)
 
-    def driver_gone(self, job_id: bytes, connection: aio.Connection) -> bool:
-        """A driver's connection is closed. False: it has another one already."""
-        if self._drivers.get(job_id) is not connection:
-            return False
-        self.end(job_id)
-        return True
+    def driver_died(self, worker_id: bytes) -> None:
+        """A driver or worker has ended; the job of a driver ends with it."""
+        job_id = self._by_driver.get(worker_id)
+        if job_id is not None:
+            self.end(job_id)
 
     def end(self, job_id: bytes) -> None:
         info = self.jobs[job_id]
-        self._drivers.pop(job_id, None)
+        self._by_driver.pop(info.driver.worker_id, None)
         if not info.is_dead:
             self._change(msgspec.structs.replace(info, is_dead=True, end_time_ms=self._now_ms()))
             self.on_end(job_id)

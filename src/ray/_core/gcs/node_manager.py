@@ -79,13 +79,18 @@ class NodeManager:
         if self._is_dead(connection, request, info.node_id):
             return
         connection.peer = ("node", info.node_id)
+        before = self.raylets.get(info.node_id)
+        if before is not None and before is not connection:
+            before.abort("the raylet has connected anew")
+            self._server.groups.node_is_away(info.node_id)
         self.raylets[info.node_id] = connection
+        self._server.peers.came("node", info.node_id, info.node_id, (info.host, info.raylet_port), connection)
         info = self.table.register(msgspec.structs.replace(info, start_time_ms=self._server.now_ms()))
         self._changed(info)
         self._publish_soon() if len(self.raylets) > FEW else self._publish()
-        before = self._checks.pop(info.node_id, None)
-        if before is not None:
-            before.cancel()
+        check = self._checks.pop(info.node_id, None)
+        if check is not None:
+            check.cancel()
         self._checks[info.node_id] = asyncio.get_running_loop().create_task(self._check(info.node_id, connection))
         config = self._server.config.encode()
         answer = m.NodeRegistered(
@@ -98,7 +103,7 @@ class NodeManager:
             connection.send(m.SetDraining())
         self._server.actors.node_is_back(info.node_id, request.hosted)
         self._server.groups.node_is_back(info.node_id, request.bundles)
-        self._server.node_is_back(info.node_id)
+        self._server.node_is_back()
         if len(self.raylets) <= FEW:
             self._try_again()
 
@@ -147,9 +152,12 @@ class NodeManager:
         connection.reply(request)
 
     def connection_lost(self, node_id: bytes, connection: aio.Connection) -> None:
+        """The node is away: nothing new goes there, and orders that were on their way may be lost."""
         if self.raylets.get(node_id) is connection:
-            text = f"The raylet's connection was lost: {connection.close_reason}."
-            self.died(node_id, "UNEXPECTED_TERMINATION", text)
+            del self.raylets[node_id]
+            logger.warning("Node %s is away: its connection was lost (%s).", node_id.hex(), connection.close_reason)
+            self.table.away(node_id)
+            self._server.groups.node_is_away(node_id)
 
     def died(self, node_id: bytes, reason: str, message: str) -> None:
         """Declare a node dead and tell everybody; again: nothing."""
@@ -166,7 +174,7 @@ class NodeManager:
         self._server.actors.node_died(dead)
         self._server.groups.node_died(node_id)
         self._server.log_relay.node_died(node_id)
-        self._server.node_died(node_id)
+        self._server.peers.node_died(node_id)
 
     async def _check(self, node_id: bytes, connection: aio.Connection) -> None:
         """Ask now and then whether the raylet still answers: a machine that lost its power closes no connection."""

@@ -98,6 +98,12 @@ class NodeTable:
             self._touched[forgotten] = None
         return dead
 
+    def away(self, node_id: bytes) -> None:
+        """The GCS cannot order anything there: it counts as full here until it registers again. Others may reach it."""
+        view = self._views.get(node_id)
+        if view is not None:
+            self._views[node_id] = msgspec.structs.replace(view, available={})
+
     def report(self, report: ReportResources) -> None:
         """Take a raylet's report; an older one than the last, or of a dead node, changes nothing."""
         view = self._views.get(report.node_id)

@@ -22,10 +22,10 @@ from typing import Any
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.common import service_logging
+from ray._core.common.health import grace_s
 from ray._core.common.packages import SCHEME
 from ray._core.common.policy import Knobs
 from ray._core.gcs.actor_service import ActorService
-from ray._core.gcs.core_connections import CoreConnections
 from ray._core.gcs.group_service import GroupService
 from ray._core.gcs.inquiry import InquiryService
 from ray._core.gcs.job_service import JobService
@@ -34,8 +34,9 @@ from ray._core.gcs.kv_service import KvService
 from ray._core.gcs.log_relay import LogRelay
 from ray._core.gcs.node_manager import NodeManager
 from ray._core.gcs.package_service import PackageService
+from ray._core.gcs.peers import Peers
+from ray._core.gcs.presence import Door, Ended
 from ray._core.gcs.publisher import Publisher
-from ray._core.gcs.recovery import Recovery
 from ray._core.gcs.state_service import StateService
 from ray._core.gcs.storage import Storage, open_storage
 from ray._core.wire import aio, auth
@@ -72,8 +73,7 @@ class GcsServer:
         self.kv = KvService(self.journal)
         self.kv.table.put("session", b"cluster", _describe(session_dir, config), True)
         self.jobs = JobService(self.publisher, self.journal, now_ms, lambda: (self.session_name, self.config.encode()))
-        self.recovery = Recovery(set(), set(), set())
-        self.cores = CoreConnections()
+        self.peers = Peers(grace_s(config), self._ended)
         self.nodes = NodeManager(self)
         nodes, raylets, knobs = self.nodes.table, self.nodes.raylets, Knobs.of(config)
         self.actors = ActorService(nodes, raylets, self.publisher, self.journal, knobs, now_ms, rng or Random())
@@ -140,7 +140,6 @@ class GcsServer:
         aio.dispatch(self._handlers, connection, message, "The GCS")
 
     def closed(self, connection: aio.Connection) -> None:
-        is_end = self.cores.closed(connection)
         self.publisher.gone(connection)
         self.log_relay.requester_gone(connection)
         self.kv.waiting.gone(connection)
@@ -148,18 +147,18 @@ class GcsServer:
         match connection.peer:
             case ("node", bytes(node_id)):
                 self.nodes.connection_lost(node_id, connection)
-            case ("job", bytes(job_id), bytes(worker_id)):
-                if self.jobs.driver_gone(job_id, connection):
-                    self.actors.owner_died(worker_id)
-            case ("worker", bytes(worker_id)) if is_end:
-                self.actors.owner_died(worker_id)
             case ("agent", bytes(node_id)):
                 self.log_relay.agent_gone(node_id, connection)
+        self.peers.went(connection)
 
-    def node_died(self, node_id: bytes) -> None:
-        """Its drivers and workers end with it; a machine that lost its power closes none of their connections."""
-        for connection in self.cores.of_node(node_id):
-            connection.abort("its node has died")
+    def _ended(self, ended: Ended) -> None:
+        """A raylet, driver or worker is dead, and does not come back."""
+        if ended.kind == "node":
+            self.nodes.died(ended.peer, "UNEXPECTED_TERMINATION", ended.why)
+            self._resume_if_whole()
+        else:
+            self.jobs.driver_died(ended.peer)
+            self.actors.owner_died(ended.peer)
 
     # ---------------------------------------------------------- handlers
 
@@ -167,9 +166,7 @@ class GcsServer:
         if hello.protocol != m.PROTOCOL:
             connection.close(f"The peer speaks protocol {hello.protocol}, this cluster {m.PROTOCOL}.")
         elif hello.role in ("worker", "driver"):
-            connection.peer = ("worker", hello.worker_id)
-            self.cores.opened(connection, hello.worker_id, hello.node_id)
-            self.recovery.owner_back(hello.worker_id)
+            self.peers.came("core", hello.worker_id, hello.node_id, _door(hello.address), connection)
         elif hello.role == "agent":
             connection.peer = ("agent", hello.node_id)
             self.log_relay.agent_connected(hello.node_id, connection)
@@ -204,37 +201,32 @@ class GcsServer:
         for actor in self.actors.table.infos():
             if actor.state == "DEAD":
                 self.groups.actor_died(actor.actor_id)
-        living = {info.node_id for info in self.nodes.table.infos() if info.state == "ALIVE"}
-        self.recovery = Recovery(living, self.jobs.living(), self.actors.table.owners())
-        if not living:
-            self._resume()
-        give_up_s = self.config.gcs_rpc_server_reconnect_timeout_s
-        asyncio.get_running_loop().call_later(give_up_s, self._give_up_missing)
+        self._expect_those_of_before()
+        self._resume_if_whole()
 
-    def node_is_back(self, node_id: bytes) -> None:
+    def _expect_those_of_before(self) -> None:
+        """Who lived then reconnects by itself; nothing is placed before all nodes are back or given up."""
+        give_up_s = float(self.config.gcs_rpc_server_reconnect_timeout_s)
+        for node in self.nodes.table.infos():
+            if node.state == "ALIVE":
+                door = (node.host, node.raylet_port)
+                self.peers.expect("node", node.node_id, node.node_id, door, give_up_s)
+        for address in [*self.jobs.living_drivers(), *self.actors.table.owners()]:
+            self.peers.expect("core", address.worker_id, address.node_id, _door(address), give_up_s)
+
+    def node_is_back(self) -> None:
         """A raylet has registered."""
-        if self.recovery.node_back(node_id):
-            self._resume()
+        self._resume_if_whole()
 
-    def _resume(self) -> None:
-        self.groups.resume()
-        self.actors.resume()
+    def _resume_if_whole(self) -> None:
+        if self.actors.holds_placing and not self.peers.presence.misses_nodes:
+            self.groups.resume()
+            self.actors.resume()
 
-    def _give_up_missing(self) -> None:
-        """Who is not back by now is dead."""
-        missing = self.recovery
-        text = (
-            f"It did not come back within {self.config.gcs_rpc_server_reconnect_timeout_s} s of a restart of the GCS."
-        )
-        for node_id in list(missing.nodes):
-            self.nodes.died(node_id, "UNEXPECTED_TERMINATION", text)
-        for job_id in missing.jobs:
-            if not self.jobs.has_driver(job_id):
-                self.jobs.end(job_id)
-        for worker_id in missing.owners:
-            self.actors.owner_died(worker_id)
-        if self.actors.holds_placing:
-            self._resume()
+
+def _door(address: m.Address | None) -> Door:
+    """Where a core worker listens for those of other nodes."""
+    return ("", 0) if address is None else (address.host, address.port)
 
 
 def _describe(session_dir: str, config: configuration.Config) -> bytes:

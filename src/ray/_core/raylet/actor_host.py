@@ -59,6 +59,8 @@ class Gcs(Protocol):
 
     def send(self, message: Any) -> None: ...
 
+    def request(self, request: m.Request) -> asyncio.Future[Any]: ...
+
 
 class Raylet(Protocol):
     """What this module needs of its raylet."""
@@ -180,7 +182,7 @@ class ActorHost:
     def _start_failed(self, hosted: Hosted, kind: str, message: str, detail: bytes = b"") -> None:
         self._forget(hosted)
         failed = m.ActorStartFailed(hosted.spec.actor_id, hosted.incarnation, kind, message, detail)
-        self._raylet.gcs.send(failed)
+        self._raylet.gcs.request(failed).add_done_callback(_told)
 
     # ---------------------------------------------------------- ends
 
@@ -228,7 +230,7 @@ class ActorHost:
             return
         self._forget(hosted)
         died = m.ActorDied(hosted.spec.actor_id, hosted.incarnation, kind, cause, worker.worker_id)
-        self._raylet.gcs.send(died)
+        self._raylet.gcs.request(died).add_done_callback(_told)
 
     def _forget(self, hosted: Hosted) -> None:
         if self._lives(hosted):
@@ -236,3 +238,9 @@ class ActorHost:
 
     def _lives(self, hosted: Hosted) -> bool:
         return self._actors.get(hosted.spec.actor_id) is hosted
+
+
+def _told(answer: asyncio.Future[Any]) -> None:
+    """The link asks until it is answered; a GCS that is given up ends this raylet."""
+    if not answer.cancelled():
+        answer.exception()

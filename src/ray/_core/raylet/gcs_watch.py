@@ -2,9 +2,10 @@
 
 Floor: raylet, shell. A cut network closes no connection, on neither side: the GCS declares a silent node dead after a
 while and starts its actors elsewhere, and this raylet would keep the old ones, also when the network is whole again. So
-when the GCS does not ping, this knocks at its door. Nobody there until shortly before the GCS gives the node up:
-the node ends itself, so that no actor runs twice. Somebody there: the GCS is asked whether the node still counts; one
-that is slow, or was stopped, is waited for, on the old connection too.
+when the GCS does not ping, or the connection to it broke and there is no other yet, this knocks at its door. Nobody
+there until shortly before the GCS gives the node up (see `common.health`): the node ends itself, so that no actor runs
+twice. Somebody there: the GCS is asked whether the node still counts; one that is slow, or was stopped, is waited for,
+on the old connection too.
 """
 
 from __future__ import annotations
@@ -14,21 +15,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
+from ray._core.common.health import fence_s
 from ray._core.wire import aio, auth
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
 
 logger = logging.getLogger(__name__)
-
-
-def fence_s(period_s: float, timeout_s: float, threshold: int) -> float:
-    """How long after the last ping a node that is cut off ends itself: a period before the GCS can declare it dead.
-
-    The GCS does so `threshold` timeouts and the periods between them after its first ping without an answer, which it
-    sent after the last one that came.
-    """
-    return max(threshold * timeout_s + (threshold - 2) * period_s, timeout_s / 2)
 
 
 class GcsWatch:
@@ -51,13 +44,12 @@ class GcsWatch:
             self._task.cancel()
 
     async def _watch(self) -> None:
-        raylet, loop, config = self._raylet, asyncio.get_running_loop(), self._raylet.config
-        period_s = config.health_check_period_ms / 1000
-        end_s = fence_s(period_s, config.health_check_timeout_ms / 1000, config.health_check_failure_threshold)
+        loop, config = asyncio.get_running_loop(), self._raylet.config
+        period_s, end_s = config.health_check_period_ms / 1000, fence_s(config)
         while True:
             await asyncio.sleep(max(period_s / 4, 0.01))
             left_s = self._heard_at_s + end_s - loop.time()
-            if left_s > end_s / 2 or raylet.gcs.connection is None:  # a link without a connection asks by itself
+            if left_s > end_s / 2:
                 continue
             try:
                 await asyncio.wait_for(self._knock(), max(left_s, 0.1))

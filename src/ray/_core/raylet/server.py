@@ -163,7 +163,7 @@ class Raylet:
         gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
         await gcs.request(m.Subscribe(channel="job"))  # first: a job that ends from now on is told, or not listed below
         # Ends of actors first: one that is not listed below would be taken for an order that was lost, and repeated.
-        self.gcs.send_waiting(gcs)
+        self.gcs.resume(gcs)
         jobs_then = {worker.job_id for worker in self.pool.workers.values()} - {b""}
         joining = m.RegisterNode(info=self.node, hosted=self.actors.hosted(), bundles=self.bundles.held())
         registered: m.NodeRegistered = await gcs.request(joining)

@@ -47,6 +47,8 @@ class Link:
         self._give_up_s = give_up_s
         self._waiting: deque[Any] = deque()
         self._asked: dict[int, tuple[Request, asyncio.Future[Any]]] = {}
+        self._asked_on: dict[int, aio.Connection] = {}
+        """The newest connection on which each open request was sent."""
         self._numbers = 0
         self._reconnecting: asyncio.Task[None] | None = None
 
@@ -79,8 +81,11 @@ class Link:
             self._ask(self.connection, self._numbers)
         return future
 
-    def send_waiting(self, connection: aio.Connection) -> None:
-        """Send what has waited for a connection; for an `on_open` whose own words must come behind it."""
+    def resume(self, connection: aio.Connection) -> None:
+        """Ask again what is open, and send what has waited; for an `on_open` whose own words must come behind it."""
+        for number in list(self._asked):
+            if self._asked_on.get(number) is not connection:
+                self._ask(connection, number)
         while self._waiting:
             connection.send(self._waiting.popleft())
 
@@ -119,15 +124,18 @@ class Link:
 
     def _ask(self, connection: aio.Connection, number: int) -> None:
         request, future = self._asked[number]
+        self._asked_on[number] = connection
 
         def answered(reply: asyncio.Future[Any]) -> None:
             problem = reply.exception()
             if isinstance(problem, aio.ConnectionLost) and not self.is_closed:
                 return  # it goes again on the next connection
+            self._asked_on.pop(number, None)
             if self._asked.pop(number, None) is None or future.done():
                 return
             if problem is not None:
                 future.set_exception(problem)
+                future.exception()  # seen: whoever awaits it still gets it
             else:
                 future.set_result(reply.result())
 
@@ -138,9 +146,7 @@ class Link:
         if connection.is_closed:  # since the last await
             self.closed(connection)
             return
-        for number in list(self._asked):
-            self._ask(connection, number)
-        self.send_waiting(connection)
+        self.resume(connection)
 
     async def _reconnect(self, lost: aio.Connection) -> None:
         loop = asyncio.get_running_loop()
@@ -173,6 +179,7 @@ class Link:
         self.is_closed, self.close_reason = True, reason
         logger.error("The connection to %s:%s is given up: %s.", self._host, self._port, reason)
         asked, self._asked = self._asked, {}
+        self._asked_on.clear()
         for _, future in asked.values():
             if not future.done():
                 future.set_exception(aio.ConnectionLost(f"The connection to the GCS was given up: {reason}"))

@@ -125,7 +125,8 @@ class GcsClient:
         connection = core.reactor.connect_tcp(self._host, self._port, core, core.token)
         connection.peer = self
         self._connection = connection
-        connection.send(m.Hello(m.PROTOCOL, core.mode, core.node.node_id, core.worker_id, pid=os.getpid()))
+        pid, address = os.getpid(), core.address
+        connection.send(m.Hello(m.PROTOCOL, core.mode, core.node.node_id, core.worker_id, pid=pid, address=address))
         if core.job_registration is not None:
             connection.request(core.job_registration, self._registered)
         elif self._away_since_s is not None:  # the outage is over with the answer, also if nothing else is open

@@ -89,8 +89,8 @@ class ActorStarted(Message, tag=73):
     repr_name: str = ""
 
 
-class ActorStartFailed(Message, tag=74):
-    """R > G: there will be no actor of this incarnation here. Loss: the node's list of actors lacks it.
+class ActorStartFailed(Request, tag=74):
+    """R > G: there will be no actor of this incarnation here. Answer: Done; asked again after a reconnection.
 
     kind: "spill" (no room here now: place it anew), "init_failed" and "runtime_env" (detail: the pickled error),
     "worker_died", "user_exit" (the constructor ended the process by intent), "unschedulable".
@@ -126,15 +126,17 @@ class ActorReady(Request, tag=72):
 
 
 class DestroyActor(Message, tag=70):
-    """G > R: end this actor's worker; graceful: after what it was sent. Loss: the node dies with the connection."""
+    """G > R: end this actor's worker; graceful: after what it was sent. Loss: it is sent again when the node registers
+    again."""
 
     actor_id: bytes
     graceful: bool
     cause: str
 
 
-class ActorDied(Message, tag=71):
-    """R > G: an actor's worker process has ended. Loss: the node's death or re-registration says the same."""
+class ActorDied(Request, tag=71):
+    """R > G: an actor's worker process has ended. Answer: Done; asked again after a reconnection, before RegisterNode
+    lists what is left."""
 
     actor_id: bytes
     incarnation: int

@@ -1,0 +1,41 @@
+"""When a node that is cut off ends itself: before the GCS can have given it up, whichever way that finds out."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ray._core.common.config import Config
+from ray._core.common.health import fence_s, grace_s
+
+MS = st.integers(10, 100_000)
+
+
+def declared_dead_s(config):
+    """After the last ping that arrived, as `NodeManager._check` does: the next one may be sent at once."""
+    now_ms, missed = 0.0, 0
+    while True:
+        now_ms, missed = now_ms + config.health_check_timeout_ms, missed + 1
+        if missed >= config.health_check_failure_threshold:
+            return now_ms / 1000
+        now_ms += config.health_check_period_ms
+
+
+@given(MS, MS, st.integers(1, 10), st.just(-1.0) | st.floats(0.001, 100))
+def test_the_node_ends_first(period_ms, timeout_ms, threshold, own_grace_s):
+    config = Config(
+        health_check_period_ms=period_ms,
+        health_check_timeout_ms=timeout_ms,
+        health_check_failure_threshold=threshold,
+        gcs_peer_reconnect_grace_s=own_grace_s,
+    )
+    assert 0 < fence_s(config) < declared_dead_s(config)
+    assert fence_s(config) < grace_s(config)
+
+
+def test_with_the_defaults_it_waits_for_most_of_a_minute():
+    config = Config()
+    assert (fence_s(config), grace_s(config), declared_dead_s(config)) == (59, 62, 62)
+
+
+def test_the_grace_can_be_set_apart_from_the_health_check():
+    config = Config(gcs_peer_reconnect_grace_s=10)
+    assert (fence_s(config), grace_s(config)) == (7, 10)
