@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ray._core.common import messages as m
 from ray._core.common.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID, WorkerID
 from ray._core.worker.object_ref import ObjectRef
 
@@ -32,6 +33,30 @@ class CoreWorkerNames:
                 for key, entry in core.objects.items()
                 if not entry.is_freed
             }
+
+    def push_error(self, job_id: JobID, error_type: str, message: str, timestamp: float) -> None:
+        """Show a warning to the drivers of a job, or to all for the nil one; it has arrived when this returns.
+
+        Args:
+            timestamp: not looked at.
+        """
+        job = b"" if job_id.is_nil() else job_id.binary()
+        with self._core.lock:
+            self._core.gcs.send(m.ErrorEvent(job, error_type, message, "driver"))
+        self._core.ask_gcs(m.Ping())
+
+    def global_gc(self) -> None:
+        """Have all processes of the cluster look for garbage, soon."""
+        with self._core.lock:
+            self._core.gcs.send(m.CollectGarbage())
+            self._core.reactor.flush()
+
+    def get_memory_store_size(self) -> int:
+        """Objects whose values, or the news that they lie in shared memory, this process has as their owner."""
+        core = self._core
+        with core.lock:
+            core.refs.drain()
+            return sum(entry.value is not None for entry in core.objects.values())
 
     def object_exists(self, ref: ObjectRef[Any]) -> bool:
         """Whether the value can be read on this node without waiting."""

@@ -85,17 +85,32 @@ class GcsClient:
         nodes = self.get_all_node_info(timeout)
         return [node_id in nodes and nodes[node_id].state == "ALIVE" for node_id in node_ids]
 
+    def publish_error(self, key_id: bytes, error_type: str, message: str, job_id: JobID | None = None) -> None:
+        """Show a warning to the drivers of a job, or to all; it has arrived when this returns.
+
+        Args:
+            key_id: not looked at.
+        """
+        told = m.ErrorEvent(b"" if job_id is None else job_id.binary(), error_type, message, "driver")
+        with self._lock:
+            self._connected().send(told)
+        self._ask(m.Ping(), None)
+
     def _ask(self, request: m.Request, timeout_s: float | None) -> Any:
         """Raises ConnectionError, RemoteError or TimeoutError; the next question connects anew."""
         with self._lock:
-            if self._client is None:
-                self._client = membership.open_client(self._address, "cli")
+            client = self._connected()
             try:
-                return self._client.request(request, 30.0 if timeout_s is None else timeout_s)
+                return client.request(request, 30.0 if timeout_s is None else timeout_s)
             except OSError:
-                self._client.close()
+                client.close()
                 self._client = None
                 raise
+
+    def _connected(self) -> blocking.Client:
+        if self._client is None:
+            self._client = membership.open_client(self._address, "cli")
+        return self._client
 
     def __reduce__(self) -> Any:
         return GcsClient, (self._address,)

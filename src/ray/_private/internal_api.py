@@ -9,6 +9,7 @@ import msgspec
 
 from ray._core.common import messages as m
 from ray._private.auto_init_hook import connected_core
+from ray._private.core_worker_names import CoreWorkerNames
 from ray._private.memory_report import Wanted, report
 from ray._private.not_included import absent_names
 from ray.util.state.api import StateApiClient
@@ -36,10 +37,7 @@ def memory_summary(
 
 def global_gc() -> None:
     """Have all processes of the cluster look for garbage, soon: refs and handles that reference cycles keep alive."""
-    core = connected_core()
-    with core.lock:
-        core.gcs.send(m.CollectGarbage())
-        core.reactor.flush()
+    CoreWorkerNames(connected_core()).global_gc()
 
 
 if not TYPE_CHECKING:  # a checker that saw this would take any name for granted

@@ -45,8 +45,13 @@ from ray._private.process_tests import (
     wait_for_children_of_pid_to_exit,
     wait_for_pid_to_exit,
 )
+from ray._private.service_tests import get_redis_cli, setup_tls, start_redis_instance, teardown_tls
 from ray.util.queue import Empty, Queue, _QueueActor
 
+_KILLERS = (
+    *("NodeKillerBase", "RayletKiller", "ResourceKillerActor", "WorkerKillerActor"),
+    "get_and_run_resource_killer",
+)
 _ANY_NUMBER = 10**6
 _ACTOR_STATES = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING", "DEAD")
 EXE_SUFFIX = ""
@@ -536,50 +541,105 @@ def request_with_auth_token(method: str, url: str, **kwargs: Any) -> Any:
     return requests.request(method, url, headers=headers, **kwargs)
 
 
-_NO_REDIS = "no Redis server comes with it; start one, and pass its address to `ray start --redis-address`"
-get_redis_cli = _absent("get_redis_cli", _NO_REDIS)
-start_redis_instance = _absent("start_redis_instance", _NO_REDIS)
-start_redis_sentinel_instance = _absent("start_redis_sentinel_instance", _NO_REDIS)
-_NO_CHAOS = "kill nodes by ray.cluster_utils.Cluster.remove_node(node, allow_graceful=False)"
-RayletKiller = _absent("RayletKiller", _NO_CHAOS)
-WorkerKillerActor = _absent("WorkerKillerActor", _NO_CHAOS)
-get_and_run_resource_killer = _absent("get_and_run_resource_killer", _NO_CHAOS)
-setup_tls = _absent("setup_tls", "make certificates by openssl, and set RAY_USE_TLS and its kin")
-teardown_tls = _absent("teardown_tls", "setup_tls makes no certificates")
+start_redis_sentinel_instance = _absent(
+    "start_redis_sentinel_instance", "start Redis yourself, and pass its address to `ray start --redis-address`"
+)
 
 
 if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
-    __getattr__ = absent_names(
+    _absent_name = absent_names(
         __name__,
         "",
-        "EC2InstanceTerminator NodeKillerBase ResourceKillerActor get_dashboard_agent_address get_gcs_memory_used "
+        "EC2InstanceTerminator get_dashboard_agent_address get_gcs_memory_used "
         "get_node_stats get_resource_usage get_test_config_path load_test_config mock_accelerator_detection "
         "mock_no_accelerators monitor_memory_usage set_setup_func wait_for_aggregator_agent "
         "wait_for_aggregator_agent_if_enabled wait_for_dashboard_agent_available",
     )
 
+    def __getattr__(name: str) -> Any:
+        """The killers are actor classes: to make them imports much that no other test needs."""
+        if name in _KILLERS:
+            from ray._private import chaos
+
+            return getattr(chaos, name)
+        return _absent_name(name)
+
 
 __all__ = [
     "DEFAULT_DRIVER_TIMEOUT_SECONDS",
+    "EXE_SUFFIX",
     "KILLED_DRIVER_DRAIN_TIMEOUT_SECONDS",
+    "BatchQueue",
+    "GcsErrorSubscriber",
+    "GcsLogSubscriber",
     "MetricSamplePattern",
     "PrometheusTimeseries",
     "Semaphore",
     "SignalActor",
     "async_wait_for_condition",
+    "chdir",
     "check_call_ray",
     "check_call_subprocess",
+    "check_local_files_gced",
+    "check_spilled_mb",
+    "client_test_enabled",
+    "convert_actor_state",
+    "external_redis_test_enabled",
     "fetch_prometheus_metric_timeseries",
     "fetch_prometheus_timeseries",
+    "find_free_port",
+    "format_web_url",
+    "generate_runtime_env_dict",
+    "generate_system_config_map",
+    "get_actor_node_id",
+    "get_current_unused_port",
+    "get_error_message",
+    "get_gpu_visible_devices_env_var",
+    "get_load_metrics_report",
+    "get_log_batch",
+    "get_log_data",
+    "get_log_message",
+    "get_log_sources",
     "get_metric_check_condition",
+    "get_non_head_nodes",
+    "get_other_nodes",
+    "get_redis_cli",
+    "init_error_pubsub",
+    "init_log_pubsub",
+    "is_placement_group_removed",
+    "kill_actor_and_wait_for_failure",
     "kill_process_by_name",
     "kill_processes",
+    "kill_raylet",
+    "make_global_state_accessor",
+    "no_resource_leaks_excluding_node_resources",
+    "object_memory_usage",
+    "parse_address",
+    "persistent_gcs_test_enabled",
+    "placement_group_assert_no_leak",
+    "put_object",
     "raw_metric_timeseries",
+    "recursive_fnmatch",
+    "redis_replicas",
+    "redis_sentinel_replicas",
+    "request_with_auth_token",
+    "reset_autoscaler_v2_enabled_cache",
+    "rocksdb_gcs_test_enabled",
     "run_string_as_driver",
     "run_string_as_driver_nonblocking",
     "run_string_as_driver_stdout_stderr",
+    "safe_write_to_results_json",
+    "same_elements",
+    "sandbox_test_enabled",
+    "setup_tls",
+    "start_redis_instance",
+    "teardown_tls",
+    "wait_for_assertion",
     "wait_for_children_of_pid",
     "wait_for_children_of_pid_to_exit",
     "wait_for_condition",
+    "wait_for_num_actors",
     "wait_for_pid_to_exit",
+    "wait_until_server_available",
+    "wait_until_succeeded_without_exception",
 ]

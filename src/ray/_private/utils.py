@@ -10,12 +10,18 @@ import platform
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray._private.not_included import absent_names
 from ray._version import VERSION
+
+if TYPE_CHECKING:
+    from ray._core.common.ids import JobID
+    from ray._private.gcs_client import GcsClient
+    from ray._private.worker import Worker
 
 
 def get_num_cpus() -> int:
@@ -204,6 +210,18 @@ def get_wheel_filename(
     return f"ray-{ray_version}-{python}-{python}-{systems[sys_platform]}.whl"
 
 
+def publish_error_to_driver(error_type: str, message: str, gcs_client: GcsClient, job_id: JobID | None = None) -> None:
+    """Show a warning to the drivers of a job, or to all drivers."""
+    gcs_client.publish_error(b"", error_type, message, job_id)
+
+
+def push_error_to_driver(worker: Worker, error_type: str, message: str, job_id: str | None = None) -> None:
+    """Show a warning to the drivers of a job, given by its id in hex, or to all drivers."""
+    from ray._core.common.ids import JobID
+
+    worker.core_worker.push_error(JobID.from_hex(job_id) if job_id else JobID.nil(), error_type, message, time.time())
+
+
 if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
     __getattr__ = absent_names(
         __name__,
@@ -212,8 +230,8 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
         "get_conda_bin_executable get_conda_env_dir get_dashboard_dependency_error get_master_wheel_url "
         "get_ray_client_dependency_error get_release_wheel_url get_runtime_env_info "
         "internal_kv_get_with_retry internal_kv_list_with_retry internal_kv_put_with_retry "
-        "parse_metadata_json parse_resources_json parse_runtime_env_for_task_or_actor publish_error_to_driver "
-        "push_error_to_driver remove_ray_internal_flags_from_env reset_visible_accelerator_env_vars "
+        "parse_metadata_json parse_resources_json parse_runtime_env_for_task_or_actor "
+        "remove_ray_internal_flags_from_env reset_visible_accelerator_env_vars "
         "set_omp_num_threads_if_unset set_sigterm_handler set_visible_accelerator_ids try_to_symlink "
         "write_ray_address",
     )

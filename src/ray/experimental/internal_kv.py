@@ -58,5 +58,16 @@ def _internal_kv_list(prefix: str | bytes, *, namespace: str | bytes | None = No
     return keys
 
 
+def _internal_kv_reset() -> None:
+    """There is nothing to reset: the table is the session's, and each call looks for that."""
+
+
+def internal_kv_get_gcs_client() -> Any:
+    """A `GcsClient` of the session's cluster. Raises RaySystemError before `ray.init`."""
+    from ray._private.gcs_client import GcsClient
+
+    return GcsClient(connected_core().gcs_address)
+
+
 def _ask(request: m.Request) -> Any:
     return connected_core().ask_gcs(request)

@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from ray._core.common.messages import Failed, Hello, Request
+from ray._core.common.messages import Failed, Hello, Message, Request
 from ray._core.wire import auth, codec, tls
 
 
@@ -85,6 +85,10 @@ class Client:
                 if isinstance(reply, Failed):
                     raise RemoteError(reply.kind, reply.message, reply.detail)
                 return reply
+
+    def send(self, message: Message) -> None:
+        """One way. Raises ConnectionError: the peer has gone."""
+        self._sock.sendall(codec.encode(message))
 
     def next_messages(self, timeout_s: float) -> list[Any]:
         """One-way messages, as soon as there are any; none when the time is over.
