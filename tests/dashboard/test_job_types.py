@@ -2,13 +2,16 @@
 
 import pytest
 
+from ray.dashboard.modules.dashboard_sdk import ClusterInfo, parse_cluster_info, parse_runtime_env_args
 from ray.dashboard.modules.job.common import (
     JobErrorType,
     JobInfo,
     JobInfoStorage,
     JobStatus,
     JobSubmitRequest,
+    http_uri_components_to_uri,
     new_submission_id,
+    uri_to_http_components,
 )
 from ray.job_submission import JobDetails
 
@@ -110,3 +113,40 @@ def test_details_come_from_json():
     fields = {"type": "DRIVER", "status": "RUNNING", "entrypoint": "x", "driver_info": None}
     details = JobDetails(**fields, driver_node_id="n")
     assert details.status is JobStatus.RUNNING and details.dict()["type"] == "DRIVER"
+
+
+def test_packages_have_a_protocol_and_a_name():
+    for uri, parts in (("gcs://a.zip", ("gcs", "a.zip")), ("s3://bucket/b.whl", ("s3", "s3_bucket_b.whl"))):
+        assert uri_to_http_components(uri)[0] == parts[0]
+    assert http_uri_components_to_uri(*uri_to_http_components("gcs://a.zip")) == "gcs://a.zip"
+    with pytest.raises(ValueError, match=r"does not end in \.zip or \.whl"):
+        uri_to_http_components("gcs://a.txt")
+
+
+def test_an_address_says_how_to_reach_a_dashboard(tmp_path, monkeypatch):
+    assert parse_cluster_info("1.2.3.4:5").address == "http://1.2.3.4:5"
+    assert parse_cluster_info("https://host", cookies={"a": "b"}) == ClusterInfo("https://host", {"a": "b"})
+    (tmp_path / "my_scheme.py").write_text(
+        "from ray.dashboard.modules.dashboard_sdk import ClusterInfo\n"
+        "def get_job_submission_client_cluster_info(address, **options):\n"
+        "    return ClusterInfo(address.upper(), headers={'given': sorted(options)})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    info = parse_cluster_info("my_scheme://somewhere")
+    options = ["cookies", "create_cluster_if_needed", "headers", "metadata"]
+    assert (info.address, info.headers) == ("SOMEWHERE", {"given": options})
+    with pytest.raises(RuntimeError, match=r"Module: no_such does not exist\."):
+        parse_cluster_info("no_such://x")
+    with pytest.raises(RuntimeError, match="does not have `get_job_submission_client_cluster_info`"):
+        parse_cluster_info("json://x")
+
+
+def test_an_environment_comes_by_file_or_json_but_not_both(tmp_path):
+    file = tmp_path / "env.yaml"
+    file.write_text("working_dir: here\nenv_vars: {A: '1'}\n")
+    assert parse_runtime_env_args(str(file)) == {"working_dir": "here", "env_vars": {"A": "1"}}
+    assert parse_runtime_env_args(str(file), working_dir="there")["working_dir"] == "there"
+    assert parse_runtime_env_args(runtime_env_json='{"pip": ["x"]}') == {"pip": ["x"]}
+    assert parse_runtime_env_args() == {}
+    with pytest.raises(ValueError, match=r"Only one of --runtime_env and --runtime-env-json"):
+        parse_runtime_env_args(str(file), "{}")

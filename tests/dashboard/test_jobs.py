@@ -220,6 +220,24 @@ def test_version_health_and_lists(url):
     assert summary["data"]["summary"][0]["raylet"]["nodeId"] == node["node_id"]
 
 
+def test_agents_paths_do_the_same(url):
+    headers = {"Authorization": f"Bearer {auth.load_token().decode()}"}
+
+    def ask(method, path, **body):
+        return requests.request(
+            method, f"{url}/api/job_agent/jobs/{path}", headers=headers, timeout=DEADLINE_S, json=body
+        )
+
+    submitted = ask("POST", "", entrypoint="sleep 100", submission_id="by-agent").json()
+    assert submitted == {"job_id": "by-agent", "submission_id": "by-agent"}
+    wait_for(JobSubmissionClient(url), "by-agent", JobStatus.RUNNING)
+    assert "Running entrypoint" in ask("GET", "by-agent/logs").json()["logs"]
+    assert ask("POST", "by-agent/stop").json() == {"stopped": True}
+    wait_for(JobSubmissionClient(url), "by-agent", JobStatus.STOPPED)
+    assert ask("DELETE", "by-agent").json() == {"deleted": True}
+    assert ask("DELETE", "by-agent").status_code == 404
+
+
 def test_the_token_is_asked_for(url):
     assert auth.load_token(), "this test wants a cluster with a token"
     assert requests.get(f"{url}/api/jobs/", timeout=DEADLINE_S).status_code == 401
@@ -274,7 +292,7 @@ def test_the_other_commands(url, tmp_path):
     result = CliRunner().invoke(cli, ["job", "status", "cli-long"], env={"RAY_API_SERVER_ADDRESS": url})
     assert isinstance(result.exception, RuntimeError) and "Job cli-long does not exist" in str(result.exception)
     both = ["--runtime-env", str(tmp_path / "env.yaml"), "--runtime-env-json", "{}"]
-    assert "Only one of --runtime-env" in command(url, "submit", *both, "--", "true", code=1)
+    assert "Only one of --runtime_env and --runtime-env-json" in command(url, "submit", *both, "--", "true", code=1)
 
 
 def test_a_dashboard_that_dies_harms_no_job(client, url, tmp_path):

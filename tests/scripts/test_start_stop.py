@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -44,7 +45,12 @@ HEAD_SAYS = [
 
 
 def test_a_head_outlives_its_command_serves_drivers_and_is_stopped(shell):
-    said, _ = shell.ray("start", "--head", "--port=0", "--num-cpus=2", "--log-style=pretty")
+    with socket.create_server(("", 0)) as free:
+        agent_port = free.getsockname()[1]
+    flags = ["--port=0", "--num-cpus=2", "--log-style=pretty", f"--dashboard-agent-listen-port={agent_port}"]
+    said, _ = shell.ray("start", "--head", *flags)
+    with urllib.request.urlopen(f"http://127.0.0.1:{agent_port}/api/local_raylet_healthz", timeout=10) as answer:
+        assert answer.read() == b"success"
     address = (shell.sessions / "ray_current_cluster").read_text()
     assert f"ray start --address='{address}'" in said
     lines = [line.strip() for line in said.splitlines()]

@@ -195,6 +195,7 @@ class Cluster:
             "session_dir": "/session",
             "log_dir": "/session/logs",
             "metrics_port": 0,
+            "agent_port": None,
             "gcs_host": self.head.ip,
             "gcs_port": GCS_PORT,
             "version": VERSION,

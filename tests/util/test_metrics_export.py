@@ -39,6 +39,10 @@ class Recorder:
         self.hits.inc(1, {"path": path})
 
 
+def test_who_asks_for_the_nodes_health_hears_of_success(cluster):
+    assert scrape("/api/local_raylet_healthz") == scrape("/api/healthz") == "success"
+
+
 def test_what_drivers_and_actors_record_is_exported(cluster):
     Counter("test_hits", description="How often.", tag_keys=("path",)).inc(2, {"path": "/driver"})
     Gauge("test_size").set(3)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ray.dashboard.modules.dashboard_sdk import parse_runtime_env_args
 from ray.dashboard.modules.job.common import JobStatus
 from ray.dashboard.modules.job.sdk import JobSubmissionClient
 from ray.scripts.output import out, output_options
@@ -107,7 +108,10 @@ def submit(
     """Run ENTRYPOINT, a command, on the cluster: `ray job submit -- python my_script.py`."""
     if job_id:
         out.warning("--job-id option is deprecated. Please use --submission-id instead.")
-    environment = _runtime_env(runtime_env, runtime_env_json, working_dir)
+    try:
+        environment = parse_runtime_env_args(runtime_env, runtime_env_json, working_dir)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
     client = _client(address, verify, headers, create=True)
     job_name = client.submit_job(
         entrypoint=shlex.join(entrypoint),
@@ -130,24 +134,6 @@ def submit(
     status = _follow(client, job_name)
     if status is JobStatus.FAILED:
         sys.exit(1)
-
-
-def _runtime_env(path: str | None, text: str | None, working_dir: str | None) -> dict[str, Any]:
-    if path is not None and text is not None:
-        raise click.ClickException("Only one of --runtime-env and --runtime-env-json can be provided.")
-    environment: dict[str, Any] = {}
-    if path is not None:
-        import yaml
-
-        with open(path) as file:
-            environment = yaml.safe_load(file) or {}
-    elif text is not None:
-        environment = _json("--runtime-env-json", text) or {}
-    if working_dir is not None:
-        if "working_dir" in environment:
-            out.warning("Overriding runtime_env working_dir with --working-dir option.")
-        environment["working_dir"] = working_dir
-    return environment
 
 
 def _tell_next_steps(job_id: str) -> None:

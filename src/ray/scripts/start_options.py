@@ -19,6 +19,7 @@ from ray.scripts.output import out
 
 DEFAULT_PORT = 6379
 CLIENT_SERVER_PORT = 10001
+AGENT_PORT = 52365
 HEAD_ONLY = {"port": "--port", "redis_shard_ports": "--redis-shard-ports", "include_dashboard": "--include-dashboard"}
 HEAD_ONLY |= {"ray_client_server_port": "--ray-client-server-port"}
 NOT_YET = {
@@ -32,7 +33,6 @@ NOT_YET = {
 """Flags whose effect somebody would miss: refused."""
 OF_NO_EFFECT = {
     "dashboard_agent_grpc_port": "--dashboard-agent-grpc-port",
-    "dashboard_agent_listen_port": "--dashboard-agent-listen-port",
     "runtime_env_agent_port": "--runtime-env-agent-port",
 }
 """Mostly where servers would listen that are not there yet: told, and otherwise ignored."""
@@ -67,7 +67,7 @@ _FLAGS = [
     _flag("--include-dashboard", type=bool, help="Head only. True: now; False: never; else when somebody asks."),
     _flag("--dashboard-host", default="127.0.0.1", help="Where the dashboard listens; default: 127.0.0.1."),
     _flag("--dashboard-port", type=int, help="Default: 8265, or one of the next that is free."),
-    _flag("--dashboard-agent-listen-port", type=int, help="No effect yet."),
+    _flag("--dashboard-agent-listen-port", type=int, help="Where the node says that it is well; default 52365."),
     _flag("--dashboard-agent-grpc-port", "--dashboard-grpc-port", type=int, help="No effect yet."),
     _flag("--runtime-env-agent-port", type=int, help="No effect yet."),
     _flag("--metrics-export-port", type=int, help="Where the node tells its metrics, at /metrics; default: any."),
@@ -146,6 +146,7 @@ def node_params(given: dict[str, Any], gcs_address: str | None) -> NodeParams:
         gcs_port=DEFAULT_PORT if port is None else port,
         raylet_port=given["node_manager_port"] or given["object_manager_port"] or 0,
         metrics_port=given["metrics_export_port"] or 0,
+        agent_port=_agent_port(given),
         client_server_port=_client_server_port(given),
         worker_ports=_worker_ports(given),
         num_cpus=given["num_cpus"],
@@ -179,6 +180,18 @@ def _client_server_port(given: dict[str, Any]) -> int | None:
         )
         return None
     return CLIENT_SERVER_PORT
+
+
+def _agent_port(given: dict[str, Any]) -> int | None:
+    """None, where none is asked for, and another node of this machine has the usual one."""
+    port: int | None = given["dashboard_agent_listen_port"]
+    if port is not None:
+        return port
+    try:
+        socket.create_server(("", AGENT_PORT)).close()
+    except OSError:
+        return None
+    return AGENT_PORT
 
 
 def _worker_ports(given: dict[str, Any]) -> str:

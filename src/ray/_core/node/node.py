@@ -214,6 +214,7 @@ class Node(NodeNames):
             "gcs_port": gcs_port,
             "raylet_port": params.raylet_port,
             "metrics_port": params.metrics_port,
+            "agent_port": params.agent_port,
             "raylet_path": self.raylet_socket_name,
             "session_dir": str(self.session_dir),
             "sockets_dir": str(self.session_dir / "sockets"),

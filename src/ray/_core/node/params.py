@@ -27,6 +27,7 @@ class NodeParams:
         gcs_port: where the GCS listens; heads only.
         raylet_port: where the raylet listens for other nodes, for leases and for objects.
         metrics_port: where the node tells its metrics, by HTTP.
+        agent_port: where it tells by HTTP that it is well; None: nowhere but at `metrics_port`.
         client_server_port: where the head's Ray Client server listens; None: there is none.
         worker_ports: where its workers may listen: "10002-19999", "7001,7002"; "": anywhere.
         num_cpus, num_gpus: None: what the machine has.
@@ -54,6 +55,7 @@ class NodeParams:
     gcs_port: int = 0
     raylet_port: int = 0
     metrics_port: int = 0
+    agent_port: int | None = None
     client_server_port: int | None = None
     worker_ports: str = ""
     num_cpus: float | None = None
@@ -90,6 +92,7 @@ class NodeParams:
             self.gcs_port,
             self.raylet_port,
             self.metrics_port,
+            self.agent_port or 0,
             self.client_server_port or 0,
             *ports(self.worker_ports),
         ):

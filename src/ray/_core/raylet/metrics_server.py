@@ -1,4 +1,5 @@
-"""Answers `GET /metrics` with the numbers of this node and its processes, in Prometheus's text format.
+"""Answers `GET /metrics` with the numbers of this node and its processes, in Prometheus's text format, and says at
+`/api/local_raylet_healthz` and `/api/healthz` that the node is well, which probes of Kubernetes ask for.
 
 Floor: raylet, shell. It is here and not in the agent since the raylet holds a line to every process of the node.
 Nothing is collected until somebody asks. Like Ray's own it asks for no token: a scraper has none. It reads no more of
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 READ_TIMEOUT_S = 5.0
 LONGEST_HEAD = 16 * 1024
 """Bytes; Prometheus sends some 300."""
+HEALTH = (b"/api/local_raylet_healthz", b"/api/healthz")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -65,6 +67,8 @@ class MetricsServer:
         path = rest.partition(b" ")[0].partition(b"?")[0]
         if method not in (b"GET", b"HEAD"):
             return "405 Method Not Allowed", b"Only GET.\n"
+        if path in HEALTH:  # who answers is the raylet's loop, so the answer itself is the proof
+            return "200 OK", b"success"
         if path not in (b"/", b"/metrics"):
             return "404 Not Found", b"There is /metrics.\n"
         return "200 OK", (await self.text()).encode()

@@ -84,7 +84,7 @@ class Raylet:
         self._gcs_watch = GcsWatch(self)
         self._zygote: aio.Connection
         self.state = StateDumper(self)
-        self._metrics = MetricsServer(self)
+        self._metrics, self._health = MetricsServer(self), MetricsServer(self)
         self.garbage = GarbageCollection(self)
         self._handlers: dict[type, Callable[[aio.Connection, Any], None]] = {
             m.Hello: self._hello,
@@ -119,6 +119,8 @@ class Raylet:
         host, port = settings["node_ip"], settings["raylet_port"]
         bind_to = _bind_to(host)
         self._tcp, port = await aio.serve_tcp(self, bind_to, port, token)
+        if settings["agent_port"] is not None:
+            await self._health.start(bind_to, settings["agent_port"])
         self.node = m.NodeInfo(
             node_id=self.node_id,
             host=host,
@@ -196,6 +198,7 @@ class Raylet:
         self._gcs_watch.close()
         self.environments.close()
         self._metrics.close()
+        self._health.close()
         if self._dashboard is not None:
             self._dashboard.close()
         self.objects.close()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
-from collections.abc import Mapping
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from ray._core.wire import auth
 from ray._private.runtime_env import packaging
 from ray.dashboard.modules.job.common import CURRENT_VERSION
 
-DEFAULT_ADDRESS = "http://localhost:8265"
+DEFAULT_ADDRESS = DEFAULT_DASHBOARD_ADDRESS = "http://localhost:8265"
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 HEADERS_VARIABLE = "RAY_JOB_HEADERS"
 
@@ -54,23 +54,91 @@ def parse_address(address: str) -> str:
     return address.rstrip("/")
 
 
-def cluster_info(
-    address: str | None,
-    cookies: Mapping[str, Any] | None,
-    metadata: Mapping[str, Any] | None,
-    headers: Mapping[str, Any] | None,
-    create_cluster_if_needed: bool,
-) -> tuple[str, dict[str, Any], dict[str, str]]:
-    """Address, cookies and headers. A scheme that is none of ours names the module that knows them."""
-    found = get_address_for_submission_client(address)
+@dataclasses.dataclass
+class ClusterInfo:
+    """How to speak to a dashboard."""
+
+    address: str
+    cookies: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    headers: dict[str, Any] | None = None
+
+
+def get_job_submission_client_cluster_info(
+    address: str,
+    create_cluster_if_needed: bool | None = False,
+    cookies: dict[str, Any] | None = None,
+    metadata: dict[str, Any] | None = None,
+    headers: dict[str, Any] | None = None,
+    *,
+    _use_tls: bool | None = False,
+) -> ClusterInfo:
+    """What a module that is named by an address's scheme has under this name, for http and https."""
+    return ClusterInfo(f"{'https' if _use_tls else 'http'}://{address}", cookies, metadata, headers)
+
+
+def parse_cluster_info(
+    address: str | None = None,
+    create_cluster_if_needed: bool = False,
+    cookies: dict[str, Any] | None = None,
+    metadata: dict[str, Any] | None = None,
+    headers: dict[str, Any] | None = None,
+) -> ClusterInfo:
+    """By the address. A scheme that is none of ours names the module that knows the rest.
+
+    Raises:
+        ValueError: the address is none of a dashboard.
+        RuntimeError: there is no module named as the scheme, or it does not know.
+    """
+    found = DEFAULT_ADDRESS if address is None else address
     scheme, separator, rest = found.partition("://")
-    if separator and scheme not in ("http", "https"):
-        module = importlib.import_module(scheme)
-        info = module.get_job_submission_client_cluster_info(
-            rest, create_cluster_if_needed=create_cluster_if_needed, cookies=cookies, metadata=metadata, headers=headers
+    if not separator or scheme in ("http", "https"):
+        rest = parse_address(found).partition("://")[2]
+        return get_job_submission_client_cluster_info(
+            rest,
+            create_cluster_if_needed=create_cluster_if_needed,
+            cookies=cookies,
+            metadata=metadata,
+            headers=headers,
+            _use_tls=scheme == "https",
         )
-        return info.address, dict(info.cookies or {}), dict(info.headers or {})
-    return parse_address(found), dict(cookies or {}), dict(headers or {})
+    try:
+        module = importlib.import_module(scheme)
+    except ImportError:
+        raise RuntimeError(f"Module: {scheme} does not exist.\nThis module was parsed from address: {found}") from None
+    if not hasattr(module, "get_job_submission_client_cluster_info"):
+        raise RuntimeError(f"Module: {scheme} does not have `get_job_submission_client_cluster_info`.")
+    info: ClusterInfo = module.get_job_submission_client_cluster_info(
+        rest, create_cluster_if_needed=create_cluster_if_needed, cookies=cookies, metadata=metadata, headers=headers
+    )
+    return info
+
+
+def parse_runtime_env_args(
+    runtime_env: str | None = None, runtime_env_json: str | None = None, working_dir: str | None = None
+) -> dict[str, Any]:
+    """The environment that the flags of commands describe: the path of a YAML file or JSON, and a directory.
+
+    Raises:
+        ValueError: both a file and JSON.
+    """
+    from ray.scripts.output import out
+
+    environment: dict[str, Any] = {}
+    if runtime_env is not None:
+        if runtime_env_json is not None:
+            raise ValueError("Only one of --runtime_env and --runtime-env-json can be provided.")
+        import yaml
+
+        with open(runtime_env) as file:
+            environment = yaml.safe_load(file) or {}
+    elif runtime_env_json is not None:
+        environment = json.loads(runtime_env_json)
+    if working_dir is not None:
+        if "working_dir" in environment:
+            out.warning("Overriding runtime_env working_dir with --working-dir option.")
+        environment["working_dir"] = working_dir
+    return environment
 
 
 class SubmissionClient:
@@ -92,10 +160,11 @@ class SubmissionClient:
     ) -> None:
         if headers is None and (text := os.environ.get(HEADERS_VARIABLE)):
             headers = json.loads(text)
-        self._address, self._cookies, self._headers = cluster_info(
-            address, cookies, metadata, headers, create_cluster_if_needed
-        )
-        self._default_metadata = dict(metadata or {})
+        found = get_address_for_submission_client(address)
+        info = parse_cluster_info(found, create_cluster_if_needed, cookies, metadata, headers)
+        self._address = info.address
+        self._cookies, self._headers = dict(info.cookies or {}), dict(info.headers or {})
+        self._default_metadata = dict(info.metadata or {})
         self._verify = verify
         if not any(name.lower() == "authorization" for name in self._headers):
             token = auth.load_token()

@@ -12,7 +12,11 @@ import random
 import string
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from ray._common.runtime_env_uri import parse_uri
+
+Request = TypeVar("Request")
 
 JOB_ID_METADATA_KEY = "job_submission_id"
 JOB_NAME_METADATA_KEY = "job_name"
@@ -173,6 +177,47 @@ def new_submission_id() -> str:
 
 
 # ------------------------------------------------------------------ requests
+
+
+def uri_to_http_components(package_uri: str) -> tuple[str, str]:
+    """Protocol and name of a package, as /api/packages has them in its path. Raises ValueError for another kind."""
+    if not package_uri.endswith((".zip", ".whl")):
+        raise ValueError(f"package_uri ({package_uri}) does not end in .zip or .whl")
+    protocol, package_name = parse_uri(package_uri)
+    return protocol.value, package_name
+
+
+def http_uri_components_to_uri(protocol: str, package_name: str) -> str:
+    """The reverse of `uri_to_http_components`."""
+    return f"{protocol}://{package_name}"
+
+
+def validate_request_type(json_data: Any, request_type: type[Request]) -> Request:
+    """A request of that type from a body. Raises TypeError for a field that is unknown, or of a wrong type."""
+    return request_type(**json_data)
+
+
+@dataclasses.dataclass
+class JobSubmitResponse:
+    """`job_id` is the older name of the submission id."""
+
+    job_id: str
+    submission_id: str
+
+
+@dataclasses.dataclass
+class JobStopResponse:
+    stopped: bool
+
+
+@dataclasses.dataclass
+class JobDeleteResponse:
+    deleted: bool
+
+
+@dataclasses.dataclass
+class JobLogsResponse:
+    logs: str
 
 
 @dataclasses.dataclass

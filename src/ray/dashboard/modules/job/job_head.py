@@ -1,4 +1,5 @@
-"""The REST API of jobs: /api/jobs, /api/packages, /api/version.
+"""The REST API of jobs: /api/jobs, /api/packages, /api/version; and /api/job_agent, by which Ray's own dashboard asks
+its agents and which is the same here.
 
 Source: Ray docs, "Ray Jobs", REST API. Bodies, codes and texts are those of Ray 2.60.
 """
@@ -61,15 +62,21 @@ class JobHead:
             Route("/api/ray/version", self._version),
             Route("/api/packages/{protocol}/{package:path}", self._get_package, methods=["GET"]),
             Route("/api/packages/{protocol}/{package:path}", self._put_package, methods=["PUT"]),
-            Route("/api/jobs/", self._submit, methods=["POST"]),
             Route("/api/jobs/", self._list, methods=["GET"]),
             Route("/api/jobs", self._submit, methods=["POST"]),
             Route("/api/jobs", self._list, methods=["GET"]),
             Route("/api/jobs/{job_id}", self._get, methods=["GET"]),
-            Route("/api/jobs/{job_id}", self._delete, methods=["DELETE"]),
-            Route("/api/jobs/{job_id}/stop", self._stop, methods=["POST"]),
-            Route("/api/jobs/{job_id}/logs", self._logs, methods=["GET"]),
-            WebSocketRoute("/api/jobs/{job_id}/logs/tail", self._tail),
+            *self._of_one_job("/api/jobs"),
+            *self._of_one_job("/api/job_agent/jobs"),
+        ]
+
+    def _of_one_job(self, prefix: str) -> list[Any]:
+        return [
+            Route(f"{prefix}/", self._submit, methods=["POST"]),
+            Route(f"{prefix}/{{job_id}}", self._delete, methods=["DELETE"]),
+            Route(f"{prefix}/{{job_id}}/stop", self._stop, methods=["POST"]),
+            Route(f"{prefix}/{{job_id}}/logs", self._logs, methods=["GET"]),
+            WebSocketRoute(f"{prefix}/{{job_id}}/logs/tail", self._tail),
         ]
 
     # ---------------------------------------------------------- version, packages

@@ -118,7 +118,8 @@ class JobSubmissionClient(SubmissionClient):
         cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         headers = {**self._headers, **({"Cookie": cookies} if cookies else {})}
         options: dict[str, Any] = {"ssl": _unverified_tls()} if url.startswith("wss") and not self._verify else {}
-        async with connect(url, additional_headers=headers, max_size=None, **options) as socket:
+        # Uncompressed: with compression on, an original Ray's dashboard passes on no text at all.
+        async with connect(url, additional_headers=headers, max_size=None, compression=None, **options) as socket:
             try:
                 async for text in socket:
                     yield text if isinstance(text, str) else text.decode()
