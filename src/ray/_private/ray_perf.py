@@ -522,6 +522,7 @@ def import_time() -> Iterator[Operation]:
 for name, unit, source, key in (
     ("ray.init time", "seconds", "startup", "init_s"),
     ("first task time", "seconds", "startup", "first_task_s"),
+    ("ray.init and first task time", "seconds", "startup", "first_result_s"),
     ("ray.shutdown time", "seconds", "startup", "shutdown_s"),
     ("idle cluster processes", "processes", "memory", "cluster_processes"),
     ("idle cluster memory private", "MiB", "memory", "cluster_private"),
@@ -530,6 +531,8 @@ for name, unit, source, key in (
     ("idle worker memory PSS", "MiB", "memory", "worker_pss"),
     ("idle actor memory private", "MiB", "actors", "actor_private"),
     ("idle actor memory PSS", "MiB", "actors", "actor_pss"),
+    ("memory of a live ref", "KiB", "counts", "live_ref"),
+    ("memory of a queued task", "KiB", "counts", "queued_task"),
 ):
     reading(name, unit=unit, needs_cluster=False)(functools.partial(probe_readings, source, key))
 

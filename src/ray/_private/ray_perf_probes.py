@@ -1,7 +1,7 @@
 """What one fresh driver finds: how long Ray takes to start, and what an idle cluster costs in memory.
 
-Run by ray_perf.py in a process of its own, `python -P ray_perf_probes.py startup|memory|actors`, with the Python of
-the Ray to be measured; prints one JSON object. Public API only, so that it runs on any Ray.
+Run by ray_perf.py in a process of its own, `python -P ray_perf_probes.py startup|memory|actors|counts`, with the Python
+of the Ray to be measured; prints one JSON object. Public API only, so that it runs on any Ray.
 """
 
 from __future__ import annotations
@@ -51,7 +51,13 @@ def probe_startup() -> dict[str, float]:
     """Times of one fresh driver with the defaults a user has."""
     init_s = seconds(lambda: ray.init(address="local", **temp_dir_option()))
     first_task_s = seconds(lambda: ray.get(small_value.remote()))
-    return {"init_s": init_s, "first_task_s": first_task_s, "shutdown_s": seconds(ray.shutdown)}
+    shutdown_s = seconds(ray.shutdown)
+    return {
+        "init_s": init_s,
+        "first_task_s": first_task_s,
+        "first_result_s": init_s + first_task_s,
+        "shutdown_s": shutdown_s,
+    }
 
 
 def probe_memory() -> dict[str, float]:
@@ -85,6 +91,22 @@ def probe_actors() -> dict[str, float]:
     }
 
 
+def probe_counts() -> dict[str, float]:
+    """What each of many small things costs all processes together, in KiB."""
+    adopt_orphans()
+    ray.init(address="local", num_cpus=1, **temp_dir_option())
+    queued: Any = small_value.options(resources={"nowhere": 1})  # so it stays in its owner's queue
+    ray.get(small_value.remote())
+    count = 20_000
+
+    def grown(make: Callable[[], object]) -> float:
+        before = settled_memory(with_driver=True)
+        kept = [make() for _ in range(count)]
+        return (settled_memory(with_driver=True).private_mib - before.private_mib) * 1024 / len(kept)
+
+    return {"live_ref": grown(lambda: ray.put(0)), "queued_task": grown(queued.remote)}
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Sums over processes: `private` is theirs alone (USS), `pss` adds their share of what others map too."""
@@ -113,12 +135,13 @@ def idle_memory(pids: set[int]) -> Memory:
     return memory_of(pids)
 
 
-def settled_memory(deadline_s: float = 30.0) -> Memory:
+def settled_memory(deadline_s: float = 30.0, with_driver: bool = False) -> Memory:
     """The memory of all processes below this one, once it has stayed within 1 MiB for three readings."""
+    own = {os.getpid()} if with_driver else set()
     readings: list[Memory] = []
     give_up_at_s = time.monotonic() + deadline_s
     while time.monotonic() < give_up_at_s:
-        readings = [*readings[-2:], memory_of(descendants(os.getpid()))]
+        readings = [*readings[-2:], memory_of(descendants(os.getpid()) | own)]
         sums = [reading.pss_mib for reading in readings]
         if len(sums) == 3 and max(sums) - min(sums) < 1:
             break
@@ -151,6 +174,7 @@ PROBES: dict[str, Callable[[], dict[str, float]]] = {
     "startup": probe_startup,
     "memory": probe_memory,
     "actors": probe_actors,
+    "counts": probe_counts,
 }
 
 if __name__ == "__main__":
