@@ -51,6 +51,8 @@ class Scenario:
         """Something goes wrong."""
         self.has_crashes = self.is_rough or rng.random() < 0.5
         """Tasks may take their worker with them, and what it owns."""
+        self.ends_workers = False
+        """A group was removed while tasks ran in it, and their workers with it."""
         self.faults = Faults(self, self.loop.random_for("faults"), rng.randint(1, 12) if self.is_rough else 0)
         self.keys: dict[bytes, bytes] = {}
         self.deleted_keys: set[bytes] = set()
@@ -72,6 +74,11 @@ class Scenario:
     def has(self, name: str, units: int) -> bool:
         """Whether some node has so much of it."""
         return any(resources.get(name, 0) * 10_000 >= units for resources in self._resources.values())
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether what a worker owns may be lost with it."""
+        return self.has_crashes or self.ends_workers
 
     @property
     def most_cpus(self) -> int:

@@ -169,6 +169,7 @@ class LeaseClient:
         if connection is None or connection.is_closed:
             core = self._core
             connection = core.reactor.connect_tcp(where.host, where.port, core, core.token)
+            core.watch_nodes()
             connection.peer = ("raylet", where.node_id)
             connection.send(
                 m.Hello(m.PROTOCOL, core.mode, core.node.node_id, core.worker_id, core.job_id, core.address)

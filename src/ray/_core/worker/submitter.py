@@ -175,6 +175,10 @@ class Submitter:
                     record = self.tasks[order.task_id]
                     record.lease_id = order.lease_id
                     self.push(record, self.leases.held[order.lease_id].worker)
+                case AskForLease() if (
+                    not queue.waiting
+                ):  # the raylet has gone, and with the request before this all failed
+                    queue.refused()
                 case AskForLease():
                     self.leases.expire_others(queue)
                     self.leases.ask(queue, template, self._nodes_of_arguments(queue))
