@@ -120,6 +120,17 @@ def test_the_nearest_are_asked_first():
     assert asked == [b"r", b"d", b"w", b"e"]
 
 
+def test_a_narrow_look_follows_one_of_many_and_all_nodes():
+    root, a, b = subject("task", b"r"), subject("task", b"a"), subject("task", b"b")
+    nodes = [subject("node", bytes([number])) for number in range(3)]
+    world = world_of(
+        m.Finding(root, m.AwaitsArguments(2, 2), "r", next=[a, b]),
+        m.Finding(a, m.LacksRoom({}, 1), "a", next=nodes),
+    )
+    chain = waiting.follow(root, told(world), width=1)
+    assert ([len(each.steps) for each in chain.steps], chain.unasked) == ([3], 1)
+
+
 kinds = st.sampled_from(["object", "task", "call", "actor", "group"])
 subjects = st.builds(subject, kinds, st.binary(max_size=1), st.just(NODE), st.just(WORKER))
 
@@ -201,10 +212,6 @@ REASONS = [
     (m.Runs(71), "runs for 12 s in process 71 on node abababab"),
     (m.Runs(71, True), "runs for 12 s in process 71 on node abababab, and waits for:"),
     (
-        m.Runs(71, True, False),
-        "runs for 12 s in process 71 on node abababab, where others run too, and one of them waits for:",
-    ),
-    (
         m.AwaitsProcess(71, 2, [("A.m", 3.0)]),
         "has waited 12 s behind 2 calls in process 71 on node abababab, which runs A.m (3.0 s):",
     ),
@@ -217,7 +224,10 @@ REASONS = [
         m.AwaitsConsumer(71, 1),
         "is stopped in its yield (process 71 on node abababab) until somebody takes its last 1 item",
     ),
-    (m.LacksRoom({"CPU": CPU, "memory": 2048 * CPU}, 1), "has waited 12 s for 1 CPU, 2.0 KiB memory on node abababab:"),
+    (
+        m.LacksRoom({"CPU": CPU, "memory": 2048 * CPU}, 1),
+        "has waited 12 s for 1 CPU, 2.0 KiB memory on node abababab:",
+    ),
     (
         m.LacksRoom({"CPU": CPU}, 3, b"\x07"),
         "has waited 12 s for 1 CPU of placement group 07 on node abababab (3 requests wait there):",
@@ -233,8 +243,9 @@ REASONS = [
     ),
     (m.Room("h", {"CPU": 2 * CPU}, {"CPU": 0}, []), "(h) has 0 of 2 CPU free"),
     (
-        m.Room("h", {"CPU": 2 * CPU}, {"CPU": 0}, [m.Holder({"CPU": CPU}, 5, "task f", 3.0, True)], 2),
-        "(h) has 0 of 2 CPU free; held by task f (1 CPU, pid 5, for 3.0 s, waits, its CPU is lent) and 2 more",
+        m.Room("h", {"CPU": 2 * CPU}, {"CPU": 0}, [m.Holder({"CPU": CPU}, 5, "task f", 3.0, True, True)], 2),
+        "(h) has 0 of 2 CPU free; held by task f "
+        "(1 CPU, pid 5, for 3.0 s, waits itself, and has lent its CPU) and 2 more",
     ),
     (m.IsHeld({"CPU": CPU}, 5), "holds 1 CPU on node abababab for 12 s:"),
     (m.ActorIs("ALIVE", 0, 0), "lives:"),
@@ -286,7 +297,9 @@ def test_every_reason_is_in_the_table_above():
     [
         (m.Finding(subject("object", b"\x0a"), m.AwaitsTask()), "object 0a"),
         (m.Finding(subject("task", b"\x0a"), m.AwaitsTask(), "f"), "task f (0a)"),
-        (m.Finding(subject("call", b"\x0a"), m.AwaitsTask()), "task ? (0a)"),
+        (m.Finding(subject("task", b"\x0a"), m.AwaitsTask()), "task ? (0a)"),
+        (m.Finding(subject("call", b"\x0a"), m.AwaitsTask()), "it"),
+        (m.Finding(subject("call", b"\xff" * 8 + b"\x0a"), m.Runs(1), "A.__init__"), "A.__init__ (actor 0a)"),
         (m.Finding(subject("actor", b"\x0a"), m.AwaitsTask(), "A"), "actor A (0a)"),
         (m.Finding(subject("group", b"\x0a"), m.AwaitsTask(), "pg"), "placement group pg (0a)"),
         (m.Finding(subject("lease", b"\x0a"), m.AwaitsTask(), "f"), "its request"),

@@ -31,22 +31,27 @@ class Step:
     unasked: int = 0
 
 
-def follow(start: m.Subject, look: Callable[[m.Subject], Sequence[m.Finding]], most: int = MOST_ASKED) -> Step:
+def follow(
+    start: m.Subject, look: Callable[[m.Subject], Sequence[m.Finding]], most: int = MOST_ASKED, width: int = MOST_ASKED
+) -> Step:
     """Ask about `start`, then about what that waits for, and so on; the nearest first.
 
     Args:
         look: what is known of a subject; what cannot be asked it tells by `Unknown`.
         most: questions in all.
+        width: how many of the things that one waits for are followed; nodes, where a chain ends, all are.
     """
-    root = Step(_best(start, look(start)), unasked=0)
+    root = Step(_best(start, look(start)))
     told: dict[Key, Step] = {_key(start): root, _key(root.finding.subject): root}
     asked, ahead = 1, deque([(root, frozenset(told))])
     while ahead:
         step, above = ahead.popleft()
         step.unasked = step.finding.more
-        for subject in step.finding.next:
+        for number, subject in enumerate(step.finding.next):
             key = _key(subject)
-            if key in told:
+            if number >= width and subject.kind != "node":
+                step.unasked += 1
+            elif key in told:
                 step.steps.append(Step(told[key].finding, again=CIRCLE if key in above else ABOVE))
             elif asked >= most:
                 step.unasked += 1
@@ -178,6 +183,9 @@ def _leads_on(step: Step) -> bool:
 
 # ------------------------------------------------------------------ words
 
+_CONSTRUCTS = b"\xff" * 8
+"""What the id of the task that constructs an actor begins with; the actor's follows."""
+
 
 def noun(finding: m.Finding) -> str:
     """What the finding is about, with an id by which it can be asked about."""
@@ -185,6 +193,10 @@ def noun(finding: m.Finding) -> str:
     match subject.kind:
         case "object":
             return f"object {subject.id.hex()}"
+        case "call" if subject.id.startswith(_CONSTRUCTS):
+            return f"{name} (actor {subject.id[len(_CONSTRUCTS) :].hex()})"
+        case "call" if not name:  # nobody knows it there, but it was named before
+            return "it"
         case "task" | "call":
             return f"task {name or '?'} ({subject.id.hex()})"
         case "actor":
@@ -237,8 +249,7 @@ def sentence(finding: m.Finding) -> str:
         case m.AwaitsEarlierCall():
             return f"{waits} {_count(reason.ahead, 'earlier call')}, since an actor takes them in order:"
         case m.Runs():
-            then = ", and waits for:" if reason.is_alone else ", where others run too, and one of them waits for:"
-            then = then if reason.waits else ""
+            then = ", and waits for:" if reason.waits else ""
             if finding.subject.kind == "process":
                 return f"runs {finding.name}{since} (pid {reason.pid}{here}){then}"
             return f"runs{since} in process {reason.pid}{here}{then}"
@@ -321,8 +332,8 @@ def _holder(holder: m.Holder) -> str:
         facts.append(f"pid {holder.pid}")
     if holder.for_s >= 0:
         facts.append(f"for {duration(holder.for_s)}")
-    if holder.lent:
-        facts.append("waits, its CPU is lent")
+    if holder.waits or holder.lent:
+        facts.append("waits itself, and has lent its CPU" if holder.lent else "waits itself")
     return f"{holder.name} ({', '.join(facts)})"
 
 

@@ -16,7 +16,6 @@ from ray._core.common.groups import MARK, users_names
 from ray._core.common.resources import Resources, fits
 from ray._core.raylet.actor_host import Hosted
 from ray._core.raylet.lines import Waiting
-from ray._core.raylet.workers import Worker
 from ray._core.wire import aio
 
 if TYPE_CHECKING:
@@ -185,25 +184,20 @@ class InquiryService:
         if worker is None:
             what = f"placement group {lease_id[1].hex()}" if isinstance(lease_id, tuple) else "a process that ends"
             return m.Holder(amounts, 0, what)
-        name, for_s = await self._occupation(worker)
-        return m.Holder(amounts, worker.pid, name, for_s, self._raylet.leases.scheduler.lends(lease_id))
-
-    async def _occupation(self, worker: Worker) -> tuple[str, float]:
-        """What a process does, and for how long it has."""
-        hosted: Hosted | None = worker.hosted
-        since_s = self._since(worker.working_since_s)
-        if hosted is not None:
-            spec = hosted.spec
-            return f"actor {spec.name or spec.class_name} ({spec.actor_id.hex()})", since_s
         core = self._core(worker.worker_id)
-        subject = m.Subject("process", worker.worker_id, self._raylet.node_id, worker.worker_id)
-        answer = await self._ask([core], subject) if core is not None else m.Findings(found=[])
-        if not answer.found:
-            return "a process that does not answer", since_s
-        finding = answer.found[0]
-        if isinstance(finding.reason, m.IsIdle):
-            return "an idle lease", since_s
-        return f"task {finding.name}", finding.for_s
+        process = m.Subject("process", worker.worker_id, self._raylet.node_id, worker.worker_id)
+        answer = await self._ask([core], process) if core is not None else m.Findings(found=[])
+        finding = answer.found[0] if answer.found else m.Finding(process, m.Unknown("it does not answer"))
+        waits = isinstance(finding.reason, m.Runs) and finding.reason.waits
+        hosted: Hosted | None = worker.hosted
+        for_s = self._since(worker.working_since_s)
+        if hosted is not None:
+            name = f"actor {hosted.spec.name or hosted.spec.class_name} {hosted.spec.actor_id.hex()[:8]}"
+        elif isinstance(finding.reason, m.Runs):
+            name, for_s = f"task {finding.name}", finding.for_s
+        else:
+            name = "an idle lease" if isinstance(finding.reason, m.IsIdle) else "a process that does not answer"
+        return m.Holder(amounts, worker.pid, name, for_s, waits, self._raylet.leases.scheduler.lends(lease_id))
 
     def _lease(self, subject: m.Subject) -> list[m.Finding]:
         lease_id = int.from_bytes(subject.id)

@@ -318,8 +318,9 @@ class LoopGroup:
         self._in_loop(self._start, job)
 
     def waiting(self) -> list[Call]:
-        """From whatever thread leads the reactor."""
-        return [job[0] for job in list(self._waiting)]
+        """From whatever thread leads the reactor. Also those that the loop has not come to yet."""
+        running = set(self.running())
+        return [call for call in self._calls.copy().values() if call not in running]
 
     def running(self) -> list[Call]:
         return list(self._tasks.copy().values())

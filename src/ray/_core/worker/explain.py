@@ -37,9 +37,10 @@ class Explainer:
         self._told: OrderedDict[tuple[object, ...], float] = OrderedDict()
         """When a chain was told last, for several threads that wait for the same."""
 
-    def chain(self, start: m.Subject, timeout_s: float) -> waiting.Step:
-        """What `start` waits for. Takes no longer than `timeout_s` and one answer: who is silent is said so."""
-        return waiting.follow(start, waiting.within(timeout_s, time.monotonic, ASK_S, self._ask))
+    def chain(self, start: m.Subject, timeout_s: float, width: int = waiting.MOST_ASKED) -> waiting.Step:
+        """What `start` waits for (see `waiting.follow`). Takes no longer than `timeout_s`: who is silent is said so."""
+        look = waiting.within(timeout_s, time.monotonic, ASK_S, self._ask)
+        return waiting.follow(start, look, width=width)
 
     def _ask(self, subject: m.Subject, timeout_s: float) -> m.Findings:
         core = self._core
@@ -86,15 +87,15 @@ class Explainer:
         if not subjects:
             return
         try:
-            chain = self.chain(subjects[0], timeout_s)
+            chain = self.chain(subjects[0], timeout_s, width=1)
         except Exception:  # whoever waits must not fail for it
             logger.exception("Why a wait takes so long could not be found out.")
             return
         if not waiting.is_waiting(chain) or self._is_told(chain, waited_s):
             return
-        others = f" (and {len(subjects) - 1} more)" if len(subjects) > 1 else ""
+        others = f" for {len(subjects)} things; the first" if len(subjects) > 1 else ""
         lines = "\n  ".join(waiting.render(chain))
-        logger.warning("Waited for %s%s:\n  %s", waiting.duration(waited_s), others, lines)
+        logger.warning("Waited %s%s:\n  %s", waiting.duration(waited_s), others, lines)
 
     def _pending(self, about: Sequence[Any]) -> list[m.Subject]:
         core = self._core

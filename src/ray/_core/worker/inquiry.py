@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ray._core.common import messages as m
 from ray._core.common.waiting import shortened
 from ray._core.worker.invocation import Call
-from ray._core.worker.objects import Entry
+from ray._core.worker.objects import Arrival, Entry
 from ray._core.worker.task_log import describe_error
 from ray._core.worker.task_record import Record
 
@@ -188,10 +188,9 @@ class Inquiry:
         executor, task_id = self._core.executor, subject.id
         if executor is None:
             return []
-        running = self._running()
-        for call in running:
+        for call in self._running():
             if call.task_id == task_id:
-                return [self._runs(subject, call, len(running) == 1)]
+                return [self._runs(subject, call)]
         queued = executor.queued(task_id)
         if queued is not None:
             name, ahead, limit, before = queued
@@ -201,12 +200,12 @@ class Inquiry:
             return [m.Finding(subject, reason, name, next=links, more=more)]
         return []
 
-    def _runs(self, subject: m.Subject, call: Call, is_alone: bool) -> m.Finding:
+    def _runs(self, subject: m.Subject, call: Call) -> m.Finding:
         producer = self._core.executor.invoker.producers.stopped(call.task_id)
         if producer is not None:
             return m.Finding(subject, m.AwaitsConsumer(os.getpid(), producer.ahead), call.template.name, _s_run(call))
-        awaited, more = self._few(self._awaited())
-        reason = m.Runs(os.getpid(), bool(awaited), is_alone)
+        awaited, more = self._few(self._awaited(call))
+        reason = m.Runs(os.getpid(), bool(awaited))
         return m.Finding(subject, reason, call.template.name, _s_run(call), awaited, more)
 
     def _process(self, subject: m.Subject) -> list[m.Finding]:
@@ -218,17 +217,21 @@ class Inquiry:
         oldest = min(running, key=lambda call: call.start_s)
         awaited, more = self._few(self._awaited())
         names = ", ".join(dict.fromkeys(call.template.name for call in running[:FEW]))
-        reason = m.Runs(os.getpid(), bool(awaited), len(running) == 1)
+        reason = m.Runs(os.getpid(), bool(awaited))
         return [m.Finding(subject, reason, names, _s_run(oldest), awaited, more)]
 
-    def _awaited(self) -> list[m.Subject]:
-        """Objects, and streams, that somebody in this process waits for now."""
+    def _awaited(self, call: Call | None = None) -> list[m.Subject]:
+        """Objects, and streams, that the call waits for now; None: that anybody in this process does."""
         core = self._core
-        streams = [self._here("task", task_id) for task_id in core.streams.awaited()]
+
+        def counts(arrivals: Iterable[Arrival]) -> bool:
+            return any(call is None or core.values.caller_of(each) is call for each in arrivals)
+
+        streams = [self._here("task", task_id) for task_id, waiters in core.streams.awaited() if counts(waiters)]
         return streams + [
             self._here("object", key)
             for key, entry in islice(core.objects.items(), MOST_LOOKED_AT)
-            if (entry.waiters or entry.arrivals) and not core.remote.is_here(entry)
+            if counts((*entry.waiters, *entry.arrivals)) and not core.remote.is_here(entry)
         ]
 
 

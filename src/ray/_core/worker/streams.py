@@ -81,9 +81,9 @@ class Streams:
         stream.producer = producer
         return positions.arrived, _UNLIMITED if positions.is_dropped else positions.taken
 
-    def awaited(self) -> list[bytes]:
-        """Tasks whose next item somebody in this process waits for."""
-        return [task_id for task_id, stream in self._open.items() if stream.waiters]
+    def awaited(self) -> list[tuple[bytes, list[Waiter]]]:
+        """Tasks whose next item threads of this process wait for, and by what."""
+        return [(task_id, stream.waiters) for task_id, stream in self._open.items() if stream.waiters]
 
     def item(self, message: m.GeneratorItem) -> None:
         """A worker sent an item."""

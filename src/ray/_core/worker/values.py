@@ -22,6 +22,7 @@ from ray._core.store.arena import Arena, SlabAllocator
 from ray._core.store.views import Views
 from ray._core.wire.reactor import Waiter
 from ray._core.worker.deliveries import Deliveries
+from ray._core.worker.invocation import Call
 from ray._core.worker.object_ref import RESTORE, ObjectRef
 from ray._core.worker.objects import Arrival, Entry
 from ray._core.worker.ref_generator import ObjectRefGenerator
@@ -42,12 +43,13 @@ FEW_READY = 4
 
 
 class _Delivery:
-    """Calls back when a value has arrived; see `objects.Arrival`."""
+    """Calls back when a value has arrived; see `objects.Arrival`. `call`: whose code waits for it."""
 
-    __slots__ = ("_callback", "fails_fast")
+    __slots__ = ("_callback", "call", "fails_fast")
 
-    def __init__(self, callback: Callable[[], None]) -> None:
+    def __init__(self, callback: Callable[[], None], call: Call | None) -> None:
         self._callback = callback
+        self.call = call
         self.fails_fast = False
 
     def arrived(self) -> None:
@@ -62,6 +64,8 @@ class Values:
         self._puts = 0
         self._views = Views()
         self._deliveries = Deliveries()
+        self._blocked: dict[Waiter, Call | None] = {}
+        """Waits of this worker that block a thread, and whose they are."""
         self._arena: Arena
         self._slabs: SlabAllocator
 
@@ -350,11 +354,21 @@ class Values:
         if core.executor is None:
             core.explainer.wait(waiter, timeout_s, about)
             return
-        if not core.executor.is_running_here():
-            core.reactor.wait(waiter, timeout_s)
-            return
-        with core.executor.interrupts.waiting_for(waiter):
-            self._block_task(waiter, timeout_s, lends_cpu)
+        self._blocked[waiter] = core.current
+        try:
+            if not core.executor.is_running_here():
+                core.reactor.wait(waiter, timeout_s)
+                return
+            with core.executor.interrupts.waiting_for(waiter):
+                self._block_task(waiter, timeout_s, lends_cpu)
+        finally:
+            del self._blocked[waiter]
+
+    def caller_of(self, arrival: Arrival) -> Call | None:
+        """Which call of this worker waits by that; None: none does, or it is not known."""
+        if isinstance(arrival, Waiter):
+            return self._blocked.get(arrival)
+        return arrival.call if isinstance(arrival, _Delivery) else None
 
     def _block_task(self, waiter: Waiter, timeout_s: float | None, lends_cpu: bool) -> None:
         core = self._core
@@ -424,7 +438,7 @@ class Values:
             entry = core.objects[ref.binary()]
             if core.remote.is_here(entry):
                 return True
-            entry.arrivals = [*entry.arrivals, _Delivery(arrived)]
+            entry.arrivals = [*entry.arrivals, _Delivery(arrived, core.current)]
             if entry.value is None:
                 entry.urgency = m.PULL_FOR_GET
                 core.refs.fetch(ref.binary(), entry)

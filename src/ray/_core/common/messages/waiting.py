@@ -112,11 +112,10 @@ class AwaitsEarlierCall(Part, frozen=True, tag="awaits_earlier_call"):
 
 
 class Runs(Part, frozen=True, tag="runs"):
-    """It runs. `waits`: in there, somebody waits for other objects; `is_alone`: and nothing else runs there."""
+    """It runs. `waits`: for other objects."""
 
     pid: int
     waits: bool = False
-    is_alone: bool = True
 
 
 class AwaitsProcess(Part, frozen=True, tag="awaits_process"):
@@ -172,12 +171,13 @@ class StartsWorker(Part, frozen=True, tag="starts_worker"):
 
 
 class Holder(Part, frozen=True):
-    """Who has some of a node's resources. `lent`: it waits, and has lent its CPU to others."""
+    """Who has some of a node's resources. `waits`: for other objects; `lent`: and it has lent its CPU meanwhile."""
 
     held: dict[str, int]
     pid: int
     name: str
     for_s: float = -1.0
+    waits: bool = False
     lent: bool = False
 
 
