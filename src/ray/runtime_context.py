@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ray.runtime_env import RuntimeEnv
 
 _log = logging.getLogger("ray")
+_ONLY_IN_WORKERS = "This method is only available when the process is a worker."
 
 
 class RuntimeContext:
@@ -70,7 +71,7 @@ class RuntimeContext:
         """
         core = self._core
         if core.mode == "driver":
-            raise RuntimeError("This method is only available when the process is a worker.")
+            raise RuntimeError(_ONLY_IN_WORKERS)
         if core.executor.actor is not None and core.executor.actor.is_async:
             raise RuntimeError("This method is not supported in an async actor: coroutines get asyncio.CancelledError.")
         call = core.current
@@ -83,7 +84,7 @@ class RuntimeContext:
             AssertionError: in a driver.
         """
         core = self._core
-        assert core.mode != "driver", "This method is only available in a task or an actor; this process is a driver."
+        assert core.mode != "driver", f"{_ONLY_IN_WORKERS} It is a driver."
         return dict(core.assignment.resources)
 
     def get_placement_group_id(self) -> str | None:
@@ -121,7 +122,7 @@ class RuntimeContext:
     @property
     def was_current_actor_reconstructed(self) -> bool:
         """Whether the actor that calls this has been restarted before. Raises AssertionError outside of actors."""
-        assert self._core.actor_id, "This method is only available in an actor; this process runs none."
+        assert self._core.actor_id, f"{_ONLY_IN_WORKERS} It is about an actor, and this process runs none."
         return self._core.actor_restarts > 0
 
     def _template(self, method: str) -> m.TaskTemplate | None:
@@ -165,8 +166,10 @@ class RuntimeContext:
 
     @property
     def actor_id(self) -> ActorID | None:
+        """None in a worker that is no actor. Raises AssertionError in a driver."""
         from ray._core.common.ids import ActorID
 
+        assert self._core.mode != "driver", f"{_ONLY_IN_WORKERS} It is a driver."
         return ActorID(self._core.actor_id) if self._core.actor_id else None
 
     @property
@@ -187,7 +190,7 @@ class RuntimeContext:
 
         text = self.get_task_id()
         if text is None:
-            raise AssertionError("task_id is only available in a task; this process runs none.")
+            raise AssertionError(f"{_ONLY_IN_WORKERS} task_id is that of a task, and this process runs none.")
         return TaskID.from_hex(text)
 
     def get(self) -> dict[str, Any]:

@@ -313,7 +313,19 @@ def test_an_actor_that_exits_by_intent_does_not_restart():
     _died(leaver.hello.remote())
 
 
-def test_sys_exit_counts_as_a_failure():
+def test_sys_exit_with_status_0_is_meant():
+    @ray.remote(max_restarts=-1)
+    class Leaver:
+        def leave(self):
+            sys.exit(0)
+
+    leaver = Leaver.remote()
+    with pytest.raises(ActorDiedError, match=r"INTENDED_USER_EXIT .*exits with an exit code 0\.$"):
+        ray.get(leaver.leave.remote())
+    _died(leaver.leave.remote())
+
+
+def test_sys_exit_with_another_status_counts_as_a_failure():
     @ray.remote(max_restarts=1)
     class Leaver:
         def leave(self):

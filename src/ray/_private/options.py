@@ -290,7 +290,8 @@ def check_call_options(given: Mapping[str, Any], *, is_generator: bool) -> None:
 def check_streaming(num_returns: Any, is_generator: bool) -> None:
     if isinstance(num_returns, str) and not is_generator:
         raise ValueError(
-            f"num_returns={num_returns!r} can only be used with generator functions (functions that use 'yield')."
+            f"num_returns={num_returns!r} can only be used with generator functions (functions that use 'yield'). "
+            "The decorated function is not a generator function."
         )
 
 

@@ -243,10 +243,10 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
     Raises:
         ValueError: there is none of that name in the namespace.
     """
-    if not isinstance(name, str):
-        raise TypeError(f"The name of an actor is a str, not {type(name).__name__}.")
     if not name:
         raise ValueError("Please supply a non-empty value to get_actor.")
+    if not isinstance(name, str):
+        raise TypeError(f"The name of an actor is a str, not {type(name).__name__}.")
     if namespace is not None and not isinstance(namespace, str):
         raise TypeError(f"namespace must be None or a string, not {type(namespace).__name__}.")
     if namespace == "":

@@ -275,7 +275,6 @@ class ActorDiedError(RayActorError):
             "name": name,
             "namespace": namespace,
             "ip": ip,
-            "reason": reason,
         }
         if raised:
             text = f"The actor died because of an error raised in its creation task, {cause}"

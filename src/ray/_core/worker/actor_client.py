@@ -295,8 +295,9 @@ def death_error(info: m.ActorInfo) -> Exception:
         actor_id=hex_id,
         class_name=info.class_name,
         name=info.name,
-        namespace=info.namespace if info.name else "",
+        namespace=info.namespace,
         pid=info.pid,
+        ip=info.address.host if info.address is not None else "",
         reason=info.death_kind,
         preempted=info.preempted,
     )

@@ -335,6 +335,9 @@ class Executor:
         if isinstance(error, ActorExit):
             kind, status = "INTENDED_USER_EXIT", 0
             cause = f"Worker exits by an user request. Worker exits with an exit code 0. {code}"
+        elif self.actor is not None and code == 0:  # as Ray: `sys.exit(0)` is no failure
+            kind, status = "INTENDED_USER_EXIT", 0
+            cause = "Worker exits by an user request. Worker exits with an exit code 0."
         else:
             status = code if isinstance(code, int) else 1 if code else 0
             what = "actor" if self.actor is not None else "task"
