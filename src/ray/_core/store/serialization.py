@@ -56,19 +56,19 @@ def size_of(kind: int, inband_size: int, sizes: Sequence[int]) -> int:
     return size
 
 
-def lay_out(target: memoryview, kind: int, inband_size: int, sizes: Sequence[int]) -> list[memoryview]:
-    """Write the head of such a value; the places in `target` for its in-band part and its buffers."""
+def lay_out(target: memoryview, kind: int, inband_size: int, sizes: Sequence[int]) -> list[int]:
+    """Write the head of such a value; where in `target` its in-band part and its buffers begin."""
     if kind != BUFFERS:
         target[0] = kind
-        return [target[1 : 1 + inband_size]]
+        return [1]
     _HEAD.pack_into(target, 0, BUFFERS, len(sizes), inband_size)
     position = _HEAD.size + _SPAN.size * len(sizes)
-    places = [target[position : position + inband_size]]
+    places = [position]
     position += inband_size
     for number, size in enumerate(sizes):
         position = align(position)
         _SPAN.pack_into(target, _HEAD.size + _SPAN.size * number, position, size)
-        places.append(target[position : position + size])
+        places.append(position)
         position += size
     return places
 
@@ -96,12 +96,16 @@ class Serialized:
         self.write_into(memoryview(target))
         return bytes(target)
 
-    def write_into(self, target: memoryview) -> None:
-        """Write all `size` bytes; large buffers are copied once, here."""
+    def write_into(self, target: memoryview, write: Callable[[int, memoryview], bool] | None = None) -> None:
+        """Write all `size` bytes; large buffers are copied once, here.
+
+        Args:
+            write: a faster way for a buffer to its place in `target`, if it can (False: it cannot).
+        """
         places = lay_out(target, self.kind, len(self.inband), [buffer.nbytes for buffer in self.buffers])
-        places[0][:] = self.inband
-        for place, buffer in zip(places[1:], self.buffers, strict=True):
-            place[:] = buffer
+        for start, part in zip(places, (memoryview(self.inband), *self.buffers), strict=True):
+            if write is None or not write(start, part):
+                target[start : start + part.nbytes] = part
 
 
 _PLAIN = frozenset((int, float, bool, str, type(None)))

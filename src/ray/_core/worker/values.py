@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import errno
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -129,10 +130,14 @@ class Values:
                 start = self._slabs.add_slab(granted.offset, granted.size, room)
         offset = start + HEADER_SIZE
         try:
-            serialized.write_into(self._arena.window(offset, size))
-        except BaseException:  # bytes that were to come from elsewhere did not
+            write = self._arena.write_first
+            serialized.write_into(self._arena.window(offset, size), lambda start, data: write(offset + start, data))
+        except BaseException as error:  # bytes that were to come from elsewhere did not
             with core.lock:
                 self.free_space(offset)
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                text = f"An object of {size} bytes could not be stored: the file system of the shared memory is full."
+                raise ObjectStoreFullError(text) from error
             raise
         object_header.write(self._arena.window(start, HEADER_SIZE), key)
         owner = owner or core.address

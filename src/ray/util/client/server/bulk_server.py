@@ -35,10 +35,11 @@ class _Arriving(serialization.Serialized):
         self.size = serialization.size_of(self.kind, frame.pickle_size, frame.sizes)
         self._pickle_size = frame.pickle_size
 
-    def write_into(self, target: memoryview) -> None:
-        """Raises OSError or EOFError when the rest does not come."""
-        for view in serialization.lay_out(target, self.kind, self._pickle_size, self._sizes):
-            bulk.receive_into(self._sock, view)
+    def write_into(self, target: memoryview, write: object = None) -> None:
+        """As `Serialized.write_into`. Raises OSError or EOFError when the rest does not come."""
+        places = serialization.lay_out(target, self.kind, self._pickle_size, self._sizes)
+        for start, size in zip(places, (self._pickle_size, *self._sizes), strict=True):
+            bulk.receive_into(self._sock, target[start : start + size])
 
     def to_blob(self) -> bytes:
         target = bytearray(self.size)
