@@ -152,11 +152,15 @@ class Lineage:
         self._core.refs.resolve(key, error_value(error))
 
     def came_again(self, key: bytes, value: m.Value) -> bool:
-        """A result came of a task that ran again. True: it was there still, and has one more copy now.
+        """A result came of a task that ran again. False: it is wanted, and missing.
 
-        Nothing is freed: whoever reads the value where it lay may go on.
+        If it was there still, it has one more copy now; whoever reads the value where it lay may go on. If only the
+        lineage keeps it, since the task ran again for another result, it is freed once more.
         """
         entry = self._core.objects.get(key)
+        if entry is not None and entry.is_freed:
+            self._core.refs.drop(key, value)
+            return True
         if entry is None or entry.value is None:
             return False
         if value.location is not None:
