@@ -63,9 +63,10 @@ def test_the_higher_priority_goes_first(tally, gate, order):
 def test_a_class_that_holds_the_workers_gives_way_after_the_running_task(order):
     low = [note.remote(order, "low", 0.005) for _ in range(120)]
     wait_until(lambda: names(order))
-    before = len(names(order))
-    ray.get(note.options(priority=1).remote(order, "high"))
-    assert names(order).index("high") <= before + 8  # an equal one waits for 0.1 s, which are 20 tasks
+    equal = note.options(num_cpus=0.9).remote(order, "equal")  # waits for 0.1 s, which are 20 tasks
+    high = note.options(priority=1).remote(order, "high")
+    ray.get([high, equal])
+    assert names(order).index("high") < names(order).index("equal")
     ray.get(low)
     assert names(order).count("low") == 120
 
