@@ -294,7 +294,7 @@ def test_an_actor_that_has_no_room_is_told_with_those_who_have_it(nodes, gate):
     holder = hold.options(num_cpus=2, resources={"far": 1}).remote(gate)
     told(holder, "runs for")
     actor = Worker.options(num_cpus=3).remote()
-    text = told(actor.work.remote(), "at its caller, since the actor cannot be reached yet:", "for 3 CPU on node")
+    text = told(actor.work.remote(), "at its caller, since the actor does not live yet:", "for 3 CPU on node")
     assert "held by task hold (2 CPU" in text
     told(actor, r"actor Worker \(\w+\) has waited [\d.]+ s for 3 CPU")
     gate.touch()
@@ -304,7 +304,7 @@ def test_an_actor_that_has_no_room_is_told_with_those_who_have_it(nodes, gate):
 def test_an_actor_whose_constructor_waits_for_an_argument_leads_to_that(nodes, gate):
     actor = Worker.remote(hold.options(num_cpus=0).remote(gate))
     told(actor, r"actor Worker \(\w+\) (has waited .*|waits) for 1 of 1 ref argument:", r"\n  task hold .* runs")
-    told(actor.work.remote(), "the actor cannot be reached yet", "task hold .* runs")
+    told(actor.work.remote(), "the actor does not live yet", "task hold .* runs")
 
 
 def test_an_actor_that_starts_again_says_why(nodes, gate, tmp_path):
@@ -364,6 +364,9 @@ def test_the_command_tells_the_same_from_outside_of_the_cluster(nodes, gate):
         assert re.search(r"task fetch \(\w+\) runs for .*, and waits for:\n  task hold .* runs for", run(nodes, id))
     assert "no process knows it" in run(nodes, "ab" * 28)
     assert "ids are hexadecimal digits" in run(nodes, "what", status=2)
+    done = CliRunner().invoke(cli, ["explain", "ab" * 28, "--address", "127.0.0.1:1"])
+    assert done.exit_code == 1
+    assert "Failed to connect" in done.output
 
 
 def test_a_driver_is_told_why_it_waits_again_and_again_ever_more_rarely(nodes, gate, caplog):

@@ -93,34 +93,31 @@ class GlobalStateAccessor:
 
     def get_placement_group_table(self) -> list[bytes]:
         """PlacementGroupTableData of all groups, removed ones too."""
-        return [_group(info) for info in self._client._ask(m.ListGroups(), None).groups]
+        return [_group(info) for info in self._groups()]
 
     def get_placement_group_info(self, group_id: PlacementGroupID) -> bytes | None:
-        groups = self._client._ask(m.ListGroups(), None).groups
-        return next((_group(info) for info in groups if info.group_id == group_id.binary()), None)
+        return next((_group(info) for info in self._groups() if info.group_id == group_id.binary()), None)
 
     def get_placement_group_by_name(self, name: str, namespace: str) -> bytes | None:
-        groups = self._client._ask(m.ListGroups(), None).groups
-        return next((_group(info) for info in groups if (info.name, info.namespace) == (name, namespace)), None)
+        wanted = (name, namespace)
+        return next((_group(info) for info in self._groups() if (info.name, info.namespace) == wanted), None)
 
     def get_all_available_resources(self) -> list[bytes]:
         """AvailableResources of each living node."""
         made = gcs_pb2.AvailableResources
-        return [
-            made(node_id=view.node_id, resources_available=to_float(view.available)).SerializeToString()
-            for view in self._views()
-        ]
+        return [_bytes(made(node_id=v.node_id, resources_available=to_float(v.available))) for v in self._views()]
 
     def get_all_total_resources(self) -> list[bytes]:
         """TotalResources of each living node."""
         made = gcs_pb2.TotalResources
-        return [
-            made(node_id=view.node_id, resources_total=to_float(view.total)).SerializeToString()
-            for view in self._views()
-        ]
+        return [_bytes(made(node_id=v.node_id, resources_total=to_float(v.total))) for v in self._views()]
 
     def get_internal_kv(self, namespace: Any, key: Any) -> bytes | None:
         return self._client.internal_kv_get(key, namespace)
+
+    def _groups(self) -> list[m.PlacementGroupInfo]:
+        groups: list[m.PlacementGroupInfo] = self._client._ask(m.ListGroups(), None).groups
+        return groups
 
     def _views(self) -> list[m.NodeView]:
         return [view for view in self._client._ask(m.GetClusterResources(), None).views if view.alive]

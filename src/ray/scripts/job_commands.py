@@ -11,35 +11,27 @@ import pprint
 import shlex
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from ray.dashboard.modules.dashboard_sdk import parse_runtime_env_args
 from ray.dashboard.modules.job.common import JobStatus
 from ray.dashboard.modules.job.sdk import JobSubmissionClient
-from ray.scripts.output import out, output_options
+from ray.scripts.output import out, output_options, with_options
 
 POLL_S = 1.0
 """How often `ray job stop` asks whether the job has ended."""
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _connection_options(command: Command) -> Command:
-    for decorator in (
-        click.option("--headers", help="Headers of each request, JSON; default: RAY_JOB_HEADERS."),
-        click.option(
-            "--verify",
-            default="true",
-            help="TLS certificates: true, false, or the path of a bundle of certificates.",
-        ),
-        click.option(
-            "--address", help="Of the dashboard; default: RAY_API_SERVER_ADDRESS, RAY_ADDRESS, localhost:8265."
-        ),
-    ):
-        command = decorator(command)
-    return output_options(command)
+_connection_options = with_options(
+    output_options,
+    click.option("--address", help="Of the dashboard; default: RAY_API_SERVER_ADDRESS, RAY_ADDRESS, localhost:8265."),
+    click.option(
+        "--verify", default="true", help="TLS certificates: true, false, or the path of a bundle of certificates."
+    ),
+    click.option("--headers", help="Headers of each request, JSON; default: RAY_JOB_HEADERS."),
+)
 
 
 def _client(address: str | None, verify: str, headers: str | None, *, create: bool = False) -> JobSubmissionClient:
@@ -171,9 +163,7 @@ def _tell_status(client: JobSubmissionClient, job_id: str) -> JobStatus:
     elif info.status is JobStatus.STOPPED:
         out.warning(f"Job '{job_id}' was stopped")
     elif info.status is JobStatus.FAILED:
-        text = f"Job '{job_id}' failed"
-        for line in ("-" * len(text), text, "-" * len(text)):
-            out.print(line, severity="ERR", fg="red")
+        out.failure(f"Job '{job_id}' failed")
         if info.message:
             out.print(f"Status message: {info.message}")
     else:

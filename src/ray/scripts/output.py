@@ -45,9 +45,14 @@ class Output:
             click.echo(f"{now}\t{severity} {where} -- {shown}", err=err)
 
     def success(self, text: str) -> None:
-        """A framed line."""
+        self._framed(text, "SUCC", "green")
+
+    def failure(self, text: str) -> None:
+        self._framed(text, "ERR", "red")
+
+    def _framed(self, text: str, severity: str, color: str) -> None:
         for line in ("-" * len(text), text, "-" * len(text)):
-            self.print(line, severity="SUCC", fg="green")
+            self.print(line, severity=severity, fg=color)
 
     def warning(self, text: str) -> None:
         self.print(text, severity="WARNING", err=True, fg="yellow")
@@ -80,30 +85,38 @@ class _Group:
 out = Output()
 
 
-def output_options(command: Command) -> Command:
-    """Add the options that say how the command talks."""
+def with_options(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Add these options to a command; its help shows them in this order."""
 
-    def store(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-        return lambda context, parameter, value: setattr(out, name, value)
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
 
-    for decorator in (
-        click.option("-v", "--verbose", count=True, expose_value=False, callback=store("verbosity")),
-        click.option(
-            "--log-color",
-            type=click.Choice(["auto", "false", "true"], case_sensitive=False),
-            default="auto",
-            expose_value=False,
-            callback=store("color"),
-            help="Whether to colour the output.",
-        ),
-        click.option(
-            "--log-style",
-            type=click.Choice(["auto", "record", "pretty"], case_sensitive=False),
-            default="auto",
-            expose_value=False,
-            callback=store("style"),
-            help="'pretty' for people, 'record' for logs; 'auto' asks whether the output is a terminal.",
-        ),
-    ):
-        command = decorator(command)
-    return command
+    return add
+
+
+def _store(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    return lambda context, parameter, value: setattr(out, name, value)
+
+
+output_options = with_options(
+    click.option(
+        "--log-style",
+        type=click.Choice(["auto", "record", "pretty"], case_sensitive=False),
+        default="auto",
+        expose_value=False,
+        callback=_store("style"),
+        help="'pretty' for people, 'record' for logs; 'auto' asks whether the output is a terminal.",
+    ),
+    click.option(
+        "--log-color",
+        type=click.Choice(["auto", "false", "true"], case_sensitive=False),
+        default="auto",
+        expose_value=False,
+        callback=_store("color"),
+        help="Whether to colour the output.",
+    ),
+    click.option("-v", "--verbose", count=True, expose_value=False, callback=_store("verbosity")),
+)
+"""The options that say how a command talks."""

@@ -21,7 +21,6 @@ _KINDS = {
     TASK_ID_SIZE: "task",
     ACTOR_ID_SIZE: "actor",
     PLACEMENT_GROUP_ID_SIZE: "group",
-    8: "lease",
 }
 """By the number of bytes of an id."""
 _CREATION = b"\xff" * (TASK_ID_SIZE - ACTOR_ID_SIZE)
@@ -49,8 +48,8 @@ def explain(waiting_for: Any, *, timeout: float = TIMEOUT_S) -> Explanation:
     ```
 
     Args:
-        waiting_for: a ref, a generator of a task, an actor, a placement group, or the id of one of these (or of a task
-            or a lease) in hex.
+        waiting_for: a ref, a generator of a task, an actor, a placement group, or the id of one of these, or of a
+            task, in hex.
         timeout: seconds in which all must be found out. What does not answer is named, and nothing waits for it.
     Raises:
         ValueError: no such id is possible.
@@ -76,7 +75,7 @@ def subject_of(id: str) -> m.Subject:
 
 
 def chain_of(subject: m.Subject, source: Source, timeout_s: float) -> waiting.Step:
-    """The chain as a cluster tells it to one who is not part of it."""
+    """The chain as a cluster tells it to one who is not part of it. Raises RayStateApiException when none answers."""
     from ray.util.state.exception import RayStateApiException
 
     def ask(subject: m.Subject, timeout_s: float) -> m.Findings:
@@ -87,6 +86,7 @@ def chain_of(subject: m.Subject, source: Source, timeout_s: float) -> waiting.St
             raise ConnectionError(str(error)) from error
         return answer
 
+    source.ask(m.Ping())  # a cluster that does not answer at all is an error, not a link of the chain
     return waiting.follow(subject, waiting.within(timeout_s, time.monotonic, _ASK_S, ask))
 
 

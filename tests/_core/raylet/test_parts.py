@@ -24,6 +24,7 @@ def test_every_byte_comes_once(size, step, steps):
                 here[start : start + length] = b"\1" * length
                 parts.came(start)
         assert parts.is_whole == all(here)
+        assert max(sum(here) - step, 0) <= parts.come_bytes <= sum(here)
         for start in range(0, size, 7):
             whole = -(-(start + min(9, size - start)) // step) * step  # parts come whole
             assert parts.has(start, min(9, size - start)) == all(here[start - start % step : whole])

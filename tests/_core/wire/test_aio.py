@@ -156,3 +156,14 @@ def test_what_nobody_serves_is_refused_by_name(caplog):
     assert handled == [b"a"]
     assert refused == [("unknown_request", "The GCS does not serve Ping.")]
     assert "Dropped a Unsubscribe from 'somebody'" in caplog.text
+
+
+def test_of_several_peers_those_count_that_answer_in_time():
+    async def ask():
+        loop = asyncio.get_running_loop()
+        told, failed, silent = (loop.create_future() for _ in range(3))
+        told.set_result("here")
+        failed.set_exception(aio.ConnectionLost("gone"))
+        return await aio.answers([told, failed, silent], 0.01), await aio.answers([], 0.01)
+
+    assert asyncio.run(ask()) == ((["here"], 1), ([], 0))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ray._core.worker import task_times
+from ray._core.worker.task_record import Record
 from ray._core.worker.task_times import ARGUMENTS, AT_ACTOR, AT_WORKER, EARLIER, LEASE, RUNNING, spent, told
 
 S = 1_000_000
@@ -60,3 +61,11 @@ def test_the_parts_add_up_whatever_the_clocks_say(record, now_us, is_sent, start
 def test_people_are_told_what_matters():
     assert told({ARGUMENTS: 0.00001, RUNNING: 1.0}) == f"1.00 s {task_times.RUNNING}"
     assert told({LEASE: 0.254, RUNNING: 1.0}) == "0.25 s queued for a lease, 1.00 s running"
+
+
+def test_a_story_keeps_the_last_events():
+    record = Record(b"t", None, None, 0)
+    for number in range(20):
+        record.note(f"event {number}")
+    assert [text for _, text in record.story] == [f"event {number}" for number in range(12, 20)]
+    assert sorted(at_us for at_us, _ in record.story) == [at_us for at_us, _ in record.story]

@@ -183,6 +183,11 @@ def _leads_on(step: Step) -> bool:
 
 # ------------------------------------------------------------------ words
 
+_OUT_OF_REACH = {
+    "PENDING": "since the actor does not live yet",
+    "LOST": "since the connection to the actor broke",
+    "RESTARTING": "since the actor starts again",
+}
 _CONSTRUCTS = b"\xff" * 8
 """What the id of the task that constructs an actor begins with; the actor's follows."""
 
@@ -204,7 +209,7 @@ def noun(finding: m.Finding) -> str:
         case "group":
             return f"placement group {f'{name} ' if name else ''}({subject.id.hex()})"
         case "lease":
-            return "its request" if name else f"lease {subject.id.hex()}"
+            return "its request"
         case "pull":
             return "its transfer"
         case "process":
@@ -245,7 +250,7 @@ def sentence(finding: m.Finding) -> str:
         case m.AwaitsActor():
             behind = f" behind {_count(reason.ahead, 'earlier call')}," if reason.ahead else ""
             held = f"has waited {duration(finding.for_s)} at" if since else "is held by"
-            return f"{held} its caller,{behind} since the actor cannot be reached yet:"
+            return f"{held} its caller,{behind} {_OUT_OF_REACH.get(reason.state, 'since the actor is out of reach')}:"
         case m.AwaitsEarlierCall():
             return f"{waits} {_count(reason.ahead, 'earlier call')}, since an actor takes them in order:"
         case m.Runs():
@@ -271,8 +276,6 @@ def sentence(finding: m.Finding) -> str:
             return f"{waits} a worker process{here}, where there is room for it ({starting} starting)"
         case m.Room():
             return _room(reason)
-        case m.IsHeld():
-            return f"holds {resources(reason.held)}{here}{since}:"
         case m.ActorIs():
             return _actor(reason, since, waits)
         case m.GroupIs():

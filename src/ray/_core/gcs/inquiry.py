@@ -28,7 +28,7 @@ class InquiryService:
 
     def inquire(self, connection: aio.Connection, request: m.Inquire) -> None:
         subject = request.subject
-        if subject.node_id or subject.kind in ("object", "task", "lease"):
+        if subject.node_id or subject.kind in ("object", "task"):
             task = asyncio.get_running_loop().create_task(self._pass_on(connection, request))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -47,18 +47,12 @@ class InquiryService:
             asked = [named.request(m.Inquire(subject=subject))]
         else:
             asked = [raylet.request(m.Inquire(subject=subject)) for raylet in raylets.values()]
-        answer = m.Findings(found=[])
-        done, late = await asyncio.wait(asked, timeout=ANSWER_TIMEOUT_S) if asked else (set(), set())
-        answer.silent = len(late)
-        for future in done:
-            problem = future.exception()
-            if isinstance(problem, aio.RequestFailed) and subject.node_id:
-                connection.fail(request, problem.kind, problem.message)
-                return
-            if problem is None:
-                answer.found += future.result().found
-                answer.silent += future.result().silent
-        connection.reply(request, answer)
+        told, silent = await aio.answers(asked, ANSWER_TIMEOUT_S)
+        if not told and not silent and subject.node_id:
+            connection.fail(request, "gone", str(asked[0].exception()))
+            return
+        found = [finding for each in told for finding in each.found]
+        connection.reply(request, m.Findings(found=found, silent=silent + sum(each.silent for each in told)))
 
     # ---------------------------------------------------------- actors
 

@@ -25,7 +25,7 @@ ANSWER_TIMEOUT_S = 1.5
 """A process that does not answer in time is said to be silent."""
 NODES_NAMED = 3
 HOLDERS_NAMED = 4
-_RID_SIZE, _LEASE_ID_SIZE = 8, 8
+_RID_SIZE = 8
 
 
 class InquiryService:
@@ -56,21 +56,11 @@ class InquiryService:
         return next((core for core, registered in cores if registered.address.worker_id == worker_id), None)
 
     async def _ask(self, cores: list[aio.Connection], subject: m.Subject) -> m.Findings:
-        answer = m.Findings(found=[])
-        if not cores:
-            return answer
-        asked = [asyncio.ensure_future(core.request(m.Inquire(subject=subject))) for core in cores]
-        done, late = await asyncio.wait(asked, timeout=ANSWER_TIMEOUT_S)
-        answer.silent = len(late)
-        for future in done:
-            if future.exception() is None:
-                answer.found += future.result().found
-        return answer
+        told, silent = await aio.answers([core.request(m.Inquire(subject=subject)) for core in cores], ANSWER_TIMEOUT_S)
+        return m.Findings(found=[finding for each in told for finding in each.found], silent=silent)
 
     async def _findings(self, subject: m.Subject) -> list[m.Finding]:
         match subject.kind:
-            case "lease" if len(subject.id) == _LEASE_ID_SIZE:
-                return self._lease(subject)
             case "lease":
                 waiting = self._request(subject.id)
                 return [self._waits(subject, waiting)] if waiting is not None else []
@@ -198,16 +188,6 @@ class InquiryService:
         else:
             name = "an idle lease" if isinstance(finding.reason, m.IsIdle) else "a process that does not answer"
         return m.Holder(amounts, worker.pid, name, for_s, waits, self._raylet.leases.scheduler.lends(lease_id))
-
-    def _lease(self, subject: m.Subject) -> list[m.Finding]:
-        lease_id = int.from_bytes(subject.id)
-        worker = self._raylet.pool.by_lease(lease_id)
-        if worker is None:
-            return []
-        held = users_names(self._raylet.leases.scheduler.held_by(lease_id))
-        process = m.Subject("process", worker.worker_id, self._raylet.node_id, worker.worker_id)
-        here = m.Subject("lease", subject.id, self._raylet.node_id)
-        return [m.Finding(here, m.IsHeld(held, worker.pid), "", self._since(worker.working_since_s), [process])]
 
     # ---------------------------------------------------------- transfers
 

@@ -53,12 +53,8 @@ class StateDumper:
     async def collect(self, what: str) -> m.StateDump:
         """What the drivers and workers of this node tell."""
         asked = [core.request(m.DumpState(what=what)) for core in self.cores]
-        done, late = await asyncio.wait(asked, timeout=ANSWER_TIMEOUT_S) if asked else (set(), set())
-        answer = m.StateDump(blobs=[], silent=len(late))
-        for future in done:
-            if future.exception() is None:
-                answer.blobs += future.result().blobs
-        return answer
+        told, silent = await aio.answers(asked, ANSWER_TIMEOUT_S)
+        return m.StateDump(blobs=[blob for each in told for blob in each.blobs], silent=silent)
 
     def workers(self) -> list[m.WorkerInfo]:
         """The living processes, and the newest of those that have ended."""

@@ -11,7 +11,7 @@ import itertools
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -337,6 +337,14 @@ async def serve_unix(handler: Handler, at: str | Path | socket.socket) -> asynci
     if isinstance(at, socket.socket):
         return await loop.create_unix_server(lambda: Connection(handler, is_server=True), sock=at, backlog=1024)
     return await loop.create_unix_server(lambda: Connection(handler, is_server=True), str(at), backlog=1024)
+
+
+async def answers(asked: Collection[asyncio.Future[Any]], timeout_s: float) -> tuple[list[Any], int]:
+    """What several peers answer within the time, and how many had not by then; those that failed count as neither."""
+    if not asked:
+        return [], 0
+    done, late = await asyncio.wait(asked, timeout=timeout_s)
+    return [future.result() for future in done if future.exception() is None], len(late)
 
 
 async def connect_tcp(handler: Handler, host: str, port: int, token: bytes) -> Connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from ray._core.common import messages as m
@@ -16,9 +16,10 @@ from ray._core.common.waiting import shortened
 from ray._core.worker.invocation import Call
 from ray._core.worker.objects import Arrival, Entry
 from ray._core.worker.task_log import describe_error
-from ray._core.worker.task_record import Record
+from ray._core.worker.task_record import Packed, Record
 
 if TYPE_CHECKING:
+    from ray._core.worker.actor_client import ActorClient
     from ray._core.worker.core import CoreWorker
 
 FEW = 3
@@ -72,8 +73,7 @@ class Inquiry:
                 return [m.Finding(here, m.IsComing(where.size), next=[pull])]
             nodes = [] if where is None else [place.node_id for place in (where, *entry.copies)]
             size = where.size if where is not None else len(value.blob or b"")
-            error = shortened(_last_line(describe_error(value)[1]), ERROR_SHOWN) if value.is_error else ""
-            return [m.Finding(here, m.Ready(size, nodes, error))]
+            return [m.Finding(here, m.Ready(size, nodes, _error_text(value)))]
         if entry.owner is not None:
             owner = m.Subject("object", key, entry.owner.node_id, entry.owner.worker_id)
             return [m.Finding(here, m.AwaitsOwner(), next=[owner])]
@@ -90,34 +90,26 @@ class Inquiry:
             return m.Finding(here, m.IsHandle(), next=[m.Subject("actor", task_id[8:])])
         return m.Finding(here, m.Unknown("its owner has no task that makes it"))
 
-    def _missing(self, record: Record) -> list[bytes]:
-        objects = self._core.objects
-        keys = (ref.binary() for _, ref in record.packed.deps)
-        return [key for key in dict.fromkeys(keys) if (entry := objects.get(key)) is not None and entry.value is None]
+    def _missing(self, packed: Packed) -> list[m.Subject]:
+        """Arguments that are not there, each once."""
+        objects, keys = self._core.objects, dict.fromkeys(ref.binary() for _, ref in packed.deps)
+        missing = (key for key in keys if (entry := objects.get(key)) is not None and entry.value is None)
+        return [self._here("object", key) for key in missing]
 
     # ---------------------------------------------------------- tasks of this process
 
     def _task(self, here: m.Subject, record: Record) -> m.Finding:
-        missing, more = self._few(self._here("object", key) for key in self._missing(record))
-        if record.actor is not None:
-            reason, links, since_us = self._method(record)
-        elif record.unresolved:
-            reason, links, since_us = m.AwaitsArguments(len(missing) + more, len(record.packed.deps)), [], 0
+        reason: m.AnyReason
+        if record.unresolved:
+            links, since_us = self._missing(record.packed), record.created_us
+            reason = m.AwaitsArguments(len(links), len(record.packed.deps))
+        elif record.actor is not None:
+            reason, links, since_us = self._method(record, record.actor)
         else:
             reason, links, since_us = self._normal(record)
-        if isinstance(reason, m.AwaitsArguments):
-            links = missing
-        else:
-            links, more = self._few(links)
-        return m.Finding(
-            here,
-            reason,
-            record.template.name,
-            _s_since(since_us or record.created_us),
-            links,
-            more,
-            [m.Event(_s_since(at_us), text) for at_us, text in record.story or ()],
-        )
+        few, more = self._few(links)
+        story = [m.Event(_s_since(at_us), text) for at_us, text in record.story or ()]
+        return m.Finding(here, reason, record.template.name, _s_since(since_us), few, more, story)
 
     def _normal(self, record: Record) -> tuple[m.AnyReason, list[m.Subject], int]:
         core = self._core
@@ -128,9 +120,10 @@ class Inquiry:
             ahead = list(lease.running).index(record.task_id)
             return m.IsSent(ahead), [self._at(held.worker.peer, "call", record.task_id)], record.sent_us
         queue = core.submitter.queue_of(record)
-        places = {task_id: number for number, (task_id, _) in enumerate(queue.waiting)} if queue is not None else {}
-        if queue is None or record.task_id not in places:
-            return m.AwaitsRetry(record.attempt + 1), [], 0
+        waiting = enumerate(queue.waiting) if queue is not None else ()  # a million may wait: nothing is copied
+        place = next((number for number, (task_id, _) in waiting if task_id == record.task_id), None)
+        if queue is None or place is None:
+            return m.AwaitsRetry(record.attempt + 1), [], record.created_us
         requests = [
             m.Subject("lease", core.worker_id + rid.to_bytes(RID_SIZE), node_id)
             for node_id, rid in leases.open_requests(queue)
@@ -141,42 +134,35 @@ class Inquiry:
             worker = leases.held[each.lease_id].worker.peer
             links.append(self._at(worker, "call", next(iter(each.running))))
         running = sum(len(each.running) for each in busy)
-        reason = m.AwaitsLease(places[record.task_id], len(queue.leases), running, len(requests))
+        reason = m.AwaitsLease(place, len(queue.leases), running)
         return reason, links, ready_us
 
-    def _method(self, record: Record) -> tuple[m.AnyReason, list[m.Subject], int]:
-        assert record.actor is not None
-        client, queue = record.actor, record.actor.queue
-        actor = m.Subject("actor", client.actor_id)
+    def _method(self, record: Record, client: ActorClient) -> tuple[m.AnyReason, list[m.Subject], int]:
+        queue, actor = client.queue, m.Subject("actor", client.actor_id)
         if record.task_id in queue.sent:
             ahead = list(queue.sent).index(record.task_id)
             address = client.info.address if client.info is not None else None
             links = [self._at(address, "call", record.task_id)] if address is not None else [actor]
             return m.IsSent(ahead), links, record.sent_us
         since_us = record.ready_us or record.created_us
-        if record.unresolved:
-            return m.AwaitsArguments(record.unresolved, len(record.packed.deps)), [], 0
-        waiting = list(queue.waiting.values())
-        ahead = next((number for number, call in enumerate(waiting) if call is record), 0)
+        before = list(takewhile(lambda call: call is not record, queue.waiting.values()))
         if queue.state != "ALIVE":
-            return m.AwaitsActor(queue.state, ahead), [actor], since_us
-        holding = [self._here("task", call.task_id) for call in waiting[:ahead] if call.unresolved]
-        return m.AwaitsEarlierCall(ahead), holding[:1], since_us
+            return m.AwaitsActor(queue.state, len(before)), [actor], since_us
+        holding = [self._here("task", call.task_id) for call in before if call.unresolved]
+        return m.AwaitsEarlierCall(len(before)), holding[:1], since_us
 
     def _at(self, address: m.Address, kind: str, key: bytes) -> m.Subject:
         return m.Subject(kind, key, address.node_id or self._core.node.node_id, address.worker_id)
 
     def _constructor(self, subject: m.Subject) -> list[m.Finding]:
         """An actor of ours that is not registered as ready, since what its constructor takes is not there."""
-        objects = self._core.objects
         packed = self._core.actors.constructor_of(subject.id)
         if packed is None:
             return []
-        keys = dict.fromkeys(ref.binary() for _, ref in packed.deps)
-        missing = [key for key in keys if (entry := objects.get(key)) is not None and entry.value is None]
-        links, more = self._few(self._here("object", key) for key in missing)
-        name = self._core.actors.class_name_of(subject.id)
-        return [m.Finding(subject, m.AwaitsArguments(len(missing), len(packed.deps)), name, next=links, more=more)]
+        missing = self._missing(packed)
+        reason, name = m.AwaitsArguments(len(missing), len(packed.deps)), self._core.actors.class_name_of(subject.id)
+        links, more = self._few(missing)
+        return [m.Finding(subject, reason, name, next=links, more=more)]
 
     # ---------------------------------------------------------- calls that run here
 
@@ -235,9 +221,13 @@ class Inquiry:
         ]
 
 
-def _last_line(text: str) -> str:
-    """Of a traceback, the error itself."""
-    return text.rstrip().rsplit("\n", 1)[-1].strip()
+def _error_text(value: m.Value) -> str:
+    """What the error says at last, below its traceback; "" for a value that is none."""
+    if not value.is_error:
+        return ""
+    if value.blob is None:
+        return "too large to be shown here"
+    return shortened(describe_error(value)[1].rstrip().rsplit("\n", 1)[-1].strip(), ERROR_SHOWN)
 
 
 def _s_since(at_us: int) -> float:

@@ -223,8 +223,12 @@ def _named(function: Callable[..., Any], name: str, doc: str) -> None:
     function.__doc__ = doc
 
 
-def _list(resource: StateResource, row: type[Row], doc: str = "") -> _List[Row]:
-    """The function `list_<resource>`, whose rows are of the class `row`."""
+def _itself(row: Any) -> Any:
+    return row
+
+
+def _list(resource: StateResource, row: type[Row], doc: str = "", shown: Callable[[Any], Row] = _itself) -> _List[Row]:
+    """The function `list_<resource>`, whose rows are of the class `row`: each as `shown` makes it."""
 
     def list_rows(
         address: str | None = None,
@@ -236,7 +240,8 @@ def _list(resource: StateResource, row: type[Row], doc: str = "") -> _List[Row]:
         _explain: bool = False,
     ) -> list[Row]:
         options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=filters)
-        return StateApiClient(address).list(resource, options, raise_on_missing_output, _explain)
+        found = StateApiClient(address).list(resource, options, raise_on_missing_output, _explain)
+        return [shown(each) for each in found]
 
     _named(list_rows, f"list_{resource.value}", doc or _List.__doc__ or "")
     return list_rows
@@ -271,6 +276,12 @@ def _summarize(resource: SummaryResource) -> _Summarize:
 
 
 list_actors = _list(StateResource.ACTORS, ActorState)
+list_cluster_events: _List[dict[str, Any]] = _list(
+    StateResource.CLUSTER_EVENTS,
+    dict,
+    "The newest warnings and errors that drivers were told of. Raises as `StateApiClient.list`.",
+    StateSchema.asdict,
+)
 list_jobs = _list(StateResource.JOBS, JobState)
 list_nodes = _list(StateResource.NODES, NodeState)
 list_objects = _list(StateResource.OBJECTS, ObjectState)
@@ -294,21 +305,6 @@ get_worker: _Get[WorkerState | None] = _get(StateResource.WORKERS, "get_worker",
 get_objects: _Get[list[ObjectState]] = _get(
     StateResource.OBJECTS, "get_objects", list, "An object as each process that has refs to it sees it."
 )
-
-
-def list_cluster_events(
-    address: str | None = None,
-    filters: list[Filter] | None = None,
-    limit: int = DEFAULT_LIMIT,
-    timeout: int = DEFAULT_RPC_TIMEOUT,
-    detail: bool = False,
-    raise_on_missing_output: bool = True,
-    _explain: bool = False,
-) -> list[dict[str, Any]]:
-    """The newest warnings and errors that drivers were told of. Raises as `StateApiClient.list`."""
-    options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=filters)
-    found = StateApiClient(address).list(StateResource.CLUSTER_EVENTS, options, raise_on_missing_output)
-    return [each.asdict() for each in found]
 
 
 def get_task(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ray._private.not_included import absent_names
+from ray.scripts.output import with_options
 from ray.util.state import api
 from ray.util.state.common import (
     DEFAULT_LIMIT,
@@ -216,15 +217,6 @@ _READING = [
 _ERR = click.option("--err", is_flag=True, help="Standard error instead of standard output.")
 
 
-def _with(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def add(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
 def _print(**where: Any) -> None:
     renamed = {"encoding_errors": "errors", "interval": "_interval"}
     if where.pop("err", False):
@@ -244,7 +236,7 @@ def _print(**where: Any) -> None:
 
 @logs_state_cli_group.command("cluster")
 @click.argument("glob_filter", required=False, default="*")
-@_with(*_NODE, *_READING)
+@with_options(*_NODE, *_READING)
 def log_cluster(glob_filter: str, node_id: str | None, node_ip: str | None, **reading: Any) -> None:
     """Print the log file that GLOB_FILTER names, or list those that match."""
     address, timeout = reading["address"], reading["timeout"]
@@ -268,7 +260,7 @@ def log_cluster(glob_filter: str, node_id: str | None, node_ip: str | None, **re
 @logs_state_cli_group.command("actor")
 @click.option("-a", "--id", "actor_id", help="Of this actor.")
 @click.option("-pid", "--pid", type=int, help="Of the actor in this process.")
-@_with(*_NODE, _ERR, *_READING)
+@with_options(*_NODE, _ERR, *_READING)
 def log_actor(actor_id: str | None, pid: int | None, **rest: Any) -> None:
     """Print what an actor has printed."""
     if actor_id is None and pid is None:
@@ -278,7 +270,7 @@ def log_actor(actor_id: str | None, pid: int | None, **rest: Any) -> None:
 
 @logs_state_cli_group.command("worker")
 @click.option("-pid", "--pid", type=int, required=True, help="The worker's process id.")
-@_with(*_NODE, _ERR, *_READING)
+@with_options(*_NODE, _ERR, *_READING)
 def log_worker(pid: int, **rest: Any) -> None:
     """Print what a worker has printed."""
     _print(pid=pid, **rest)
@@ -287,7 +279,7 @@ def log_worker(pid: int, **rest: Any) -> None:
 @logs_state_cli_group.command("task")
 @click.option("--id", "task_id", required=True, help="Of this task.")
 @click.option("-a", "--attempt-number", default=0, help="Which attempt of it.")
-@_with(_ERR, *_READING)
+@with_options(_ERR, *_READING)
 def log_task(task_id: str, attempt_number: int, **rest: Any) -> None:
     """Print what a task has printed."""
     _print(task_id=task_id, attempt_number=attempt_number, **rest)
@@ -295,7 +287,7 @@ def log_task(task_id: str, attempt_number: int, **rest: Any) -> None:
 
 @logs_state_cli_group.command("job")
 @click.option("--id", "submission_id", required=True, help="Of the job with this submission id.")
-@_with(*_READING)
+@with_options(*_READING)
 def log_job(submission_id: str, **rest: Any) -> None:
     """Print what a submitted job has printed."""
     _print(submission_id=submission_id, **rest)

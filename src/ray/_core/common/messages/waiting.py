@@ -13,8 +13,8 @@ class Subject(Part, frozen=True):
     """What is asked about, and whom: a raylet by `node_id`, a driver or worker by both ids, the GCS by neither.
 
     kind and id: "object", "task", "actor", "group" by their ids; "call" (a task, asked of the process that is to run
-    it); "process" by its worker id; "lease": a request by its owner's worker id and the request's rid, or a lease that
-    is held, by its lease id; "pull" (an object on its way to a node); "node": who holds how much of `demand` there.
+    it); "process" by its worker id; "lease": a request for one, by its owner's worker id and the request's rid; "pull"
+    (an object on its way to a node); "node": who holds how much of `demand` there.
     """
 
     kind: str
@@ -83,7 +83,6 @@ class AwaitsLease(Part, frozen=True, tag="awaits_lease"):
     ahead: int
     leases: int
     running: int
-    requests: int
 
 
 class IsSent(Part, frozen=True, tag="is_sent"):
@@ -191,13 +190,6 @@ class Room(Part, frozen=True, tag="room"):
     others: int = 0
 
 
-class IsHeld(Part, frozen=True, tag="is_held"):
-    """A lease that was granted: what it holds, and the process that it is for."""
-
-    held: dict[str, int]
-    pid: int
-
-
 class ActorIs(Part, frozen=True, tag="actor_is"):
     """What the GCS knows of an actor. `cause`: of its last death. `why`: it has no place."""
 
@@ -253,7 +245,6 @@ AnyReason = (
     | BuildsEnvironment
     | StartsWorker
     | Room
-    | IsHeld
     | ActorIs
     | GroupIs
     | Pulls
