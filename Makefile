@@ -24,7 +24,7 @@ fuzz: install
 
 fuzz-codec: install
 	$(VENV)/bin/pip install --quiet atheris
-	cd tests/fuzz && PYTHONPATH=../../src ../../$(VENV)/bin/python atheris_codec.py $${TMPDIR:-/tmp}/pure-ray-corpus -max_total_time=$(SECONDS)
+	cd tests/fuzz && PYTHONPATH=../../src ../../$(VENV)/bin/python atheris_codec.py $${TMPDIR:-/tmp}/pure-ray-corpus corpus -max_total_time=$(SECONDS)
 
 # SEEDS=7: the history of one seed. COUNT=1000: so many seeds from SEEDS on (drawn, if it is not given), on all cores.
 COUNT ?= 0

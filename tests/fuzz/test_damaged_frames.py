@@ -1,5 +1,8 @@
 """Frames of every message class, damaged and cut anywhere: messages or ProtocolError, and no more memory than bytes."""
 
+from pathlib import Path
+
+from codec_target import one_input
 from fuzzing import Source
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,3 +36,10 @@ def test_every_message_survives_the_wire(seed):
             continue
         ((received, _),) = codec.FrameDecoder().feed(frame)
         assert repr(received) == repr(message)  # of NaN, too
+
+
+def test_the_corpus_of_the_fuzzer_is_borne():
+    inputs = list((Path(__file__).parent / "corpus").iterdir())
+    assert len(inputs) > 20
+    for each in inputs:
+        one_input(each.read_bytes())

@@ -24,7 +24,8 @@ class World:
 
     def drive(self, program, number=0):
         """Run `program(core)` as a driver on a node; returns its process."""
-        return self.cluster.start_driver(f"driver{self.loop.steps}", self.nodes[number], program)
+        name = f"driver{self.loop._pid}"  # no two have one, and so the same ids
+        return self.cluster.start_driver(name, self.nodes[number], program)
 
     def power_off(self, host) -> None:
         host.is_up = False

@@ -63,6 +63,8 @@ class SimExecutor:
             self._go_on()
         elif isinstance(message, m.RetireWorker):
             self._retires = self._retires or self._is_unneeded()
+            if self._retires and self._core.submitter.leases.held:
+                self._core.cluster.ledger.violated(f"{self._core.process.name} is to end, and still has leases.")
             connection.reply(message, m.Done() if self._retires else m.Failed(kind="needed", message="Others borrow."))
         elif isinstance(message, m.PushTask) and self._retires:
             connection.send(m.TasksReturned([message.task_id], blocked=True))

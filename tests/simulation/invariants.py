@@ -32,6 +32,8 @@ class Watcher:
             if gcs is not None:
                 gcs.actors.table.validate()
                 gcs.groups.table.validate()
+        elif process.core is not None and hasattr(process.core, "gcs"):
+            self._check_core(process.core)
         elif process.name.startswith("raylet"):
             for node in self._cluster.nodes.values():
                 if node.process is process and node.raylet is not None:
@@ -43,6 +45,22 @@ class Watcher:
         for name, units in raylet.leases.scheduler.available.items():
             if units < 0 and not name.startswith("CPU"):
                 raise Violation(f"A raylet has {units} of {name}.")
+        keys = [waiting.key for waiting in raylet.leases.requests() if isinstance(waiting.key, tuple)]
+        for connection, rid in keys:
+            if rid not in raylet.leases._of_connection.get(connection, ()):
+                raise Violation(f"Request {rid} of {connection.peer!r} still waits, and was answered.")
+        if len(set(keys)) < len(keys):
+            raise Violation("A request waits twice.")
+
+    def _check_core(self, core: SimCore) -> None:
+        leases, lent = core.submitter.leases, core.lending._lent_to
+        peers = [each.peer for each in core._peers.values() if not each.is_closed]
+        far = [peer for peer in peers if isinstance(peer, m.Address) and peer.node_id != core.node.node_id]
+        is_far = any(peer.worker_id in lent for peer in far) or any(
+            not each.is_closed for each in leases._raylets.values()
+        )
+        if is_far and ("node", b"") not in core.gcs._topics and not core.gcs._is_closed:
+            raise Violation(f"{core.process.name} depends on another node, and would not hear of its death.")
 
 
 async def check_kept(scenario: Scenario, core: SimCore) -> None:

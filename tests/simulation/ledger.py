@@ -47,7 +47,7 @@ class Ledger:
         self.constructions: dict[tuple[bytes, int], int] = {}
         self.tasks_run = 0
 
-    def _violated(self, text: str) -> None:
+    def violated(self, text: str) -> None:
         """Told to the loop: an exception would count as one of the simulated user's."""
         self._cluster.loop.problems.append(text)
 
@@ -57,7 +57,7 @@ class Ledger:
         self.tasks_run += 1
         runs = self.runs[call.task_id] = self.runs.get(call.task_id, 0) + 1
         if "runs" in plan and runs > plan["runs"]:
-            self._violated(f"Task {call.task_id.hex()} was started {runs} times; {plan['runs']} are allowed.")
+            self.violated(f"Task {call.task_id.hex()} was started {runs} times; {plan['runs']} are allowed.")
         if not call.template.method:
             self._uses_now(core.process, plan.get("needs", {}))
 
@@ -88,7 +88,7 @@ class Ledger:
             )
             if used > total.get(name, 0):
                 who = ", ".join(use.process.name for use in uses.values())
-                self._violated(f"{host} has {total.get(name, 0)} of {name}, but {who} use {used}.")
+                self.violated(f"{host} has {total.get(name, 0)} of {name}, but {who} use {used}.")
 
     # ---------------------------------------------------------- actors
 
@@ -99,12 +99,12 @@ class Ledger:
         lives = self.lives.setdefault(spec.actor_id, [])
         for other in lives:
             if not (self._may_overlap(other.process) or self._may_overlap(process)):
-                self._violated(
+                self.violated(
                     f"Actor {spec.actor_id.hex()} is constructed in {process.name} (incarnation {message.incarnation}) "
                     f"while {other.process.name} still is its incarnation {other.incarnation}."
                 )
         if times > 1 and not self._cluster.has_forgotten(spec.actor_id):
-            self._violated(f"Incarnation {key[1]} of actor {spec.actor_id.hex()} was constructed {times} times.")
+            self.violated(f"Incarnation {key[1]} of actor {spec.actor_id.hex()} was constructed {times} times.")
         life = Life(spec.actor_id, message.incarnation, process)
         lives.append(life)
         process.on_exit.append(lambda _: lives.remove(life))

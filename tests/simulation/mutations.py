@@ -13,7 +13,8 @@ from unittest import mock
 
 import msgspec
 
-from ray._core.common.resources import add
+from ray._core.common import messages as m
+from ray._core.common.resources import add, fits
 from ray._core.gcs.actors import ActorTable
 from ray._core.gcs.groups import GroupTable
 from ray._core.gcs.journal import Journal
@@ -23,6 +24,7 @@ from ray._core.raylet.cluster_view import ClusterView
 from ray._core.raylet.leasing import LeaseManager
 from ray._core.raylet.scheduler import Scheduler
 from ray._core.worker.actor_calls import CallQueue
+from ray._core.worker.lease_client import LeaseClient
 from ray._core.worker.leases import LeaseQueue
 from ray._core.worker.objects import Lending
 
@@ -88,7 +90,30 @@ def bundles_are_returned_without_ending_what_runs_in_them() -> Any:
     return _instead(BundleManager, "_empty", empty)
 
 
+def a_request_that_was_granted_meanwhile_is_placed_once_more() -> Any:
+    def look_elsewhere(self: LeaseManager) -> None:
+        for waiting in self.scheduler.waiting():
+            if waiting.request is not None and not fits(waiting.demand, self.scheduler.available):
+                self.forget(waiting.key)
+                self._place(waiting)
+
+    return _instead(LeaseManager, "_look_elsewhere", look_elsewhere)
+
+
 # ---------------------------------------------------------------------- leases of the owner
+
+
+def whoever_asks_a_remote_raylet_does_not_hear_of_its_death() -> Any:
+    def remote(self: LeaseClient, where: m.LeaseSpilled) -> Any:
+        with _instead(type(self._core), "watch_nodes", lambda core: None):
+            return original(self, where)
+
+    original = LeaseClient._remote
+    return _instead(LeaseClient, "_remote", remote)
+
+
+def a_surplus_worker_ends_with_its_leases() -> Any:
+    return _instead(LeaseClient, "give_back_idle", lambda self: None)
 
 
 def only_the_first_task_of_a_lost_worker_runs_again() -> Any:
@@ -177,6 +202,9 @@ SEEDS = {
     a_group_that_was_given_up_keeps_what_it_had_reserved: 167,
     answers_leave_before_what_they_tell_is_durable: 61,
     a_borrower_is_not_counted: 3,
+    a_request_that_was_granted_meanwhile_is_placed_once_more: 136,
+    whoever_asks_a_remote_raylet_does_not_hear_of_its_death: 0,
+    a_surplus_worker_ends_with_its_leases: 8,
 }
 """A seed that notices it, for each: the first there is."""
 MUTATIONS = {made.__name__: made for made in SEEDS}

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import msgspec
+
 from ray._core.common import messages as m
 from simulation.core import NAMESPACE
 
@@ -149,3 +151,33 @@ def test_a_surplus_worker_does_not_take_along_workers_that_it_has_leased(world):
     world.drive(program)
     world.until(lambda: told)
     assert told == [7]
+
+
+def test_a_request_that_is_granted_while_others_are_placed_anew_is_granted_once(world):
+    """A lease that nobody has asked for is never given back."""
+    home, done = world.nodes[0], []
+    there = m.Strategy("NODE_AFFINITY", node_id=home.node_id)
+
+    async def some(core, *sleeps_s):
+        for ref in [core.task({"token": 1, "sleep": sleep_s}, strategy=there) for sleep_s in sleeps_s]:
+            done.append(await core.get_one(ref))
+
+    async def first(core):
+        order = group_of(core.job_id)  # a CPU of each node
+        bundles = [m.BundleSpec(index, {"CPU": 10_000}) for index in range(2)]
+        info = msgspec.structs.replace(order.info, bundles=bundles, strategy="STRICT_SPREAD")
+        await core.request(core.gcs, m.CreateGroup(info=info))
+        await core.request(core.gcs, m.GetGroup(group_id=info.group_id, wait=True))
+        world.loop.after(1.5, world.loop.post, core.process, core.gcs.send, m.RemoveGroup(group_id=info.group_id))
+        await some(core, 0.5, 3.0, 0.1, 0.1)  # the second is granted after the other job has begun to wait
+
+    async def second(core):
+        await asyncio.sleep(0.3)
+        await some(core, 0.1)
+
+    world.drive(first)
+    world.drive(second)
+    world.until(lambda: len(done) == 5)
+    world.loop.run(world.loop.now_s + 2.0)
+    scheduler = home.raylet.leases.scheduler
+    assert scheduler.available == scheduler.total

@@ -307,3 +307,19 @@ def test_a_node_that_is_away_gets_nothing_new_and_is_told_again_what_it_may_have
         assert [(each.actor_id, each.graceful) for each in again.of(m.DestroyActor)] == [(actor_id, True)]
 
     with_gcs(scenario)
+
+
+def test_deaths_in_a_large_cluster_are_told_together_and_to_all(with_gcs):
+    def scenario(server):
+        for number in range(FEW + 10):
+            register_node(server, b"%028d" % number)
+        watcher = Peer()
+        server.received(watcher, m.Subscribe(channel="node"), b"")
+        for number in range(3):
+            server.nodes.died(b"%028d" % number, "UNEXPECTED_TERMINATION", "")
+        assert watcher.of(m.NodeChanged) == []
+        server.nodes._tell_deaths()
+        assert [news.info.node_id for news in watcher.of(m.NodeChanged)] == [b"%028d" % number for number in range(3)]
+        assert {news.info.state for news in watcher.of(m.NodeChanged)} == {"DEAD"}
+
+    with_gcs(scenario)

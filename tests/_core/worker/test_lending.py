@@ -62,6 +62,8 @@ class Process:
         self.freed_while_needed = False
         net.processes[name] = self
 
+    def watch_node_of(self, worker_id): ...
+
     def peer(self, address):
         return Link(self.net, self.worker_id, address.worker_id)
 

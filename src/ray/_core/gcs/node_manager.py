@@ -28,6 +28,9 @@ PREEMPTION = "DRAIN_NODE_REASON_PREEMPTION"
 FEW = 100
 """Nodes: up to here whoever asks for the cluster's resources gets them as they are now, and news is acted upon at once;
 with more, once for all that has come within a millisecond for each node."""
+DEATHS_S = 50e-6
+"""In a large cluster deaths are told together, after so long for each node that there is: some three times of what it
+takes to send something to one node, so that a lost rack does not keep the GCS busy for longer than its end takes."""
 FRESH_WITHIN_S = 0.25
 """A raylet that does not answer by then is listed as it was."""
 
@@ -40,6 +43,8 @@ class NodeManager:
         """Connections of living nodes' raylets, by node id."""
         self._checks: dict[bytes, asyncio.Task[None]] = {}
         self._publish_timer: asyncio.TimerHandle | None = None
+        self._deaths: list[m.NodeChanged] = []
+        """Not told yet."""
         self._all_views: bytes | None = None
         """A frame with all views, of some moment since changes were last published: whoever joins hears of what has
         changed meanwhile with all others. So a thousand that join do not cost a million rows."""
@@ -111,7 +116,18 @@ class NodeManager:
         for node_id, row in self.table.take_rows():
             self._server.journal.put("node", node_id, row)
         if info.state == "DEAD":
-            self._server.publisher.publish("node", m.NodeChanged(info), info.node_id)
+            self._tell_death(m.NodeChanged(info))
+
+    def _tell_death(self, news: m.NodeChanged) -> None:
+        self._deaths.append(news)
+        if len(self.raylets) <= FEW:
+            self._tell_deaths()
+        elif len(self._deaths) == 1:
+            asyncio.get_running_loop().call_later(len(self.raylets) * DEATHS_S, self._tell_deaths)
+
+    def _tell_deaths(self) -> None:
+        deaths, self._deaths = self._deaths, []
+        self._server.publisher.publish_together("node", deaths)
 
     def restore(self) -> None:
         """Nodes that an earlier GCS knew; the living ones have their raylets reconnect."""

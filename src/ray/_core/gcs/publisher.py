@@ -64,6 +64,12 @@ class Publisher:
         for sink in sinks:
             sink.send_frame(frame)
 
+    def publish_together(self, channel: str, messages: list[Any]) -> None:
+        """Each once to all subscribers of all keys, and to each of them in one write."""
+        frames = b"".join(map(codec.encode, messages))
+        for sink in self.subscribers(channel, ALL_KEYS):
+            sink.send_frame(frames)
+
     def subscribers(self, channel: str, key: bytes) -> list[Sink]:
         """Of the key or of all keys, each once."""
         sinks = dict(self._subscribers.get((channel, ALL_KEYS), ()))

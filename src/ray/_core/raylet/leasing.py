@@ -318,8 +318,7 @@ class LeaseManager:
             self._look_elsewhere()
         else:
             for waiting in self.scheduler.infeasible():
-                if waiting.request is not None:
-                    self.forget(waiting.key)
+                if waiting.request is not None and self.forget(waiting.key) is not None:
                     self._place(waiting)
         self.schedule()
 
@@ -327,6 +326,8 @@ class LeaseManager:
         """Of what waits here and has no room now, send on what another node can take."""
         left, stuck = dict(self.scheduler.available), set[bytes]()
         for waiting in self.scheduler.waiting():
+            if not self.scheduler.waits(waiting.key):
+                continue  # granted, as the one before it was placed anew: once more would be a lease that nobody knows
             if fits(waiting.demand, left):
                 subtract(left, waiting.demand)
                 continue

@@ -232,12 +232,13 @@ class CoreWorker:
         Raises OSError when its process on this node has ended; one elsewhere that cannot be reached closes it.
         """
         connection = self._peers.get(address.worker_id)
+        if address.node_id != self.node.node_id:
+            self.watch_nodes()  # also for a connection that was made from there: something depends on it from now on
         if connection is None or connection.is_closed:
             if address.node_id == self.node.node_id:
                 connection = self.reactor.connect_unix(address.path, self)
             else:
                 connection = self.reactor.connect_tcp(address.host, address.port, self, self.token)
-                self.watch_nodes()
             connection.peer = address
             connection.send(m.Hello(m.PROTOCOL, self.mode, worker_id=self.worker_id, address=self.address))
             self._peers[address.worker_id] = connection
@@ -246,6 +247,12 @@ class CoreWorker:
     def watch_nodes(self) -> None:
         """From now on hear which nodes die: a dead machine closes no connection. Locked."""
         self.gcs.subscribe("node")
+
+    def watch_node_of(self, worker_id: bytes) -> None:
+        """The same, if that process has connected from another node. Locked."""
+        connection = self._peers.get(worker_id)
+        if connection is not None and connection.peer.node_id != self.node.node_id:
+            self.watch_nodes()
 
     def _node_changed(self, info: m.NodeInfo) -> None:
         if info.state != "DEAD":

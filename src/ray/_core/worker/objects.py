@@ -152,7 +152,10 @@ class Lending:
             if entry.lent is None:
                 entry.lent = {}
             entry.lent[borrower_id] = entry.lent.get(borrower_id, 0) + 1
-            self._lent_to.setdefault(borrower_id, set()).add(key)
+            if borrower_id not in self._lent_to:
+                self._lent_to[borrower_id] = set()
+                self._core.watch_node_of(borrower_id)
+            self._lent_to[borrower_id].add(key)
 
     def register_borrower(self, request: m.AddBorrower, connection: Connection) -> None:
         """Count a borrower; one that another process speaks for is connected to, so that its end is heard of."""
