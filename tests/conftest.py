@@ -46,6 +46,16 @@ def pytest_runtest_teardown(item):
         assert_no_objects_left(core)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What this machine could not do, test by test, with the reason."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.section("not run on this machine")
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
+
+
 settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("suite")
 

@@ -26,6 +26,7 @@ def test_it_is_told_and_tells() -> None:
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
+        ({"code_search_path": "/a"}, TypeError, "code search path is incorrect: <class 'str'>"),
         ({"metadata": {"a": 1}}, TypeError, "'a': 1"),
         ({"default_actor_lifetime": "long"}, ValueError, "`detached`, `non_detached`, not 'long'"),
         ({"runtime_env": {"env_vars": {"a": 1}}}, TypeError, "env_vars"),

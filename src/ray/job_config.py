@@ -42,6 +42,8 @@ class JobConfig:
         _py_driver_sys_path: list[str] | None = None,
     ) -> None:
         self.jvm_options = list(jvm_options or [])
+        if isinstance(code_search_path, str):
+            raise TypeError(f"The type of code search path is incorrect: {type(code_search_path)}")
         self.code_search_path = list(code_search_path or [])
         self._client_job = _client_job
         self.metadata: dict[str, str] = {}

@@ -332,7 +332,7 @@ print(len(ray.wait([work.remote()], timeout=1)[0]), "done")
 """
     lines = shell.python(code).splitlines()
     assert lines[0].startswith("(1,") and "not idle" in lines[0]
-    assert lines[1].startswith("(1,") and "no actor named 'nobody'" in lines[1]
+    assert lines[1].startswith("(1,") and "No named actor found: nobody (namespace=here)" in lines[1]
     assert lines[2].startswith("(0,")
     assert lines[3:] == ["True", "(0, '')", "0 done"]
     _, complained = shell.ray(

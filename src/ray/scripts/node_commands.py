@@ -11,6 +11,7 @@ from ray._core.node import membership
 from ray._core.wire import blocking
 from ray.scripts.where import ADDRESS, gcs
 
+NODE_ID_SIZE = 28
 REASONS = ["DRAIN_NODE_REASON_IDLE_TERMINATION", "DRAIN_NODE_REASON_PREEMPTION"]
 
 
@@ -34,9 +35,12 @@ def drain_node(address: str | None, node_id: str | None, reason: str, reason_mes
 
 def _parse(node_id: str) -> bytes:
     try:
-        return bytes.fromhex(node_id)
+        binary = bytes.fromhex(node_id)
     except ValueError:
-        raise click.BadParameter(f"{node_id!r} is no node id in hex.", param_hint="--node-id") from None
+        binary = b""
+    if len(binary) != NODE_ID_SIZE:
+        raise click.BadParameter(f"Invalid hex ID of a Ray node, got {node_id}")
+    return binary
 
 
 def _node_here(client: blocking.Client) -> bytes:
@@ -58,7 +62,7 @@ def kill_actor(address: str | None, name: str, namespace: str, force: bool, no_r
     with gcs(address) as client:
         info = client.request(m.GetActor(name=name, namespace=namespace)).info
         if info is None:
-            raise click.ClickException(f"There is no actor named {name!r} in the namespace {namespace!r}.")
+            raise click.ClickException(f"No named actor found: {name} (namespace={namespace or None})")
         cause = "It was killed by `ray kill-actor`."
         client.request(m.KillActor(actor_id=info.actor_id, no_restart=no_restart, cause=cause, force=force))
     click.echo(f"Killed actor {name} ({info.actor_id.hex()}).")

@@ -2,6 +2,7 @@
 
 from ray._core.common.messages import LogLine
 from ray._core.worker.log_dedup import LogDeduplicator, pattern
+from ray._private import ray_logging
 
 
 def _batch(pid, *lines, ip="10.0.0.1", is_err=False):
@@ -19,6 +20,33 @@ def test_the_first_line_of_a_pattern_comes_at_once_and_the_others_together_as_th
     assert dedup.add(_batch(3, "step 0x3f"), 2.0) == []
     assert dedup.expire(4.9) == []
     assert _said(dedup.expire(5.0)) == [(3, "step 0x3f", 2)]
+
+
+def test_lines_differ_in_words_without_numbers_and_without_any_such_word_they_are_not_held():
+    for one, other in (("Rank-3: ok", "ok"), ("pid=3  a", " a"), ("took 1.5s", "took"), ("/tmp/x1/y c", "c")):
+        assert pattern(one) == pattern(other) != "", one
+    assert pattern("a b") != pattern("a c")
+    dedup = LogDeduplicator(5)
+    dedup.add(_batch(1, "42 x1", "a,1,b"), 0.0)
+    assert _said(dedup.add(_batch(2, "42 x1", "a,2,b"), 0.1)) == [(2, "42 x1", 1), (2, "a,2,b", 1)]
+
+
+def test_the_interface_that_rays_tests_use():
+    now_s = [100.0]
+    dedup = ray_logging.LogDeduplicator(5, None, "secret", _timesource=lambda: now_s[0])
+
+    def say(pid, *lines):
+        return dedup.deduplicate({"ip": "a", "pid": pid, "lines": list(lines), "job": "j"})
+
+    assert say(1, "hello", "secret") == [{"ip": "a", "pid": 1, "job": "j", "lines": ["hello"]}]
+    assert say(2, "hello") == [{"ip": "a", "pid": 2, "job": "j", "lines": []}]
+    assert say(3, "hello")[0]["lines"] == []
+    now_s[0] += 6
+    quiet, held = say(1)
+    assert quiet["lines"] == [] and held["pid"] == 3 and held["job"] == "j"
+    assert held["lines"][0].startswith("hello\x1b[32m [repeated 2x across cluster]")
+    assert say(2, "hello")[0]["lines"] == []
+    assert dedup.flush() == [{"ip": "a", "pid": 2, "job": "j", "lines": ["hello"]}]
 
 
 def test_one_process_alone_may_repeat_itself():

@@ -11,7 +11,7 @@ import re
 
 from ray._core.common.messages import LogLine
 
-_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
+_DIGIT = re.compile(r"\d")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class _Pattern:
 
 
 def pattern(text: str) -> str:
-    """What lines that differ in their numbers alone have in common."""
-    return _NUMBERS.sub("", text)
+    """What lines that differ in words with numbers alone have in common: the other words."""
+    return " ".join(word for word in text.split() if not _DIGIT.search(word))
 
 
 class LogDeduplicator:
@@ -61,10 +61,10 @@ class LogDeduplicator:
         for text in batch.lines:
             if self._skip is not None and self._skip.search(text):
                 continue
-            if not text or (self._allow is not None and self._allow.search(text)):
+            key = (pattern(text), batch.is_err)
+            if not key[0] or (self._allow is not None and self._allow.search(text)):
                 shown.append(Shown(batch, text))
                 continue
-            key = (pattern(text), batch.is_err)
             known = self._recent.get(key)
             if known is None:
                 self._recent[key] = _Pattern(now_s, {source}, Shown(batch, text))

@@ -15,6 +15,11 @@ HINT = (
 )
 
 
+def repeated(count: int, hint: str) -> str:
+    """What stands behind a line that is shown for `count` of them."""
+    return f"{_GREEN} [repeated {count}x across cluster]{hint}{_RESET}"
+
+
 class LogFormat:
     """Args: own_ip: lines from other nodes say from which. The hint about deduplication is given once."""
 
@@ -34,7 +39,7 @@ class LogFormat:
     def line(self, shown: Shown) -> str:
         text = self.prefix(shown.source) + shown.text
         if shown.repeats > 1:
-            text += f"{_GREEN} [repeated {shown.repeats}x across cluster]{self._hint}{_RESET}"
+            text += repeated(shown.repeats, self._hint)
             self._hint = ""
         return text + "\n"
 

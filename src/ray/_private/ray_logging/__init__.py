@@ -6,10 +6,8 @@ import logging
 import logging.handlers
 import os
 
+from ray._private.log_deduplicator import LogDeduplicator
 from ray._private.logging_config import LoggingConfig
-from ray._private.not_included import Absent
-
-LogDeduplicator = Absent("ray._private.ray_logging.LogDeduplicator", "See ray._core.worker.log_dedup.")
 
 
 def setup_logger(logging_level: int | str, logging_format: str) -> None:
@@ -52,4 +50,4 @@ def setup_component_logger(
     return logger
 
 
-__all__ = ["LoggingConfig", "setup_component_logger", "setup_logger"]
+__all__ = ["LogDeduplicator", "LoggingConfig", "setup_component_logger", "setup_logger"]

@@ -103,7 +103,7 @@ def _unpack(file: Path, target: Path, strip: bool) -> None:
         file.rename(target / file.name)
         return
     if name.endswith(".zip"):
-        _unzip(file, target)
+        unzip(file, target)
     elif name.endswith((".tar.gz", ".tgz", ".tar.xz")):
         with tarfile.open(file) as archive:
             archive.extractall(target, filter="data")  # refuses what lies outside
@@ -113,7 +113,8 @@ def _unpack(file: Path, target: Path, strip: bool) -> None:
         _strip_top(target)
 
 
-def _unzip(file: Path, target: Path) -> None:
+def unzip(file: Path, target: Path) -> None:
+    """Raises ValueError for an archive that would write outside of `target`."""
     root = target.resolve()
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():

@@ -1,5 +1,7 @@
-"""Not included under this name. Containers are entered by `ray._private.runtime_env.wrappers`."""
+"""The field `image_uri`, at the place where Ray 2.60 has its plug-in."""
 
-from ray._private.not_included import absent_names
+from ray._private.runtime_env.wrappers import ContainerPlugin, ImageUriPlugin
 
-__getattr__ = absent_names(__name__, "Containers are entered by `ray._private.runtime_env.wrappers`.")
+ImageURIPlugin = ImageUriPlugin
+
+__all__ = ["ContainerPlugin", "ImageURIPlugin"]

@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ray._common.runtime_env_uri import Protocol, parse_uri
 from ray._core.common.errors import RuntimeEnvSetupError
@@ -48,7 +48,9 @@ def default_excludes() -> tuple[str, ...]:
     return tuple(filter(None, (each.strip() for each in given.split(","))))
 
 
-def collect(directory: Path, excludes: Sequence[str] = (), *, keep_name: bool = False) -> list[File]:
+def collect(
+    directory: Path, excludes: Sequence[str] = (), *, keep_name: bool = False, gitignore: bool | None = None
+) -> list[File]:
     """The files of a directory, sorted by name.
 
     Left out are what `excludes`, `.rayignore` and (unless RAY_RUNTIME_ENV_IGNORE_GITIGNORE=1) `.gitignore` name,
@@ -56,34 +58,37 @@ def collect(directory: Path, excludes: Sequence[str] = (), *, keep_name: bool = 
 
     Args:
         keep_name: names begin with the directory's own.
+        gitignore: whether `.gitignore` counts; None: as the variable says.
     """
-    files = list(_walk(directory, "", [("", Rules([*default_excludes(), *excludes]))], set()))
+    names = [".rayignore"]
+    if os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE", "0") != "1" if gitignore is None else gitignore:
+        names.append(".gitignore")
+    files = list(_walk(directory, "", [("", Rules([*default_excludes(), *excludes]))], set(), names))
     prefix = f"{directory.resolve().name}/" if keep_name else ""
     return [File(prefix + name, directory / name) for name in sorted(files)]
 
 
-def _walk(directory: Path, below: str, rules: list[tuple[str, Rules]], seen: set[Path]) -> Iterator[str]:
+def _walk(
+    directory: Path, below: str, rules: list[tuple[str, Rules]], seen: set[Path], ignore_files: list[str]
+) -> Iterator[str]:
     real = directory.resolve()
     if real in seen:
         return  # a symbolic link back up
     seen = seen | {real}
-    rules = rules + [(below, own) for own in _own_rules(directory)]
+    rules = rules + [(below, own) for own in _own_rules(directory, ignore_files)]
     for entry in sorted(os.scandir(directory), key=lambda each: each.name):
         name = f"{below}{entry.name}"
         is_dir = entry.is_dir()
         if any(own.excludes(name[len(base) :], is_dir) for base, own in rules):
             continue
         if is_dir:
-            yield from _walk(Path(entry.path), f"{name}/", rules, seen)
+            yield from _walk(Path(entry.path), f"{name}/", rules, seen, ignore_files)
         elif entry.is_file():
             yield name
 
 
-def _own_rules(directory: Path) -> Iterator[Rules]:
-    names = [".rayignore"]
-    if os.environ.get("RAY_RUNTIME_ENV_IGNORE_GITIGNORE", "0") != "1":
-        names.append(".gitignore")
-    for name in names:
+def _own_rules(directory: Path, ignore_files: list[str]) -> Iterator[Rules]:
+    for name in ignore_files:
         file = directory / name
         if file.is_file():
             yield Rules(file.read_text(errors="replace").splitlines())
@@ -229,7 +234,7 @@ RAY_PKG_PREFIX = PREFIX
 
 
 def get_uri_for_directory(directory: str, include_gitignore: bool = True, excludes: Sequence[str] | None = None) -> str:
-    """The URI of the package of a directory; `.gitignore` files count as `collect` says.
+    """The URI of the package of a directory.
 
     Raises:
         ValueError: there is no such directory.
@@ -237,7 +242,7 @@ def get_uri_for_directory(directory: str, include_gitignore: bool = True, exclud
     path = Path(directory).absolute()
     if not path.is_dir():
         raise ValueError(f"directory {str(path)!r} must be an existing directory")
-    return f"gcs://{PREFIX}{content_hash(collect(path, excludes or ()))}.zip"
+    return f"gcs://{PREFIX}{content_hash(collect(path, excludes or (), gitignore=include_gitignore))}.zip"
 
 
 def get_uri_for_file(file: str) -> str:
@@ -248,17 +253,16 @@ def get_uri_for_file(file: str) -> str:
     return f"gcs://{PREFIX}{content_hash([File(path.name, path)])}.zip"
 
 
-_ABSENT = (
-    *("create_package", "delete_package", "download_and_unpack_package", "get_local_dir_from_uri"),
-    *("get_uri_for_package", "install_wheel_package", "package_exists", "remove_dir_from_filepaths", "unzip_package"),
-    *("untar_package", "upload_package_if_needed", "upload_package_to_gcs", "_dir_travel", "_get_excludes"),
-    *("get_top_level_dir_from_compressed_package", "_hash_directory", "_store_package_in_gcs", "_zip_files"),
-)
+_ABSENT = ("_dir_travel", "_get_excludes", "_hash_directory", "_zip_files", "get_excludes_from_ignore_files")
 
 
-def __getattr__(name: str) -> Absent:
+def __getattr__(name: str) -> Any:
+    from ray._private.runtime_env import package_functions  # it imports this module
+
+    if hasattr(package_functions, name):
+        return getattr(package_functions, name)
     if name in _ABSENT:
-        return Absent(f"{__name__}.{name}", "Nodes unpack packages by `ray._private.runtime_env.download`.")
+        return Absent(f"{__name__}.{name}", "See `collect` and `pack` there.")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -63,7 +63,7 @@ def _check_uri(text: str, field: str, endings: tuple[str, ...]) -> None:
 
 
 def parse_and_validate_excludes(value: Any) -> list[str]:
-    if not isinstance(value, list):
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise TypeError(f"runtime_env['excludes'] must be of type List[str], got {type(value)}")
     return list(value)
 
@@ -117,13 +117,11 @@ def _installation(
         value = {"packages": value}
     if not isinstance(value, dict):
         raise TypeError(f"runtime_env['{tool}'] must be of type {accepted}, got {type(value)}")
-    unknown = sorted(set(value) - set(fields))
-    if unknown:
-        raise ValueError(f"runtime_env['{tool}'] can only have these fields: {names}, but got: {unknown}")
+    if not set(value) <= set(fields):
+        raise ValueError(f"runtime_env['{tool}'] can only have these fields: {names}, but got: {list(value)}")
     for name, kind in fields.items():
-        if name != "packages" and name in value and not isinstance(value[name], kind):
-            shown = "list[str]" if kind is list else kind.__name__
-            raise TypeError(f"runtime_env['{tool}']['{name}'] must be of type {shown}, got {type(value[name])}")
+        if name != "packages" and name in value:
+            _check_kind(f"runtime_env['{tool}']['{name}']", value[name], kind)
     if "packages" not in value:
         raise ValueError(f"runtime_env['{tool}'] must include field 'packages', but got {value}")
     packages = value["packages"]
@@ -137,6 +135,16 @@ def _installation(
     if not packages:
         return None
     return {**value, "packages": list(dict.fromkeys(packages))}
+
+
+def _check_kind(name: str, value: Any, kind: type) -> None:
+    if kind is list and isinstance(value, list):
+        for number, item in enumerate(value):
+            if not isinstance(item, str):
+                raise TypeError(f"{name} must be of type list[str] got {type(item)} for {number}-th item.")
+    elif not isinstance(value, kind):
+        shown = "list[str] got" if kind is list else f"{kind.__name__}, got"
+        raise TypeError(f"{name} must be of type {shown} {type(value)}")
 
 
 def _requirements(path: str) -> list[str]:

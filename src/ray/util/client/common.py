@@ -17,12 +17,19 @@ from ray.util.client.settings import (
     CLIENT_SERVER_MAX_THREADS as CLIENT_SERVER_MAX_THREADS,
 )
 from ray.util.client.settings import (
+    GRPC_OPTIONS as GRPC_OPTIONS,
+)
+from ray.util.client.settings import (
     OBJECT_TRANSFER_CHUNK_SIZE as OBJECT_TRANSFER_CHUNK_SIZE,
+)
+from ray.util.client.settings import (
+    OBJECT_TRANSFER_WARNING_SIZE as OBJECT_TRANSFER_WARNING_SIZE,
 )
 
 if TYPE_CHECKING:
     from ray.util.client.worker import Worker
 
+INT32_MAX = 2**31 - 1
 T = TypeVar("T")
 
 

@@ -12,6 +12,8 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
+import cloudpickle
+
 from ray._core.common.ids import BaseID
 from ray._private.actor_class import METHOD_OPTIONS_KEY
 from ray.actor import ActorClass
@@ -52,8 +54,19 @@ class _Name:
         return operator.attrgetter(self._name), (_Module(self._module),)
 
 
+_OTHERS_THERE = ("ray.util.multiprocessing.pool",)
+"""Modules whose classes have names that stand for something else in the original: they are taken along by value."""
+_ELSEWHERE = {"ray.util.multiprocessing.results": "ray.util.multiprocessing.pool"}
+"""Where the original has the classes of a module."""
+
+
 def reduce_for_original(value: Any) -> Any:
     """How an original client can unpickle what is ours; NotImplemented for everything that is the same there."""
+    module = getattr(value, "__module__", None)
+    if module in _ELSEWHERE and isinstance(value, type):
+        return _Name(_ELSEWHERE[module], value.__qualname__).__reduce__()
+    if module in _OTHERS_THERE and module not in cloudpickle.list_registry_pickle_by_value():
+        cloudpickle.register_pickle_by_value(importlib.import_module(module))
     if isinstance(value, RayError):
         return _reduce_error(value)
     if isinstance(value, BaseID):

@@ -29,8 +29,6 @@ BATCHES_PER_ACTOR = 4
 
 
 class PoolActor:
-    """One process of a pool. Its name and methods are Ray's: our client may have it made by an original server."""
-
     def __init__(self, initializer: Callable[..., Any] | None, initargs: Iterable[Any]) -> None:
         if initializer is not None:
             initializer(*initargs)

@@ -9,13 +9,18 @@ from __future__ import annotations
 import dataclasses
 import enum
 import os
+import re
 from typing import TYPE_CHECKING, Any, Self, get_args, get_type_hints
 
 from ray._private.not_included import absent_names
+from ray.util.state.exception import RayStateApiException
+from ray.util.state.state_text import Humanify as Humanify
 
 DEFAULT_LIMIT = 100
 DEFAULT_RPC_TIMEOUT = 30
 DEFAULT_LOG_LIMIT = 1000
+DEFAULT_DOWNLOAD_FILENAME = "file.txt"
+DRIVER_TASK_ID_PREFIX = "f" * 40
 RAY_MAX_LIMIT_FROM_API_SERVER = int(os.environ.get("RAY_MAX_LIMIT_FROM_API_SERVER", "10000"))
 RAY_MAX_LIMIT_FROM_DATA_SOURCE = int(os.environ.get("RAY_MAX_LIMIT_FROM_DATA_SOURCE", "10000"))
 PREDICATES = ("=", "!=")
@@ -271,6 +276,9 @@ SCHEMAS: dict[StateResource, type[StateSchema]] = {
 }
 
 
+AVAILABLE_STATES = list(SCHEMAS.values())
+
+
 @dataclasses.dataclass
 class ListApiOptions:
     """Raises ValueError for a filter that is not (column, "=" or "!=", value)."""
@@ -306,12 +314,56 @@ class SummaryApiOptions:
     summary_by: str | None = None
 
 
+@dataclasses.dataclass
+class ListApiResponse:
+    """The answer to a list over HTTP: `total` rows there are, of which `num_filtered` passed the filters."""
+
+    total: int
+    num_after_truncation: int
+    num_filtered: int
+    result: list[dict[str, Any]]
+    partial_failure_warning: str | None = ""
+    warnings: list[str] | None = None
+
+
+@dataclasses.dataclass
+class SummaryApiResponse:
+    """The answer to a summary over HTTP."""
+
+    total: int
+    num_after_truncation: int
+    num_filtered: int
+    result: Any = None
+    partial_failure_warning: str | None = ""
+    warnings: list[str] | None = None
+
+
+def resource_to_schema(resource: StateResource) -> type[StateSchema]:
+    return SCHEMAS[resource]
+
+
+def dict_to_state(d: dict[str, Any], state_resource: StateResource) -> StateSchema:
+    """A row of that resource. Raises RayStateApiException when columns are missing, or unknown."""
+    try:
+        return SCHEMAS[state_resource](**d)
+    except TypeError as error:
+        raise RayStateApiException(f"Failed to convert {d} to StateSchema: {error}") from error
+
+
+def filter_fields(data: dict[str, Any], state_dataclass: type[StateSchema], detail: bool) -> dict[str, Any]:
+    """The columns that a list shows, None for those that are not there."""
+    return {name: data.get(name) for name in state_dataclass.list_columns(detail)}
+
+
+def remove_ansi_escape_codes(text: str) -> str:
+    return re.sub(r"\x1b[^m]*m", "", text)
+
+
 if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
     __getattr__ = absent_names(
         __name__,
         "ray.util.state asks the cluster itself, and answers with plain rows.",
-        "AVAILABLE_STATES ActorSummaries ActorSummaryPerClass GetLogOptions Humanify Link ListApiResponse "
-        "NestedTaskSummary ObjectSummaries ObjectSummaryPerKey StateSummary SummaryApiResponse TaskSummaries "
-        "TaskSummaryPerFuncOrClassName dict_to_state filter_fields protobuf_message_to_dict "
-        "protobuf_to_task_state_dict remove_ansi_escape_codes resource_to_schema state",
+        "ActorSummaries ActorSummaryPerClass GetLogOptions Link NestedTaskSummary ObjectSummaries "
+        "ObjectSummaryPerKey StateSummary TaskSummaries TaskSummaryPerFuncOrClassName protobuf_message_to_dict "
+        "protobuf_to_task_state_dict state",
     )

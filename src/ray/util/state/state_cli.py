@@ -5,6 +5,7 @@ Source: Ray docs, "State CLI".
 
 from __future__ import annotations
 
+import enum
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from ray.util.state.common import (
     GetApiOptions,
     ListApiOptions,
     StateResource,
+    StateSchema,
     SummaryApiOptions,
     SummaryResource,
 )
@@ -60,6 +62,68 @@ def parse_filters(texts: Sequence[str]) -> list[Filter]:
     return found
 
 
+def _parse_filter(filter: str) -> Filter:
+    """Raises ValueError."""
+    return parse_filters([filter])[0]
+
+
+class AvailableFormat(enum.Enum):
+    DEFAULT = "default"
+    JSON = "json"
+    YAML = "yaml"
+    TABLE = "table"
+
+
+def format_list_api_output(
+    state_data: Sequence[Any],
+    *,
+    schema: type[StateSchema],
+    format: AvailableFormat = AvailableFormat.DEFAULT,
+    detail: bool = False,
+) -> str:
+    """What `ray list` prints of rows."""
+    if not state_data:
+        return "No resource in the cluster"
+    return output_with_format([each.asdict() for each in state_data], schema=schema, format=format, detail=detail)
+
+
+def format_get_api_output(
+    state_data: Any,
+    id: str,
+    *,
+    schema: type[StateSchema] | None = None,
+    format: AvailableFormat = AvailableFormat.YAML,
+) -> str:
+    """What `ray get` prints of the row or rows of one id; None, and no rows: there is nothing of that id."""
+    if not state_data:
+        return f"Resource with id={id} not found in the cluster."
+    rows = state_data if isinstance(state_data, list) else [state_data]
+    return output_with_format([each.asdict() for each in rows], schema=schema, format=format, detail=True)
+
+
+def output_with_format(
+    state_data: list[dict[str, Any]],
+    *,
+    schema: type[StateSchema] | None,
+    format: AvailableFormat = AvailableFormat.DEFAULT,
+    detail: bool = False,
+) -> str:
+    """Rows as text. The default is a table, or YAML with details."""
+    if format is AvailableFormat.JSON:
+        return json.dumps(state_data)
+    if schema is None or format is AvailableFormat.YAML or (detail and format is AvailableFormat.DEFAULT):
+        return yaml([readable(row) for row in state_data]) + "\n"
+    return get_table_output(state_data, schema, detail)
+
+
+def get_table_output(state_data: list[dict[str, Any]], schema: type[StateSchema], detail: bool) -> str:
+    columns = schema.list_columns(detail)
+    lines = [[row[column] for column in columns] for row in map(readable, state_data)]
+    rule = "-" * 30
+    head = f"\n======== List: {datetime.now()} ========\nStats:\n{rule}\nTotal: {len(state_data)}\n\nTable:\n{rule}\n"
+    return head + table([column.upper() for column in columns], lines) + "\n"
+
+
 @click.command("list")
 @click.argument("resource", type=click.Choice(list(_NAMES)))
 @click.option("--format", "form", default="default", type=click.Choice(["default", "json", "yaml", "table"]))
@@ -87,20 +151,8 @@ def ray_list(
     options = ListApiOptions(limit=limit, timeout=timeout, detail=detail, filters=wanted)
     client = api.StateApiClient(address)
     found = _complaining(lambda: client.list(kind, options, raise_on_missing_output=False, _explain=True))
-    rows = [each.asdict() for each in found]
-    if form == "json":
-        click.echo(json.dumps(rows))
-    elif not rows:
-        click.echo("No resource in the cluster")
-    elif form == "yaml" or (detail and form == "default"):
-        click.echo(yaml([readable(row) for row in rows]) + "\n")
-    else:
-        columns = schema.list_columns(detail)
-        _title("List")
-        click.echo(f"Stats:\n{'-' * 30}\nTotal: {len(rows)}\n\nTable:\n{'-' * 30}")
-        lines = [[row[column] for column in columns] for row in map(readable, rows)]
-        click.echo(table([column.upper() for column in columns], lines))
-        click.echo()
+    text = format_list_api_output(found, schema=schema, format=AvailableFormat(form), detail=detail)
+    click.echo(text)
 
 
 @click.command("get")
@@ -114,11 +166,7 @@ def ray_get(resource: str, id: str | None, address: str | None, timeout: int) ->
         raise click.BadParameter(f"Missing argument 'ID'. Do you mean 'ray list {resource}'?")
     client = api.StateApiClient(address)
     found = _complaining(lambda: client.get(_NAMES[resource], id, GetApiOptions(timeout)))
-    if not found:
-        click.echo(f"Resource with id={id} not found in the cluster.")
-        return
-    rows = found if isinstance(found, list) else [found]
-    click.echo(yaml([readable(row.asdict()) for row in rows]) + "\n")
+    click.echo(format_get_api_output(found, id))
 
 
 def _title(what: str) -> None:
@@ -297,7 +345,6 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
     __getattr__ = absent_names(
         __name__,
         "Use the commands.",
-        "AvailableFormat LogCommandGroup _get_available_formats _get_available_resources _parse_filter "
-        "_should_explain format_get_api_output format_list_api_output format_object_summary_output "
-        "format_summary_output get_table_output output_with_format",
+        "LogCommandGroup _get_available_formats _get_available_resources _should_explain "
+        "format_object_summary_output format_summary_output",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any
 
@@ -13,6 +13,7 @@ _PLAIN = re.compile(r"[A-Za-z_/<][\w./<>: -]*[\w/>.]|[A-Za-z_/]")
 _RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _HEX = re.compile(r"(?!\d+e\d+$)(?=.*[a-df])[0-9a-f]+")
 _IP = re.compile(r"\d+(\.\d+){3}")
+_MEMORIES = ("memory", "object_store_memory")
 _AMOUNT = re.compile(r"\d+(\.\d+)? [A-Za-z]+")
 
 
@@ -60,8 +61,31 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def time_text(ms: float) -> str:
-    return str(datetime.fromtimestamp(ms / 1000))
+class Humanify:
+    """Values as people read them."""
+
+    @staticmethod
+    def timestamp(x: float) -> str:
+        """Of milliseconds since 1970, as this machine's clock shows it."""
+        return str(datetime.fromtimestamp(x / 1000))
+
+    @staticmethod
+    def memory(x: float) -> str:
+        """Of bytes."""
+        return f"{x / (1 << 30):.3f} GiB"
+
+    @staticmethod
+    def duration(x: float) -> str:
+        """Of milliseconds."""
+        return str(timedelta(milliseconds=x))
+
+    @staticmethod
+    def events(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**event, "created_ms": Humanify.timestamp(event["created_ms"])} for event in events]
+
+    @staticmethod
+    def node_resources(resources: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: Humanify.memory(n) if name in _MEMORIES else n for name, n in resources.items()}
 
 
 def readable(value: Any, key: str = "") -> Any:
@@ -71,9 +95,9 @@ def readable(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         return [readable(each, key) for each in value]
     if key.endswith("_ms") and isinstance(value, (int, float)) and value >= 0:
-        return time_text(value)
-    if key in ("memory", "object_store_memory") and isinstance(value, (int, float)):
-        return f"{value / (1 << 30):.3f} GiB"
+        return Humanify.timestamp(value)
+    if key in _MEMORIES and isinstance(value, (int, float)):
+        return Humanify.memory(value)
     return value
 
 

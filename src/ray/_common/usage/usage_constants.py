@@ -1,0 +1,13 @@
+"""Names of usage statistics, of which none are ever collected: programs and tests read and set them."""
+
+SCHEMA_VERSION = "0.1"
+USAGE_STATS_ENABLED_ENV_VAR = "RAY_USAGE_STATS_ENABLED"
+USAGE_STATS_SOURCE_ENV_VAR = "RAY_USAGE_STATS_SOURCE"
+USAGE_STATS_SOURCE_OSS = "OSS"
+USAGE_STATS_FILE = "usage_stats.json"
+USAGE_STATS_NAMESPACE = "usage_stats"
+CLUSTER_METADATA_KEY = b"CLUSTER_METADATA"
+LIBRARY_USAGE_SET_NAME = "library_usage_"
+HARDWARE_USAGE_SET_NAME = "hardware_usage_"
+EXTRA_USAGE_TAG_PREFIX = "extra_usage_tag_"
+USAGE_STATS_DISABLED_MESSAGE = "Usage stats collection is disabled."
