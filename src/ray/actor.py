@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from ray._core.common.call_shape import ANY, CallChecker, parameters_of
-from ray._core.common.ids import ActorID
+from ray._core.common.ids import ActorID, JobID
 from ray._core.common.options import DYNAMIC, STREAMING, ActorOptions, MethodOptions
 from ray._core.worker import object_ref as _process
 from ray._private import client_mode_hook as _hook
@@ -105,6 +105,10 @@ class ActorMethod:
             return refs[0]
         return unwrap(refs, self._num_returns)
 
+    @property
+    def _method_name(self) -> str:
+        return self._name
+
     def options(self, **options: Any) -> ActorMethod:
         """The same method with other options."""
         now = self._options
@@ -170,6 +174,11 @@ class ActorHandle(Generic[T]):
         return ActorID(self._ray_state.actor_id)
 
     _ray_actor_id = _actor_id
+    _ray_is_cross_language = False
+
+    @property
+    def _actor_job_id(self) -> JobID:
+        return self._actor_id.job_id
 
     @property
     def _ray_method_num_returns(self) -> dict[str, int | str]:

@@ -59,6 +59,11 @@ class RemoteFunction:
             f"Remote functions cannot be called directly. Instead of running '{name}()', try '{name}.remote()'."
         )
 
+    @property
+    def _function_name(self) -> str:
+        """ "module.function"."""
+        return full_name(self._function)
+
     def options(self, **options: Any) -> RemoteFunction:
         """The same function with other options; this one stays as it is.
 

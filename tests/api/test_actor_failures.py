@@ -313,6 +313,42 @@ def test_an_actor_that_exits_by_intent_does_not_restart():
     _died(leaver.hello.remote())
 
 
+class Tidy:
+    def __init__(self, log):
+        self.log = log
+
+    def note(self, word):
+        with open(self.log, "a") as file:
+            file.write(f"{word} ")
+
+    def __ray_shutdown__(self):
+        self.note("tidied")
+
+    def leave(self):
+        ray.actor.exit_actor()
+
+
+class AsyncTidy(Tidy):
+    async def leave(self):
+        ray.actor.exit_actor()
+
+
+@pytest.mark.parametrize("cls", [Tidy, AsyncTidy])
+@pytest.mark.parametrize("way", ["leave", "__ray_terminate__", "out of scope", "killed"])
+def test_an_actor_that_ends_by_intent_tidies_up(cls, way, tmp_path):
+    log = tmp_path / "log"
+    actor = ray.remote(cls).remote(str(log))
+    pid = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
+    if way == "killed":
+        ray.kill(actor)
+    elif way == "out of scope":
+        del actor
+    else:
+        _died(getattr(actor, way).remote())
+    wait_until(lambda: not is_alive(pid))
+    assert (log.read_text() if log.exists() else "") == ("" if way == "killed" else "tidied ")
+
+
 def test_sys_exit_with_status_0_is_meant():
     @ray.remote(max_restarts=-1)
     class Leaver:

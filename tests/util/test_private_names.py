@@ -1,5 +1,6 @@
 """Names that third parties import though they are private, and what these do."""
 
+import json
 import subprocess
 import sys
 
@@ -163,3 +164,35 @@ def test_the_core_worker_counts_references(cluster):
     assert core.get_current_node_id().hex() == ray.get_runtime_context().get_node_id()
     assert core.get_actor_id().is_nil() and core.get_current_task_id().is_nil()
     assert core.get_placement_group_id().is_nil()
+
+
+def test_nodes_and_workers_tell_what_tests_ask(cluster):
+    worker, (row,) = ray._private.worker.global_worker, ray.nodes()
+    node = ray._private.worker._global_node
+    assert node.node_manager_port == row["NodeManagerPort"] > 0
+    assert node.metrics_export_port == node.address_info["metrics_export_port"] == row["MetricsExportPort"]
+    assert node.dashboard_agent_listen_port == row["DashboardAgentListenPort"]
+    client = node.get_gcs_client()
+    assert [each.hex() for each in client.get_all_node_info()] == [node.node_id]
+    client.close()
+    assert worker.placement_group_id.is_nil() and not worker.should_capture_child_tasks_in_placement_group
+    assert worker.runtime_env == "{}"
+    assert worker.get_accelerator_ids_for_accelerator_resource("GPU", "^GPU$") == []
+    assert ray._private.state.state.get_system_config()["health_check_period_ms"] == 3000
+    assert ray._private.state.state.node_ids() == [f"node:{row['NodeManagerAddress']}"]
+    assert isinstance(json.loads(ray._private.state.state.chrome_tracing_dump()), list)
+    with pytest.raises(AssertionError, match="when the process is a worker"):
+        _ = ray.get_runtime_context().actor_id
+
+
+class Custom:
+    def __init__(self, value):
+        self.value = value
+
+
+def test_the_serialization_context_takes_serializers(cluster):
+    context = ray._private.worker.global_worker.get_serialization_context()
+    context._register_cloudpickle_serializer(Custom, lambda custom: custom.value, lambda value: Custom(value * 2))
+    assert ray.get(ray.put(Custom(2))).value == 4
+    context._unregister_cloudpickle_reducer(Custom)
+    assert ray.get(ray.put(Custom(2))).value == 2

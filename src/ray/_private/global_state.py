@@ -83,6 +83,9 @@ def _actor(info: m.ActorInfo) -> Table:
         "Address": {"IPAddress": host, "Port": port, "NodeID": info.node_id.hex()},
         "State": info.state,
         "NumRestarts": info.num_restarts,
+        "Timestamp": float(info.end_time_ms or info.start_time_ms),
+        "StartTime": info.start_time_ms,
+        "EndTime": info.end_time_ms,
         "DeathCause": info.death_cause,
         "Pid": info.pid,
     }
@@ -131,6 +134,19 @@ class GlobalState:
         from ray._private.state import total_resources_per_node
 
         return total_resources_per_node()
+
+    def node_ids(self) -> list[str]:
+        return node_ids()
+
+    def get_system_config(self) -> dict[str, Any]:
+        """The cluster's settings, those that are as by default too."""
+        return msgspec.structs.asdict(connected_core().config)
+
+    def chrome_tracing_dump(self) -> str:
+        """`ray.timeline()` as JSON."""
+        from ray._private.timeline import timeline
+
+        return msgspec.json.encode(timeline()).decode()
 
     def get_node(self, node_id: str) -> Table:
         """The row of one node. KeyError when there is none of this id in hex."""

@@ -22,10 +22,11 @@ from ray.actor import ActorHandle, make_actor_class
 from ray.remote_function import RemoteFunction
 
 if TYPE_CHECKING:
-    from ray._core.common.ids import ActorID, JobID, NodeID, TaskID
+    from ray._core.common.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
     from ray._core.node.node_names import NodeNames
     from ray._private.core_worker_names import CoreWorkerNames
     from ray._private.gcs_client import GcsClient
+    from ray._private.serialization import SerializationContext
 
 T = TypeVar("T")
 SCRIPT_MODE, WORKER_MODE, SPILL_WORKER_MODE, RESTORE_WORKER_MODE = range(4)
@@ -328,6 +329,39 @@ class Worker:
 
         call = connected_core().current
         return TaskID.nil() if call is None else TaskID(call.task_id)
+
+    @property
+    def placement_group_id(self) -> PlacementGroupID:
+        """Nil outside of any group."""
+        from ray.runtime_context import get_runtime_context
+
+        return get_runtime_context().current_placement_group_id
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        from ray.runtime_context import get_runtime_context
+
+        return get_runtime_context().should_capture_child_tasks_in_placement_group
+
+    @property
+    def runtime_env(self) -> str:
+        """JSON of the runtime environment of this process."""
+        from ray.runtime_context import get_runtime_context
+
+        return get_runtime_context().get_runtime_env_string()
+
+    def get_accelerator_ids_for_accelerator_resource(self, resource_name: str, resource_regex: str) -> list[str]:
+        """Ids of the devices of one kind ("GPU") that this worker was assigned, in a placement group or not.
+
+        Args:
+            resource_regex: not looked at: devices inside of groups are listed under their kind.
+        """
+        return list(connected_core().assignment.devices.get(resource_name, []))
+
+    def get_serialization_context(self) -> SerializationContext:
+        from ray._private.serialization import SerializationContext
+
+        return SerializationContext()
 
     @property
     def actor_id(self) -> ActorID:

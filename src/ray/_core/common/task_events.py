@@ -60,6 +60,19 @@ class TaskEvent(msgspec.Struct, array_like=True, gc=False):
     error: str = ""
 
 
+class Span(msgspec.Struct, array_like=True, frozen=True):
+    """A piece of a process's time that its code has named. Times in µs since the epoch."""
+
+    name: str
+    started_us: int
+    ended_us: int
+    node_id: bytes
+    worker_id: bytes
+    is_driver: bool
+    task_id: bytes = b""
+    extra: dict[str, str] = {}
+
+
 class TaskBatch(msgspec.Struct, array_like=True):
     """`dropped`: how many events of this process were not kept since too many came at once."""
 
@@ -67,6 +80,7 @@ class TaskBatch(msgspec.Struct, array_like=True):
     kinds: list[TaskKind]
     events: list[TaskEvent]
     dropped: int = 0
+    spans: list[Span] = []
 
     def encode(self) -> bytes:
         return msgspec.msgpack.encode(self)

@@ -10,6 +10,8 @@ import dataclasses
 import subprocess
 from pathlib import Path
 
+from ray._core.common import messages as m
+from ray._core.node.gcs_client import GcsClient
 from ray._core.node.services import Service
 
 
@@ -58,6 +60,33 @@ class NodeNames:
     def is_head(self) -> bool:
         return self.head
 
+    def get_gcs_client(self) -> GcsClient:
+        """A client of its own, which its caller closes."""
+        return GcsClient(self.gcs_address)
+
+    def registered(self) -> m.NodeInfo:
+        """The node as the GCS knows it. Raises KeyError when that does not."""
+        client = self.get_gcs_client()
+        try:
+            infos = {info.node_id.hex(): info for info in client.get_all_node_info().values()}
+        finally:
+            client.close()
+        return infos[self.unique_id]
+
+    @property
+    def node_manager_port(self) -> int:
+        return self.registered().raylet_port
+
+    @property
+    def metrics_export_port(self) -> int:
+        return self.registered().metrics_port
+
+    @property
+    def dashboard_agent_listen_port(self) -> int:
+        return self.registered().agent_port
+
+    metrics_agent_port = runtime_env_agent_port = dashboard_agent_listen_port
+
     def get_session_dir_path(self) -> str:
         return str(self.session_dir)
 
@@ -71,8 +100,11 @@ class NodeNames:
         return str(self.session_dir / "sockets")
 
     @property
-    def address_info(self) -> dict[str, str | None]:
+    def address_info(self) -> dict[str, str | int | None]:
+        info = self.registered()
         return {
+            "metrics_export_port": info.metrics_port,
+            "dashboard_agent_listen_port": info.agent_port,
             "node_ip_address": self.node_ip_address,
             "redis_address": None,
             "object_store_address": self.plasma_store_socket_name,

@@ -225,6 +225,18 @@ class ActorRuntime:
         for group in self._groups.values():
             group.finish()
 
+    def call_shutdown_hook(self) -> None:
+        """`__ray_shutdown__` of the instance, if any; what it raises is logged. Main thread, nothing else runs."""
+        hook = getattr(self.instance, "__ray_shutdown__", None)
+        if not callable(hook):
+            return
+        try:
+            result = hook()
+            if inspect.iscoroutine(result):
+                (self._loop or asyncio.new_event_loop()).run_until_complete(result)
+        except Exception:
+            logger.exception("__ray_shutdown__ of actor %s failed.", type(self.instance).__name__)
+
 
 class ThreadGroup:
     """At most `limit` calls at a time, each on a thread of its own.

@@ -349,6 +349,7 @@ class Executor:
             core.reactor.flush()
         if self.actor is not None:
             self.actor.finish_running()
+            self.actor.call_shutdown_hook()
             atexit._run_exitfuncs()
         self._output.flush()
         with core.lock:

@@ -18,7 +18,7 @@ from ray._core.common import messages as m
 from ray._core.common import metrics
 from ray._core.common.errors import RayTaskError
 from ray._core.common.ids import WorkerID
-from ray._core.common.task_events import TaskBatch, TaskEvent, TaskKind
+from ray._core.common.task_events import Span, TaskBatch, TaskEvent, TaskKind
 from ray._core.store import serialization
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class TaskLog:
     def __init__(self, core: CoreWorker) -> None:
         self._core = core
         self._ended: list[tuple[Any, ...]] = []
+        self._spans: list[Span] = []
         self._room = MOST_PER_INTERVAL
         self._dropped = 0
         self._is_scheduled = False
@@ -85,13 +86,28 @@ class TaskLog:
         self._ended.append((*start, time.time_ns() // 1000, 0, None, 0, True, error))
         self._tend()
 
+    def span(self, name: str, started_us: int, extra: dict[str, str]) -> None:
+        """Something that the user's code has named ends now, in this thread's task if there is one."""
+        core = self._core
+        if self._room <= 0:
+            self._dropped += 1
+            return
+        self._room -= 1
+        is_driver = core.mode == "driver"
+        worker_id = WorkerID.for_driver(core.job_id).binary() if is_driver else core.worker_id
+        task_id = b"" if core.current is None else core.current.task_id
+        now_us = time.time_ns() // 1000
+        self._spans.append(Span(name, started_us, now_us, core.node.node_id, worker_id, is_driver, task_id, extra))
+        self._tend()
+
     def _tend(self) -> None:
         """Report a full batch, and have the rest reported at the end of the interval."""
         interval_s = self._core.config.task_events_report_interval_ms / 1000
         if interval_s <= 0:
             self._ended.clear()
+            self._spans.clear()
             return
-        if len(self._ended) >= BATCH:
+        if len(self._ended) + len(self._spans) >= BATCH:
             self._report()
         if not self._is_scheduled:
             self._is_scheduled = True
@@ -104,13 +120,14 @@ class TaskLog:
 
     def flush(self) -> None:
         """Send what has gathered to the GCS."""
-        if self._ended or self._dropped:
+        if self._ended or self._spans or self._dropped:
             self._report()
 
     def _report(self) -> None:
         batch = self._described()
-        self._ended, self._dropped = [], 0
-        self._core.gcs.send(m.TaskEvents(batch.job_id, len(batch.events), batch.encode()))
+        self._ended, self._spans, self._dropped = [], [], 0
+        count = len(batch.events) + len(batch.spans)
+        self._core.gcs.send(m.TaskEvents(batch.job_id, count, batch.encode()))
 
     def _described(self) -> TaskBatch:
         kinds = _Kinds()
@@ -129,7 +146,7 @@ class TaskLog:
                 event.error_type, told = describe_error(error)
                 event.error = shortened(told)
             events.append(event)
-        return TaskBatch(self._core.job_id, kinds.kinds, events, self._dropped)
+        return TaskBatch(self._core.job_id, kinds.kinds, events, self._dropped, list(self._spans))
 
     # ---------------------------------------------------------- what is going on now
 
