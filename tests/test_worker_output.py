@@ -132,3 +132,31 @@ ray.get([dots.remote() for _ in range(2)])
 """
     out, _ = drive(body, PYTHONUNBUFFERED="1", RAY_DEDUP_LOGS="0")
     assert "".join(line.removeprefix("(dots pid=N) ") for line in out) == "......"
+
+
+def test_a_driver_is_told_of_its_own_jobs_workers_only():
+    other = """
+import ray, sys
+ray.init(address=sys.argv[1])
+@ray.remote
+def f():
+    print("of the other job")
+ray.get(f.remote())
+ray.shutdown()
+print("the other driver has ended")
+"""
+    body = f"""
+import subprocess
+@ray.remote
+def f():
+    print("of this job")
+address = ray.get_runtime_context().gcs_address
+said = subprocess.run([sys.executable, "-c", {other!r}, address], capture_output=True, text=True, check=True).stdout
+ray.get(f.remote())
+ray.shutdown()
+print(repr(said))
+"""
+    out, _ = drive(body)
+    assert [line for line in out if "of the other" in line] == [out[-1]]
+    assert "of the other job" in out[-1] and "of this job" not in out[-1]
+    assert "(f pid=N) of this job" in out

@@ -1,6 +1,7 @@
 """Actors that run several calls at once: asyncio, threads, concurrency groups (docs: "Async and threaded actors")."""
 
 import asyncio
+import logging
 import threading
 import time
 
@@ -216,6 +217,32 @@ def test_an_async_call_that_runs_is_cancelled():
     with pytest.raises(TaskCancelledError):
         ray.get(ref)
     assert ray.get(sleeper.read.remote()) == ["began", "cancelled"]
+
+
+def test_a_blocking_get_in_an_async_actor_is_warned_of_once():
+    @ray.remote
+    class Blocking:
+        def __init__(self):
+            self.said = []
+            handler = logging.Handler()
+            handler.emit = lambda record: self.said.append(record.getMessage())
+            logging.getLogger("ray._private.worker").addHandler(handler)
+
+        async def get(self):
+            return ray.get([slow.remote(), slow.remote()])
+
+        async def warnings(self):
+            return self.said
+
+    @ray.remote
+    def slow():
+        time.sleep(0.05)
+        return 1
+
+    actor = Blocking.remote()
+    assert ray.get([actor.get.remote(), actor.get.remote()]) == [[1, 1]] * 2
+    [warning] = ray.get(actor.warnings.remote())
+    assert warning.startswith("Using blocking ray.get inside async actor. This blocks the event loop.")
 
 
 def test_an_async_actor_leaves_by_exit_actor():

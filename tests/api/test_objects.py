@@ -435,6 +435,15 @@ def test_a_ref_survives_cloudpickle_out_of_band():
     assert ray.get(back) == "out of band"
 
 
+def test_refs_out_of_band_may_be_forbidden(fresh_ray, monkeypatch):
+    monkeypatch.setenv("RAY_allow_out_of_band_object_ref_serialization", "0")
+    fresh_ray()
+    ref = ray.put(1)
+    with pytest.raises(ray.exceptions.OufOfBandObjectRefSerializationException):
+        ray.cloudpickle.dumps([ref])
+    assert ray.get(ray.get(ray.put([ref]))) == [1]
+
+
 # --- serialization hooks ---
 
 

@@ -34,6 +34,26 @@ def wait_until(condition, what, timeout_s=15):
         time.sleep(0.01)
 
 
+TERMINATED = """
+import atexit, ray, time
+atexit.register(lambda: print("goodbye", flush=True))
+ray.init(num_cpus=1, object_store_memory=100_000_000)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_sigterm_ends_a_driver_through_its_atexit_handlers():
+    process = driver(TERMINATED)
+    assert process.stdout.readline() == "ready\n"
+    services = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGTERM)
+    said, complained = process.communicate(timeout=30)
+    assert said == "goodbye\n", complained
+    assert process.returncode > 0  # it has left by itself
+    assert psutil.wait_procs(services, timeout=15)[1] == []
+
+
 INTERRUPTED = """
 import ray, sys, time
 ray.init(num_cpus=2, object_store_memory=100_000_000)

@@ -167,7 +167,15 @@ class World:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node.node_id, soft=True)
         elif kind == 3:
             options["memory"] = rng.randrange(1, 1000)
+        elif kind == 4:
+            options["priority"] = rng.randrange(-2, 3)
         return options
+
+    def may_time_out(self):
+        """A `timeout=`, now and then, and the error that it allows."""
+        if self.rng.random() > 0.05:
+            return {}, set()
+        return {"timeout": self.rng.choice([0.001, 0.03, 0.3])}, {"TaskTimeoutError"}
 
     def start(
         self, what, function, *head, number=lambda mixed, _: mixed, may_lose=False, boxed=False, returns=1, must_fail=""
@@ -193,6 +201,8 @@ class World:
             options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(group.handle)
             options["num_cpus"] = min(options.get("num_cpus", 1), group.cpus)
         refs = [need.ref for need in needs]
+        timeout, may_fail = self.may_time_out()
+        options.update(timeout)
         ref = function.options(**options).remote(salt, *head, *([refs] if boxed else refs))
         shown = {name: value for name, value in options.items() if name != "scheduling_strategy"}
         where = options.get("scheduling_strategy", "")
@@ -200,7 +210,7 @@ class World:
         mixed = workloads.mix(salt, [need.number for need in needs])
         is_retried = options["max_retries"] != 0
         job = Job(
-            f"{what} {self.count} {shown} {where}", ref, number(mixed, salt), needs, must_fail, is_retried=is_retried
+            f"{what} {self.count} {shown} {where}", ref, number(mixed, salt), needs, must_fail, may_fail, is_retried
         )
         if group is not None:
             group.jobs.append(job)
@@ -362,12 +372,14 @@ class World:
             salt, needs = self.salt(), self.pick()
             tells = self.rng.random() < 0.5
             method = actor.handle.call if tells else actor.handle.number
-            ref = method.remote(salt, *(need.ref for need in needs))
+            timeout, may_fail = self.may_time_out()
+            bound = method.options(**timeout) if timeout else method
             job = Job(
-                f"{'call' if tells else 'number'} {self.count} of {actor.what}",
-                ref,
+                f"{'call' if tells else 'number'} {self.count} {timeout} of {actor.what}",
+                bound.remote(salt, *(need.ref for need in needs)),
                 workloads.mix(salt, [need.number for need in needs]),
                 needs,
+                may_fail=may_fail,
                 is_retried=actor.retries and actor.restarts,
                 actor=actor,
                 tells=tells,

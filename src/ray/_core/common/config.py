@@ -45,6 +45,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     object_store_full_timeout_s: float = 10.0
     """How long a put waits for room before ObjectStoreFullError."""
 
+    allow_out_of_band_object_ref_serialization: bool = True
+    """Whether a ref may be pickled outside of tasks, actors and `put`: its object then stays for good."""
+
     # Leases and workers
     lease_linger_ms: int = 250
     """How long an owner keeps a lease without work, unless the raylet revokes it for somebody who waits."""

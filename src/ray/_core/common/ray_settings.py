@@ -14,7 +14,6 @@ WITHOUT_EFFECT = frozenset(
         "actor_scheduling_queue_max_reorder_wait_seconds",
         "agent_max_grpc_message_size",
         "agent_register_timeout_ms",
-        "allow_out_of_band_object_ref_serialization",
         "buffer_size",
         "cancellation_retry_ms",
         "core_worker_internal_heartbeat_ms",

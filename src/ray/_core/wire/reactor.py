@@ -458,6 +458,10 @@ class Reactor:
         """Whether `loop` hosts the reactor, and this is its thread."""
         return self._host is loop and self._host_thread == threading.get_ident()
 
+    def leads_in_loop(self) -> bool:
+        """Whether this is the thread of an asyncio loop that hosts the reactor: to wait here blocks that loop."""
+        return self._host is not None and self._host_thread == threading.get_ident()
+
     def _call_host(self) -> None:
         """Have the loop poll in its next turn, so that what is buffered leaves. Locked, or in the loop's thread."""
         if threading.get_ident() != self._host_thread:

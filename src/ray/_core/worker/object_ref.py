@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ray._core.common.errors import OufOfBandObjectRefSerializationException
 from ray._core.common.ids import OBJECT_ID_SIZE, JobID, TaskID
 from ray._core.common.messages import Address
 from ray._core.store.serialization import capture
@@ -136,8 +137,13 @@ class ObjectRef(Generic[T]):
     def __reduce__(self) -> Any:
         core = _connected()
         owner = self._owner or core.address
-        if capture.refs is None:
-            core.refs.pin(self)  # pickled outside of any task or put: nobody will ever tell when the copy is gone
+        if capture.refs is None:  # outside of any task or put: nobody will ever tell when the copy is gone
+            if not core.config.allow_out_of_band_object_ref_serialization:
+                raise OufOfBandObjectRefSerializationException(
+                    f"{self!r} is pickled outside of Ray, which RAY_allow_out_of_band_object_ref_serialization=0 "
+                    "forbids: its object could never be freed. Pass the ref to a task or an actor, or put it."
+                )
+            core.refs.pin(self)
         else:
             capture.refs.append(self)
         return _restore, (self._id, owner)  # among many refs the pickle holds their owner once

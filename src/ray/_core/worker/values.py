@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import errno
+import logging
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
     from ray._core.worker.core import CoreWorker
 
+logger = logging.getLogger("ray._private.worker")
+WARN_BLOCKING = "RAY_WARN_BLOCKING_GET_INSIDE_ASYNC"
+"""Variable; "0": no word of a `get` that blocks the loop of an asyncio actor."""
 BRINGING_S = 0.5
 """How often a task that waits for an argument looks whether that is lost, and must be made again."""
 
@@ -63,6 +68,7 @@ class Values:
     def __init__(self, core: CoreWorker) -> None:
         self._core = core
         self._puts = 0
+        self._has_warned = False
         self._views = Views()
         self._deliveries = Deliveries()
         self._blocked: dict[Waiter, Call | None] = {}
@@ -362,6 +368,9 @@ class Values:
         self._blocked[waiter] = core.current
         try:
             if not core.executor.is_running_here():
+                if not self._has_warned and core.reactor.leads_in_loop():
+                    self._has_warned = True
+                    _warn_of_blocking()
                 core.reactor.wait(waiter, timeout_s)
                 return
             with core.executor.interrupts.waiting_for(waiter):
@@ -460,3 +469,11 @@ def _forget(waiter: Waiter, slots: list[Entry | OpenStream]) -> None:
             slot.waiters.remove(waiter)
         elif isinstance(slot, Entry) and slot.arrivals:
             slot.arrivals = [other for other in slot.arrivals if other is not waiter]
+
+
+def _warn_of_blocking() -> None:
+    if os.environ.get(WARN_BLOCKING, "1") != "0":
+        logger.warning(
+            "Using blocking ray.get inside async actor. This blocks the event loop. Please use `await` on object "
+            "ref with asyncio.gather if you want to yield execution to the event loop instead."
+        )
