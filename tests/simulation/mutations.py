@@ -200,7 +200,7 @@ SEEDS = {
     a_restarted_gcs_forgets_the_names_of_actors: 52,
     a_call_that_may_have_run_is_sent_again_without_retries: 65,
     a_group_that_was_given_up_keeps_what_it_had_reserved: 167,
-    answers_leave_before_what_they_tell_is_durable: 61,
+    answers_leave_before_what_they_tell_is_durable: 137,
     a_borrower_is_not_counted: 3,
     a_request_that_was_granted_meanwhile_is_placed_once_more: 136,
     whoever_asks_a_remote_raylet_does_not_hear_of_its_death: 0,

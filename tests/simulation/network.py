@@ -296,7 +296,7 @@ class Network:
         return source is not target and self._blocked.get((source.name, target.name), 0) > 0
 
     def delay(self, host: Host, seconds: float) -> None:
-        """What comes from or goes to this machine takes up to so much longer."""
+        """What comes from or goes to this machine takes up to so much longer, and connections more."""
         self._delays[host.name] = seconds
 
     def latency_s(self, source: Process, target: Process) -> float:
@@ -306,8 +306,10 @@ class Network:
         latency_s = 50e-6 + rng.random() * 300e-6
         if rng.random() < 0.005:
             latency_s += rng.random() * 0.2  # a packet was lost and comes again
-        slow_s = max(self._delays.get(source.host.name, 0.0), self._delays.get(target.host.name, 0.0))
-        return latency_s + rng.random() * slow_s
+        return latency_s + rng.random() * self._slow_s(source.host, target.host)
+
+    def _slow_s(self, source: Host, target: Host) -> float:
+        return max(self._delays.get(source.name, 0.0), self._delays.get(target.name, 0.0))
 
     # ---------------------------------------------------------- connections
 
@@ -398,7 +400,10 @@ class Network:
         if not is_local:
             loop.at(deadline_at_s, give_up)
             target = self.hosts.get(key[0])
-            loop.after(50e-6 if target is None else 60e-6 + loop.rng.random() * 300e-6, attempt)
+            slow_s = 0.0 if target is None else self._slow_s(process.host, target)
+            if slow_s:  # a packet each way, or the first is lost and comes again after a second, as TCP has it
+                slow_s = loop.rng.random() * 2 * slow_s + (loop.rng.random() < 0.2)
+            loop.after(50e-6 if target is None else 60e-6 + loop.rng.random() * 300e-6 + slow_s, attempt)
         else:
             attempt()
 
