@@ -157,6 +157,11 @@ class Connection:
     def _is_over(self) -> bool:
         return self._is_closing or self._end_reason is not None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server could not be reached any more; not, when it was closed here."""
+        return self._end_reason is not None
+
     def check_alive(self) -> None:
         """Raises ConnectionError when the connection has ended for good."""
         if self._is_over():

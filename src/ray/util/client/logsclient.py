@@ -6,7 +6,7 @@ import logging
 import queue
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ray.util.client.connection import Connection
 
 log = logging.getLogger(__name__)
+_LAST_LINES_S = 5.0
 _WORKER_LOGGER = logging.getLogger("ray.util.client.remote")
 
 
@@ -29,6 +30,8 @@ class LogstreamClient:
         self._queue: queue.SimpleQueue[pb.LogSettingsRequest | None] = queue.SimpleQueue()
         self._settings = pb.LogSettingsRequest(enabled=False, loglevel=logging.INFO)
         self._is_closed = threading.Event()
+        self._call: Any = None
+        """The stream that is open, or waits for a channel to a server."""
         self._thread = threading.Thread(target=self._run, name="ray-client-logs", daemon=True)
         self._thread.start()
 
@@ -42,19 +45,27 @@ class LogstreamClient:
         self._queue.put(self._settings)
 
     def close(self) -> None:
+        """Let the last lines come, if there is still a server to send them."""
         self._is_closed.set()
         self._queue.put(None)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(5.0)
+        if threading.current_thread() is self._thread:
+            return
+        if not self._connection.is_lost:
+            self._thread.join(_LAST_LINES_S)
+        if self._thread.is_alive():
+            if self._call is not None:
+                self._call.cancel()
+            self._thread.join(_LAST_LINES_S)
 
     def _run(self) -> None:
         while not self._is_closed.is_set():
             generation, outgoing = self._connection.generation, self._queue
             stub = pb_grpc.RayletLogStreamerStub(self._connection.channel)
             try:
-                for record in stub.Logstream(
+                self._call = stub.Logstream(
                     iter(outgoing.get, None), metadata=self._connection.metadata, wait_for_ready=True
-                ):
+                )
+                for record in self._call:
                     self._show(record)
             except grpc.RpcError as error:
                 if error.code() in FINAL_CODES:

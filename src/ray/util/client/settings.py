@@ -31,6 +31,8 @@ ACKNOWLEDGE_BATCH_SIZE = 32
 GRPC_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_send_message_length", 2**31 - 1),
     ("grpc.max_receive_message_length", 2**31 - 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),  # gRPC's own second would pass whenever a server is just starting
+    ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 600_000),
     ("grpc.http2.max_pings_without_data", 0),
