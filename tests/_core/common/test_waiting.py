@@ -248,6 +248,11 @@ REASONS = [
         "(h) has 0 of 2 CPU free; held by task f "
         "(1 CPU, pid 5, for 3.0 s, waits itself, and has lent its CPU) and 2 more",
     ),
+    (
+        m.Room("h", {"CPU": CPU}, {"CPU": 0}, [m.Holder({"CPU": CPU}, 5, "actor A", 3.0, True)]),
+        "(h) has 0 of 1 CPU free; held by actor A (1 CPU, pid 5, for 3.0 s, waits itself): all of them wait "
+        "themselves, so none of it may ever become free",
+    ),
     (m.ActorIs("ALIVE", 0, 0), "lives:"),
     (m.ActorIs("ALIVE", 2, 3), "lives, after 2 restarts:"),
     (m.ActorIs("DEAD", 0, 0, "It was killed."), "is dead: It was killed."),

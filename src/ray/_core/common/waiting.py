@@ -322,6 +322,8 @@ def _room(reason: m.Room) -> str:
         text += "; held by " + ", ".join(map(_holder, reason.holders))
         if reason.others:
             text += f" and {reason.others} more"
+        elif all(holder.waits and not holder.lent for holder in reason.holders):
+            text += ": all of them wait themselves, so none of it may ever become free"
     return text
 
 
