@@ -35,6 +35,11 @@ def test_importing_ray_imports_next_to_nothing() -> None:
     assert found == []
 
 
+def test_a_driver_imports_no_asyncio_until_its_program_does() -> None:
+    code = "import sys, ray; ray.init; from ray._core.worker import core, driver_log; from ray._core.node import node"
+    assert python(f"{code}; print('asyncio' in sys.modules)") == "False\n"
+
+
 def test_the_engine_does_not_import_the_public_face() -> None:
     code = "import sys, ray._core.worker.main; print([m for m in sys.modules if m.startswith('ray._private')])"
     assert python(code).strip() == "[]"

@@ -14,6 +14,7 @@ import msgspec
 
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
+from ray._core.common.ids import TaskIDSource
 from ray._core.common.options import ActorOptions, MethodOptions, Placing, TaskOptions
 from ray._core.worker.actors import ActorState
 from ray._core.worker.core import CoreWorker
@@ -70,16 +71,15 @@ class SimCore(CoreWorker):
         self.cluster, self.process, self._raylet_path = cluster, process, raylet_path
         rng = cluster.loop.random_for(f"ids of {process.name}")
         reactor: Any = SimReactor(cluster.loop, process)
-        super().__init__(raylet_path, worker_id, b"", mode, executor, reactor)
+        super().__init__(mode, executor, reactor)
+        self.worker_id = worker_id
+        self.token = b""
+        self._ids = TaskIDSource()
         self._ids._next = rng.getrandbits(64)
         self.unread_errors = self.assignment = _Silent()  # type: ignore[assignment]
         self.namespace = NAMESPACE
         self._templates: dict[bytes, Template] = {}
         process.core = self
-
-    def _connect(self, raylet_path: str) -> None:
-        """`start` does."""
-        self.token = b""
 
     async def start(self) -> None:
         """Listen, and make oneself known to the raylet of this node."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ray._core.common.labels import FORM, NAME, wrong_key, wrong_value
-from ray._private.ray_constants import RAY_DEFAULT_LABEL_KEYS_PREFIX
+from ray._core.node.params import LABEL_PREFIX
 
 _IS_SELECTOR = re.compile(rf"(!?({NAME})?)|(!?in\(\s*{NAME}(\s*,\s*{NAME})*\s*\))")
 
@@ -75,9 +75,9 @@ def validate_node_label_syntax(labels: Mapping[str, str]) -> None:
 def validate_node_labels(labels: Mapping[str, str] | None) -> None:
     """Raises ValueError for names that are the system's."""
     for key in labels or {}:
-        if key.startswith(RAY_DEFAULT_LABEL_KEYS_PREFIX):
+        if key.startswith(LABEL_PREFIX):
             raise ValueError(
-                f"Custom label keys `{key}` cannot start with the prefix `{RAY_DEFAULT_LABEL_KEYS_PREFIX}`. "
+                f"Custom label keys `{key}` cannot start with the prefix `{LABEL_PREFIX}`. "
                 "This is reserved for Ray defined labels."
             )
 

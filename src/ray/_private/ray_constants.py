@@ -8,7 +8,7 @@ from ray._common.ray_constants import (
     LOGGING_ROTATE_BYTES,
 )
 from ray._common.utils import env_bool, env_float, env_integer
-from ray._core.node.params import LEAST_STORE
+from ray._core.node.params import LABEL_PREFIX, LEAST_STORE
 
 
 def env_set_by_user(key: str) -> bool:
@@ -73,7 +73,7 @@ NODE_ID_PREFIX = "node:"
 RESOURCE_CONSTRAINT_PREFIX = "accelerator_type:"
 RESOURCES_ENVIRONMENT_VARIABLE = "RAY_OVERRIDE_RESOURCES"
 LABELS_ENVIRONMENT_VARIABLE = "RAY_OVERRIDE_LABELS"
-RAY_DEFAULT_LABEL_KEYS_PREFIX = "ray.io/"
+RAY_DEFAULT_LABEL_KEYS_PREFIX = LABEL_PREFIX
 CUDA_VISIBLE_DEVICES_ENV_VAR = "CUDA_VISIBLE_DEVICES"
 AUTOSCALER_RESOURCE_REQUEST_CHANNEL = b"autoscaler_resource_request"
 DEBUG_AUTOSCALING_ERROR = "__autoscaling_error"

@@ -11,6 +11,7 @@ import importlib
 import os
 import socket
 import sys
+from functools import partial
 from typing import Any, NoReturn
 
 if sys.path and os.path.abspath(sys.path[0]) == os.path.dirname(os.path.abspath(__file__)):
@@ -22,12 +23,13 @@ import ray._private.worker  # noqa: F401 - tasks call ray.get and f.remote; impo
 from ray._core.common.messages import Fork
 from ray._core.raylet import zygote
 from ray._core.worker import invocation
-from ray._core.worker.main import run
+from ray._core.worker.core import CoreWorker
+from ray._core.worker.main import prepare, run
 from ray._core.worker.process_title import ProcessTitle
 
 
-def run_child(request: Fork) -> NoReturn:
-    """What a fork does; it never returns to the zygote."""
+def run_child(core: CoreWorker, request: Fork) -> NoReturn:
+    """What a fork does; it never returns to the zygote. `core` was made there."""
     if request.role == "agent":
         from ray._core.agent import main as agent
 
@@ -39,16 +41,16 @@ def run_child(request: Fork) -> NoReturn:
 
         ids = (f"--worker-id={request.worker_id.hex()}", f"--job-id={request.job_id.hex()}")
         setup_worker.main([__file__, *ids, *request.argv])
-    _be_worker(request.worker_id, request.job_id)
+    _be_worker(core, request.worker_id, request.job_id)
 
 
-def _be_worker(worker_id: bytes, job_id: bytes) -> NoReturn:
+def _be_worker(core: CoreWorker, worker_id: bytes, job_id: bytes) -> NoReturn:
     sys.breakpointhook = _breakpoint
     if os.environ.get("RAY_DEBUG_POST_MORTEM", "0") == "1":
         from ray.util import rpdb
 
         invocation.post_mortem = rpdb._post_mortem
-    run(worker_id, job_id)
+    run(core, worker_id, job_id)
 
 
 def _breakpoint(*args: Any, **kwargs: Any) -> None:
@@ -78,9 +80,9 @@ def main() -> None:
     if args.zygote_fd is not None:
         ProcessTitle("").show("raylet: zygote")  # a fork has its parent's
         _preload(args.modules)
-        zygote.serve(socket.socket(fileno=args.zygote_fd), run_child)
+        zygote.serve(socket.socket(fileno=args.zygote_fd), partial(run_child, prepare()))
     elif args.worker_id:
-        _be_worker(bytes.fromhex(args.worker_id), bytes.fromhex(args.job_id))
+        _be_worker(prepare(), bytes.fromhex(args.worker_id), bytes.fromhex(args.job_id))
     else:
         parser.error("one of --zygote-fd and --worker-id is needed")
 

@@ -4,10 +4,14 @@ import threading
 
 import pytest
 
-from ray._core.worker.actor_runtime import ThreadGroup
 from ray._core.worker.invocation import Call
+from ray._core.worker.thread_group import ThreadGroup
 
 WAIT_S = 20
+
+
+def later(delay_s, callback):
+    threading.Timer(delay_s, callback).start()
 
 
 class Group:
@@ -18,7 +22,7 @@ class Group:
         self.may_end: dict[Call, threading.Event] = {}
         self.refused: list[Call] = []
         self.more_waited: list[bool] = []
-        self.group = ThreadGroup("", limit, self._run, self.refused.append)
+        self.group = ThreadGroup("", limit, self._run, self.refused.append, later)
 
     def _run(self, job, more_wait):
         self.more_waited.append(more_wait)
@@ -56,12 +60,12 @@ def test_so_many_run_at_once_and_no_more(pair):
 
 
 def test_a_thread_is_started_when_a_call_needs_one(pair):
-    before = threading.active_count()
+    before = set(threading.enumerate())
     for number in range(5):
         call = pair.submit(bytes([number]))
         assert pair.has_begun(call)
         pair.end(call)
-    assert threading.active_count() - before <= 2
+    assert sum(each.name.startswith("ray-") for each in set(threading.enumerate()) - before) <= 2
 
 
 def test_a_call_that_waits_is_refused_once_and_does_not_run(pair):
@@ -113,3 +117,41 @@ def test_finishing_waits_for_what_runs_and_drops_what_waits():
     group.end(running)
     finishing.join(WAIT_S)
     assert not finishing.is_alive() and not group.begun[waiting].is_set()
+
+
+def test_a_burst_of_quick_calls_stays_on_one_thread():
+    threads, ended, count = set(), threading.Semaphore(0), 500
+
+    def run(job, more_wait):
+        threads.add(threading.get_ident())
+        ended.release()
+
+    later_calls = []
+    # The clock stands still, so no call ever seems to block.
+    group = ThreadGroup("", 16, run, None, lambda delay_s, look: later_calls.append(look), clock=lambda: 1.0)
+    for _ in range(count):
+        group.submit((Call(None, b"a", None), None, None))
+    for _ in range(count):
+        assert ended.acquire(timeout=WAIT_S)
+        while later_calls:
+            later_calls.pop()()
+    group.finish()
+    assert len(threads) <= 2  # one that was woken may find the other just done
+
+
+def test_calls_that_block_all_get_a_thread():
+    group = Group(16)
+    calls = [group.submit(bytes([number])) for number in range(16)]
+    assert all(group.has_begun(call) for call in calls)
+    group.end()
+    group.group.finish()
+
+
+def test_no_call_is_forgotten():
+    """Those that come while threads are about to park."""
+    ended = threading.Semaphore(0)
+    group = ThreadGroup("", 4, lambda job, more_wait: ended.release(), None, later)
+    for _ in range(3000):
+        group.submit((Call(None, b"a", None), None, None))
+        assert ended.acquire(timeout=WAIT_S)
+    group.finish()

@@ -90,13 +90,14 @@ _OUTSIDE = object()
 class Reactor:
     """Sockets, timers and the leadership among threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, opens: bool = True) -> None:
+        """`opens`: False for a process that is yet to be forked, which then calls `open`."""
         self.lock = threading.RLock()
         self.ticks = 0
         self.on_takeover: Callable[[], None] | None = None
         """Called (locked) whenever the follower begins to lead: user code has computed for a millisecond or more."""
-        self._poll = select.epoll()
-        self._alert_poll = AlertPoll(self._poll.poll)
+        self._poll: select.epoll
+        self._alert_poll: AlertPoll
         self._by_fd: dict[int, Connection | Callable[[], None]] = {}
         self.dirty: list[Connection] = []
         self.unsent = 0
@@ -111,8 +112,7 @@ class Reactor:
         self._is_woken = False  # by `soon_flushed`, and has not looked yet: once is enough
         self._leader_is_done = False  # finished by its own flush: it must not sleep in poll first
         self._is_short = False  # of descriptors, and has said so
-        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._poll.register(self._wake_r, select.EPOLLIN)
+        self._wake_r = self._wake_w = -1
         self._closing = False
         self._follower: threading.Thread | None = None
         self._host: asyncio.AbstractEventLoop | None = None
@@ -120,6 +120,15 @@ class Reactor:
         self._host_called = False  # the loop will poll in its next turn
         self._follower_gate = threading.Event()
         self._stopped = threading.Event()
+        if opens:
+            self.open()
+
+    def open(self) -> None:
+        """Make the descriptors, which are this process's own."""
+        self._poll = select.epoll()
+        self._alert_poll = AlertPoll(self._poll.poll)
+        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll.register(self._wake_r, select.EPOLLIN)
 
     def __repr__(self) -> str:
         return f"<Reactor connections={len(self._by_fd)} leader={self._leader!r} parked={len(self._parked)}>"

@@ -12,11 +12,9 @@ import asyncio
 import inspect
 import logging
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,6 +27,7 @@ from ray._core.wire.connection import Connection
 from ray._core.worker import unread_errors
 from ray._core.worker.actor_recipe import ActorRecipe
 from ray._core.worker.invocation import Call, Invoker, current, raiser
+from ray._core.worker.thread_group import Job, ThreadGroup
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ray._private.worker")
 DEFAULT_GROUP = ""
 """Calls of methods that name no concurrency group; its limit is the actor's `max_concurrency`."""
-_Job = tuple[Call, m.PushTask, Callable[..., Any]]
 
 
 class ActorRuntime:
@@ -133,8 +131,9 @@ class ActorRuntime:
                 name: LoopGroup(limit, self._loop, self._run_async, self._refuse) for name, limit in limits.items()
             }
         elif self.is_concurrent:
+            later = self._core.reactor.call_later
             self._groups = {
-                name: ThreadGroup(name, limit, self._run, self._invoker.refuse) for name, limit in limits.items()
+                name: ThreadGroup(name, limit, self._run, self._invoker.refuse, later) for name, limit in limits.items()
             }
 
     # ---------------------------------------------------------- calls
@@ -191,9 +190,8 @@ class ActorRuntime:
             else:
                 reactor.flush()
 
-    def _run(self, job: _Job, more_wait: bool) -> None:
+    def _run(self, job: Job, more_wait: bool) -> None:
         """On a thread of a group. `more_wait`: other calls are queued."""
-        job[0].start_s = time.perf_counter()  # not when it came
         try:
             self._invoker.run(*job)
         except SystemExit as error:
@@ -201,7 +199,7 @@ class ActorRuntime:
                 self._end(error)
         self._answered(more_wait)
 
-    async def _run_async(self, job: _Job) -> None:
+    async def _run_async(self, job: Job) -> None:
         job[0].start_s = time.perf_counter()
         try:
             await self._invoker.run_async(*job)
@@ -238,93 +236,22 @@ class ActorRuntime:
             logger.exception("__ray_shutdown__ of actor %s failed.", type(self.instance).__name__)
 
 
-class ThreadGroup:
-    """At most `limit` calls at a time, each on a thread of its own.
-
-    Not by ThreadPoolExecutor, whose futures, callbacks and locks cost as much as the rest of a small call (on 2 cores
-    15,000 calls/s of an actor with 16 threads became 30,000).
-    """
-
-    def __init__(
-        self, name: str, limit: int, run: Callable[[_Job, bool], None], refuse: Callable[[Call], None]
-    ) -> None:
-        self._name = f"ray-{name or 'default'}"
-        self.limit = limit
-        self._run = run
-        self._refuse = refuse
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        # By identity: a call that was sent again has the id of the first one, which may still be here.
-        self._waiting: set[Call] = set()
-        self._running: set[Call] = set()
-
-    def submit(self, job: _Job) -> None:
-        """Locked."""
-        self._waiting.add(job[0])
-        if len(self._threads) < min(self.limit, len(self._waiting) + len(self._running)):
-            thread = threading.Thread(target=self._serve, name=f"{self._name}_{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        self._jobs.put(job)
-
-    def waiting(self) -> list[Call]:
-        """In order of their coming, as far as is known: a set keeps none."""
-        return sorted(self._waiting.copy(), key=lambda call: call.start_s)
-
-    def running(self) -> list[Call]:
-        return list(self._running.copy())
-
-    def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            self._running.add(job[0])
-            if self._claim(job[0]):
-                self._run(job, not self._jobs.empty())
-            self._running.remove(job[0])
-            del job  # it holds the call's arguments, which would stay until the next call
-
-    def _claim(self, call: Call) -> bool:
-        """Whether it is for this thread to say what becomes of a call that waits: to run it, or to refuse it. Only the
-        first is told so, since removing is atomic."""
-        try:
-            self._waiting.remove(call)
-        except KeyError:
-            return False
-        return True
-
-    def cancel(self, task_id: bytes) -> bool:
-        """Locked."""
-        for call in (*self._waiting, *self._running):
-            if call.task_id == task_id:
-                call.is_canceled = True
-                if self._claim(call):
-                    self._refuse(call)
-                return True
-        return False
-
-    def finish(self) -> None:
-        self._waiting.clear()
-        for _ in self._threads:
-            self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
-
-
 class LoopGroup:
     """At most `limit` calls under way in the loop."""
 
     def __init__(
-        self, limit: int, loop: asyncio.AbstractEventLoop, run: Callable[[_Job], Any], refuse: Callable[[Call], None]
+        self, limit: int, loop: asyncio.AbstractEventLoop, run: Callable[[Job], Any], refuse: Callable[[Call], None]
     ) -> None:
         self.limit = limit
         self._loop = loop
         self._run = run
         self._refuse = refuse
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[Job] = deque()
         self._tasks: dict[asyncio.Task[None], Call] = {}
         self._calls: dict[bytes, Call] = {}
         """All that were submitted and have not ended, by task id."""
 
-    def submit(self, job: _Job) -> None:
+    def submit(self, job: Job) -> None:
         """From whatever thread leads the reactor."""
         self._calls[job[0].task_id] = job[0]
         self._in_loop(self._start, job)
@@ -356,7 +283,7 @@ class LoopGroup:
         else:
             self._loop.call_soon_threadsafe(function, *args)
 
-    def _start(self, job: _Job) -> None:
+    def _start(self, job: Job) -> None:
         if len(self._tasks) >= self.limit:
             self._waiting.append(job)
             return

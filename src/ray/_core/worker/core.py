@@ -54,21 +54,16 @@ if TYPE_CHECKING:
 
 
 class CoreWorker:
-    """State and connections of this process. `executor` handles pushed tasks; None in a driver."""
+    """State and connections of this process. `executor` handles pushed tasks; None in a driver.
 
-    def __init__(
-        self,
-        raylet_path: str,
-        worker_id: bytes,
-        job_id: bytes,
-        mode: str,
-        executor: Any = None,
-        reactor: Reactor | None = None,
-    ) -> None:
+    A worker's is made in the zygote, so that its forks need not write to all that takes part in making it. Whatever
+    belongs to one process, its descriptors, ids and environment, comes with `connect`.
+    """
+
+    def __init__(self, mode: str, executor: Any = None, reactor: Reactor | None = None) -> None:
         self.mode = mode
-        self.worker_id = worker_id
-        self.job_id = job_id
-        self.reactor = reactor or Reactor()
+        self.worker_id = self.job_id = b""
+        self.reactor = reactor or Reactor(opens=False)
         self.lock = self.reactor.lock
         self.objects: dict[bytes, Entry] = {}
         self.refs = References(self)
@@ -89,14 +84,14 @@ class CoreWorker:
         self.is_closed = False
         self.executor: Any = executor(self) if executor is not None else None
         self.session_token = object()
-        self._ids = TaskIDSource()
+        self._ids: TaskIDSource
         self._peers: dict[bytes, Connection] = {}
         self.gcs: GcsClient
         self.job_registration: m.RegisterJob | None = None
         """How a driver makes itself known to a GCS that has restarted."""
         self.runtime_env = ""
         """JSON of this process's runtime environment, which what it starts inherits; "" for none."""
-        self.assignment = Assignment()
+        self.assignment: Assignment
         self.priority = 0
         """Of what this process runs; what that submits has the same unless it says otherwise."""
         self.hands_down = False
@@ -113,11 +108,10 @@ class CoreWorker:
         self.actor_name = ""
         self.actor_restarts = 0
         """How often the actor in this process has been restarted before."""
-        self.unread_errors = UnreadErrors()
+        self.unread_errors: UnreadErrors
         self.task_log = TaskLog(self)
         self.listeners: dict[type, Callable[[Any], None]] = {}
         """Who else takes messages of a kind; called by the leader with the lock held."""
-        self._connect(raylet_path)
 
     @property
     def current(self) -> Call | None:
@@ -126,7 +120,13 @@ class CoreWorker:
 
     # ---------------------------------------------------------- connecting
 
-    def _connect(self, raylet_path: str) -> None:
+    def connect(self, raylet_path: str, worker_id: bytes, job_id: bytes = b"") -> None:
+        """Become a core worker of the node whose raylet listens there."""
+        self.worker_id, self.job_id = worker_id, job_id
+        self._ids = TaskIDSource()
+        self.assignment = Assignment()
+        self.unread_errors = UnreadErrors()
+        self.reactor.open()
         self.token = auth.load_token()
         self.path = f"{os.path.dirname(raylet_path)}/{self.worker_id[:6].hex()}{os.getpid()}"
         listening = socket.socket(socket.AF_UNIX)
@@ -455,7 +455,8 @@ def connect_driver(
         upload_env: makes the job's runtime environment available to the cluster and returns its JSON.
         metadata: of the job, as its submitter gave it.
     """
-    core = CoreWorker(raylet_path, os.urandom(28), b"", "driver")
+    core = CoreWorker("driver")
+    core.connect(raylet_path, os.urandom(28))
     core.listeners[m.CollectGarbage] = garbage.collect
     core.namespace = namespace
     try:

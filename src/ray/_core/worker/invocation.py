@@ -6,7 +6,6 @@ constructors all come through here.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 import traceback
@@ -180,7 +179,7 @@ class Invoker:
             streaming.answer_each(self, call, list(value))
 
     def fail(self, call: Call, error: BaseException) -> None:
-        if isinstance(error, KeyboardInterrupt) or (call.is_canceled and isinstance(error, asyncio.CancelledError)):
+        if isinstance(error, KeyboardInterrupt) or (call.is_canceled and _is_of_asyncio(error)):
             error = TaskCancelledError(call.task_id.hex()).with_traceback(error.__traceback__)
         elif post_mortem is not None:
             post_mortem(_user_frames(error))
@@ -308,6 +307,13 @@ class Invoker:
 
         for key, owner, borrower in outside:
             self.core.lending.register(key, owner, borrower, confirmed)
+
+
+def _is_of_asyncio(error: BaseException) -> bool:
+    """Whether a coroutine was cancelled."""
+    import asyncio  # not for a driver, see ref_generator
+
+    return isinstance(error, asyncio.CancelledError)
 
 
 def _is_retried(wanted: bytes | None, error: BaseException) -> bool:

@@ -11,9 +11,14 @@ from ray._core.worker.core import CoreWorker
 from ray._core.worker.executor import Executor
 
 
-def run(worker_id: bytes, job_id: bytes) -> NoReturn:
+def prepare() -> CoreWorker:
+    """What is to become a worker by `run`, in this process or in a fork of it."""
+    return CoreWorker("worker", Executor)
+
+
+def run(core: CoreWorker, worker_id: bytes, job_id: bytes) -> NoReturn:
     """Register with the raylet and run tasks until the raylet ends or kills this process."""
-    core = CoreWorker(os.environ["RAY_RAYLET_SOCKET"], worker_id, job_id, "worker", Executor)
+    core.connect(os.environ["RAY_RAYLET_SOCKET"], worker_id, job_id)
     object_ref._core = core
     core.listeners[m.CollectGarbage] = garbage.collect
     core.run_setup_hook()

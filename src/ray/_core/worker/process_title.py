@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 from pathlib import Path
 
@@ -19,6 +20,17 @@ _MOST_SHOWN = 256
 """Bytes. There may be more room, all of which would be written with each name."""
 
 
+@functools.cache
+def _arguments() -> tuple[int, int]:
+    """Where the command line lies in memory, and how many bytes it has; (0, 0) without /proc. The same in all forks."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        start, end = int(fields[_ARG_START]), int(fields[_ARG_END])
+    except (OSError, IndexError, ValueError):
+        return 0, 0
+    return start, max(end - start, 0)
+
+
 class ProcessTitle:
     """`name` is what is shown now, without the prefix. Where there is no /proc nothing is shown."""
 
@@ -27,13 +39,7 @@ class ProcessTitle:
         self._prefix = prefix
         self._padded: dict[str, bytes] = {}
         self._short = ""
-        self._comm = f"/proc/self/task/{os.getpid()}/comm"
-        try:
-            fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-            start, end = int(fields[_ARG_START]), int(fields[_ARG_END])
-        except (OSError, IndexError, ValueError):
-            start = end = 0
-        room = max(end - start, 0)
+        start, room = _arguments()
         self._room = min(room, _MOST_SHOWN)
         # Kept as a view of bytes: assigning to it is four times as quick as ctypes.memmove.
         self._region = memoryview((ctypes.c_char * self._room).from_address(start)).cast("B") if start else None
@@ -55,7 +61,8 @@ class ProcessTitle:
         short = f"{self._prefix}{self.name}"[:15]
         if short != self._short and self._region is not None:
             self._short = short
-            with contextlib.suppress(OSError), open(self._comm, "wb", buffering=0) as file:  # a hardened kernel refuses
+            path = f"/proc/self/task/{os.getpid()}/comm"
+            with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:  # a hardened kernel refuses
                 file.write(short.encode())
 
     def _pad(self, name: str) -> bytes:

@@ -5,7 +5,6 @@ Floor: worker. The positions are the owner's (`streams`); a generator only knows
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
@@ -63,6 +62,8 @@ class ObjectRefGenerator(Generic[T]):
 
     async def _next_async(self, timeout_s: float | None = None) -> ObjectRef[T]:
         """As `anext`; a nil ref when there is none within `timeout_s` seconds. Libraries call it."""
+        import asyncio  # here, since no driver needs it before: a fifth of all that a driver imports
+
         deadline_at_s = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         while True:
             moved = self._streams.moved(self._stream)

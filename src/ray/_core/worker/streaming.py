@@ -6,7 +6,6 @@ Floor: worker. For tasks and for actor methods of every kind: `run` drives a gen
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import time
@@ -25,6 +24,8 @@ from ray._core.wire.reactor import Waiter
 from ray._core.worker.ref_generator import DynamicObjectRefGenerator
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ray._core.worker.invocation import Call, Invoker
 
 _log = logging.getLogger("ray")
@@ -41,6 +42,8 @@ def is_generator(value: Any) -> bool:
 def run(invoker: Invoker, call: Call, push: m.PushTask, items: Any) -> None:
     """Drive what a call returned to its end, and answer. Raises what the generator raises when it streams."""
     if isinstance(items, AsyncIterator):
+        import asyncio  # not for a driver, see ref_generator
+
         asyncio.run(run_async(invoker, call, push, items))
     elif call.template.num_returns == STREAMING:
         with _producing(invoker, call, push) as producer:
@@ -300,6 +303,8 @@ class Producer:
             self._core.values.block(waiter, None, lends_cpu=False)
 
     async def _pause_while(self, condition: Callable[[], bool]) -> None:
+        import asyncio
+
         loop = asyncio.get_running_loop()
         while condition():
             event = asyncio.Event()
