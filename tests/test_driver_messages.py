@@ -107,7 +107,7 @@ def test_a_demand_that_no_node_can_meet_is_told_once_unless_the_user_wants_no_su
 def huge():
     pass
 refs = [huge.remote() for _ in range(3)]
-ray.wait(refs, timeout=2)
+ray.wait(refs, timeout=1)
 """
     out, _ = drive(body, RAY_infeasible_warning_s="0.1")
     assert len(out) == 1

@@ -99,6 +99,7 @@ class Nodes:
         self.other = self.cluster.add_node(**small)
         self.load = Load()
         self.load.start()
+        wait_there(self, "agent")
 
     def find(self, kind, node=None):
         """A living process of this kind, of the node that is not the head unless told otherwise."""
@@ -161,12 +162,16 @@ def test_one_that_is_killed_is_replaced(nodes, kind):
     process.kill()
     assert wait_gone([process], timeout=10) == []
     nodes.load.goes_on()
+    wait_there(nodes, kind)
+    nodes.load.rest()
+    assert len([node for node in ray.nodes() if node["Alive"]]) == 2
+
+
+def wait_there(nodes, kind):
     deadline_at_s = time.monotonic() + PATIENCE_S
     while not is_there(nodes, kind):
         assert time.monotonic() < deadline_at_s
         time.sleep(0.01)
-    nodes.load.rest()
-    assert len([node for node in ray.nodes() if node["Alive"]]) == 2
 
 
 def is_there(nodes, kind):

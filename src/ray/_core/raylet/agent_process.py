@@ -17,7 +17,8 @@ from ray._core.wire import aio
 
 logger = logging.getLogger(__name__)
 LEAST_LIFE_S = 5.0
-"""An agent that ended sooner is started again only after this long, so that a broken one costs nearly nothing."""
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.25, 30.0
+"""Before an agent that ended sooner is started again, each time twice as long: a broken one costs nearly nothing."""
 
 
 class AgentProcess:
@@ -28,6 +29,7 @@ class AgentProcess:
         self._zygote = zygote
         self._started_at_s = 0.0
         self._was_started = False
+        self._pause_s = FIRST_PAUSE_S
         self._log = f"{settings['log_dir']}/agent"
         self._outputs = (f"{self._log}.out", f"{self._log}.err")
         if log_settings.services_to_stderr():
@@ -57,8 +59,8 @@ class AgentProcess:
         if problem is None:
             self.pid = reply.result().pid
         elif not isinstance(problem, aio.ConnectionLost):
-            logger.error("The agent could not be forked, which is tried again in %s s: %s", LEAST_LIFE_S, problem)
-            asyncio.get_running_loop().call_later(LEAST_LIFE_S, self.start)
+            logger.error("The agent could not be forked, which is tried again in %s s: %s", self._pause_s, problem)
+            self._start_later()
 
     def exited(self, pid: int, how: str) -> bool:
         """Whether the process that ended was the agent; then it is started again."""
@@ -67,5 +69,11 @@ class AgentProcess:
         self.pid = 0
         lived_s = asyncio.get_running_loop().time() - self._started_at_s
         logger.error("The agent has ended after %.1f s and is started again. %s See %s.err.", lived_s, how, self._log)
-        asyncio.get_running_loop().call_later(0.0 if lived_s >= LEAST_LIFE_S else LEAST_LIFE_S, self.start)
+        if lived_s >= LEAST_LIFE_S:
+            self._pause_s = FIRST_PAUSE_S
+        self._start_later()
         return True
+
+    def _start_later(self) -> None:
+        asyncio.get_running_loop().call_later(self._pause_s, self.start)
+        self._pause_s = min(2 * self._pause_s, LAST_PAUSE_S)
