@@ -71,3 +71,24 @@ def test_what_an_actor_answered_before_its_end_arrives():
         assert ray.get(refs) == [1] * 5
         with pytest.raises(ActorDiedError):
             ray.get(last)
+
+
+@ray.remote(num_cpus=0)
+class Counter:
+    def step(self, number, last, how):
+        if number == last:
+            if how == "exit":
+                os._exit(1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+
+@pytest.mark.parametrize("how", ["exit", "kill"])
+def test_calls_of_one_method_before_the_one_that_ends_the_process_are_answered(how):
+    counter = Counter.remote()
+    ray.get([counter.step.remote(number, -1, how) for number in range(10)])
+    refs = [counter.step.remote(number, 25, how) for number in range(50)]
+    assert ray.get(refs[:25]) == [*range(25)]
+    for ref in refs[25:]:
+        with pytest.raises(ActorDiedError):
+            ray.get(ref)

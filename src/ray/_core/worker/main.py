@@ -6,7 +6,7 @@ import os
 from typing import NoReturn
 
 from ray._core.common import messages as m
-from ray._core.worker import garbage, object_ref
+from ray._core.worker import garbage, last_words, object_ref
 from ray._core.worker.core import CoreWorker
 from ray._core.worker.executor import Executor
 
@@ -21,6 +21,7 @@ def run(core: CoreWorker, worker_id: bytes, job_id: bytes) -> NoReturn:
     core.connect(os.environ["RAY_RAYLET_SOCKET"], worker_id, job_id)
     object_ref._core = core
     core.listeners[m.CollectGarbage] = garbage.collect
+    last_words.install(core.reactor)
     core.run_setup_hook()
     core.executor.run()
     raise AssertionError("Executor.run never returns.")
