@@ -40,6 +40,7 @@ from ray._core.gcs.publisher import Publisher
 from ray._core.gcs.state_service import StateService
 from ray._core.gcs.storage import Storage, open_storage
 from ray._core.wire import aio, auth
+from ray._core.wire.owner_watch import end_with_owner
 from ray._version import VERSION
 
 logger = logging.getLogger(__name__)
@@ -252,6 +253,7 @@ async def _serve(args: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
+    end_with_owner(stop.set)
     os.write(args.ready_fd, json.dumps({"port": sock.getsockname()[1]}).encode() + b"\n")
     os.close(args.ready_fd)
     await stop.wait()

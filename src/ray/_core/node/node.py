@@ -15,11 +15,12 @@ from typing import Any
 
 from ray._core.common import config as configuration
 from ray._core.common.resources_dir import resources_dir
-from ray._core.node import dashboard_port, machine, membership, session_dir
+from ray._core.node import dashboard_port, machine, membership, session_dir, stale_arenas
 from ray._core.node.node_names import NodeNames
 from ray._core.node.params import NodeParams
 from ray._core.node.services import Service
 from ray._core.wire import auth
+from ray._core.wire.owner_watch import OWNER_PID
 from ray._core.wire.ports import WORKER_PORTS
 from ray._version import VERSION
 
@@ -171,7 +172,8 @@ class Node(NodeNames):
         secret = (
             {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token.decode()} if token else {"RAY_AUTH_MODE": "disabled"}
         )
-        return {**os.environ, **of_node, **params.env, **secret}
+        owner = {OWNER_PID: str(os.getpid()) if params.fate_shared else ""}
+        return {**os.environ, **of_node, **params.env, **secret, **owner}
 
     def _start_raylet(self) -> None:
         sockets_dir = self.session_dir / "sockets"
@@ -179,6 +181,7 @@ class Node(NodeNames):
         dashboard = self._bind_dashboard()
         with listening, dashboard or contextlib.nullcontext():
             self.raylet_socket_name = str(sockets_dir / name)
+            stale_arenas.remove(self.params.shm_dir)
             self.plasma_store_socket_name = f"{self.params.shm_dir}/ray-{self.unique_id[:16]}.arena"
             command = ["-m", "ray._core.raylet.main", "--session-dir", str(self.session_dir)]
             command += [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import mmap
 import os
@@ -59,6 +60,7 @@ class Machine:
         with open(path, "x+b", opener=partial(os.open, mode=0o600)) as file:  # never readable for others
             file.truncate(size)
             self._arena_fd = os.dup(file.fileno())
+            fcntl.flock(self._arena_fd, fcntl.LOCK_EX)  # for as long as this process lives: see node.stale_arenas
             try:
                 overflow = Overflow(directory, MOST_OF_DISK)
                 return map_behind(file.fileno(), size, overflow.path, overflow.size), overflow

@@ -45,6 +45,7 @@ from ray._core.raylet.state_dump import StateDumper
 from ray._core.raylet.workers import Worker, WorkerPool
 from ray._core.wire import aio, auth
 from ray._core.wire.link import Link
+from ray._core.wire.owner_watch import end_with_owner
 
 logger = logging.getLogger(__name__)
 LEAVE_TIMEOUT_S = 1.0
@@ -431,6 +432,7 @@ async def serve(settings: dict[str, Any], machine: Machine, ready_fd: int) -> No
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, raylet.stop.set)
+    end_with_owner(raylet.stop.set)
     try:
         await raylet.start()
         os.write(ready_fd, json.dumps({"raylet_path": raylet.path, "arena_path": raylet.arena_path}).encode() + b"\n")
