@@ -118,8 +118,11 @@ print("all there")
 
 @needs_mounts
 def test_calls_to_a_gcs_whose_disk_is_full_wait_until_it_has_room_and_nothing_is_half_written(small_disk):
-    stdout, _ = drive(f"""
+    stdout, stderr = drive(f"""
 import os, threading, ray
+from ray._core.common import messages as m
+from ray._core.node import membership
+from ray._private.auto_init_hook import connected_core
 from ray.cluster_utils import Cluster
 from ray.experimental import internal_kv as kv
 directory = {small_disk(16)!r}
@@ -153,6 +156,16 @@ writer = threading.Thread(target=write)
 writer.start()
 assert not written.wait(1)
 assert ray.get([counter.add.remote(), one.remote()], timeout=20) == [2, 1]  # what needs no new row goes on
+put, core = m.KvPut(namespace="", key=b"x", value=b"x"), connected_core()
+try:
+    core.call(core.gcs, put, timeout_s=1.0)
+except ray.exceptions.RaySystemError as error:
+    print(error)
+try:
+    with membership.open_client(cluster.address, "cli") as client:
+        client.request(put, timeout_s=1.0)
+except TimeoutError as error:
+    print(error)
 os.unlink(directory + "/filler")
 assert written.wait(30)
 assert kv._internal_kv_get(b"big") == bytes(1 << 20)
@@ -165,4 +178,9 @@ ray.shutdown()
 cluster.shutdown()
 print("all there")
 """)
-    assert stdout == "all there\n"
+    told = "No space left on device. Whatever changes the cluster's state waits until it can: make room, or bring"
+    by_driver, by_client, end = stdout.splitlines()
+    assert "No answer to KvPut from gcs in 1.0 s. The GCS could not write to /" in by_driver and told in by_driver
+    assert "No answer to KvPut in 1 s. The GCS could not write to /" in by_client and told in by_client
+    assert told in stderr  # as soon as it is known, not only when a call gives up
+    assert end == "all there"

@@ -14,7 +14,8 @@ from fuzzing import Source
 from gone import wait_gone
 
 import ray
-from ray._core.wire import blocking
+from ray._core.common import messages as m
+from ray._core.wire import blocking, codec
 from ray._private.auto_init_hook import connected_core
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
@@ -65,6 +66,17 @@ def cluster():
     assert wait_gone(processes, timeout=10) == []
 
 
+CORES = ("driver", "worker")
+ROLES = {
+    "gcs": (*CORES, "raylet", "agent", "cli"),
+    "raylet": (*CORES, "runtime_env_agent"),
+    "worker by TCP": CORES,
+    "worker": CORES,
+    "driver": CORES,
+}
+"""Whoever says no Hello, or another one, has nothing handled."""
+
+
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize("name", ["gcs", "raylet", "worker by TCP", "worker", "driver"])
 def test_a_process_bears_any_message(cluster, name, capsys):
@@ -75,7 +87,7 @@ def test_a_process_bears_any_message(cluster, name, capsys):
     sent, ends_at_s = 0, time.monotonic() + SECONDS
     while sent < LEAST or time.monotonic() < ends_at_s:
         with connect() as sock:
-            talk(sock, source)
+            talk(sock, source, ROLES[name])
             sent += BURST
     with capsys.disabled():
         print(f" [{name}: {sent} messages, seed {SEED}]", end="")
@@ -86,9 +98,11 @@ def test_a_process_bears_any_message(cluster, name, capsys):
     assert ray.get(ray.remote(lambda: "works").options(num_cpus=0).remote(), timeout=20) == "works"
 
 
-def talk(sock, source):
-    """Send some messages; the peer may close at any time, but it must read."""
+def talk(sock, source, roles):
+    """Say Hello as one of `roles` and send some messages; the peer may close at any time, but it must read."""
     sock.settimeout(10)
+    hello = m.Hello(m.PROTOCOL, source.random.choice(roles), worker_id=source.random.randbytes(28))
+    sock.sendall(codec.encode(hello))
     frames = [source.frame() for _ in range(BURST)]  # all are drawn, whenever the peer closes
     frames = [source.damaged(frame) if number % 20 == 19 else frame for number, frame in enumerate(frames)]
     for number, frame in enumerate(frames):

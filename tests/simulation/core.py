@@ -88,7 +88,7 @@ class SimCore(CoreWorker):
         reactor: Any = self.reactor
         port = await reactor.listen(self, self.token, self.path)
         self.raylet = self.reactor.connect_unix(self._raylet_path, self)
-        self.raylet.peer = "raylet"
+        self.raylet.peer, self.raylet.role = "raylet", "own raylet"
         self.address = m.Address(b"", self.worker_id, host.ip, port, self.path)
         self.raylet.send(m.Hello(m.PROTOCOL, self.mode, worker_id=self.worker_id, pid=process.pid))
         is_driver = self.mode == "driver"

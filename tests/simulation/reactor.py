@@ -27,6 +27,7 @@ class Connection:
     def __init__(self, reactor: SimReactor, handler: Handler, token: bytes | None, is_server: bool) -> None:
         self.reactor, self.handler = reactor, handler
         self.peer: Any = None
+        self.role = "core"
         self.is_closed = False
         self._out: list[bytes] = []
         self._decoder = codec.FrameDecoder()

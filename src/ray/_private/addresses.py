@@ -81,7 +81,7 @@ def local_raylet(cluster: Cluster, node_ip: str | None = None) -> str:
         AuthenticationError: it refuses our token.
         RuntimeError: it is of another version.
     """
-    with authentication_told(), membership.open_client(cluster.address, "driver") as client:
+    with authentication_told(), membership.open_client(cluster.address, "cli") as client:
         membership.check_versions(membership.ask_cluster(client))
         nodes = membership.list_nodes(client)
     for node in sorted(nodes, key=lambda node: not node.is_head):

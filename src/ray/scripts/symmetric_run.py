@@ -5,6 +5,7 @@ Source: Ray docs, "ray symmetric-run": batch systems such as Slurm start one com
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -13,11 +14,12 @@ import time
 
 import click
 
+from ray._core.common import messages as m
 from ray._core.node import machine, membership
 from ray.scripts.output import out
 
 POLL_S = 0.2
-"""How often a machine looks whether the head serves yet, or still does, and the head whether all have joined."""
+"""How often a machine looks whether the head serves yet."""
 JOIN_TIMEOUT_S = 300.0
 
 
@@ -75,16 +77,21 @@ def _head(host: str, port: int, min_nodes: int, flags: list[str], entrypoint: li
 
 def _wait_for_nodes(node: subprocess.Popen[bytes], address: str, count: int) -> None:
     deadline_at_s = time.monotonic() + JOIN_TIMEOUT_S
-    alive = -1
-    while alive < count:
+    while not membership.is_serving(address):
         if node.poll() is not None:
             raise click.ClickException("The head did not start; see above.")
         if time.monotonic() > deadline_at_s:
-            raise click.ClickException(f"Only {max(alive, 0)} of {count} nodes are there after {JOIN_TIMEOUT_S:g} s.")
+            raise click.ClickException(f"The head does not serve after {JOIN_TIMEOUT_S:g} s; see above.")
         time.sleep(POLL_S)
-        if membership.is_serving(address):
-            with membership.open_client(address, "cli") as client:
-                alive = sum(each.state == "ALIVE" for each in membership.list_nodes(client))
+    with membership.open_client(address, "cli") as client:
+        left_s = deadline_at_s - time.monotonic()
+        if membership.wait_for_state(client, lambda nodes: _living(nodes) >= count, left_s) is None:
+            there = _living(membership.list_nodes(client))
+            raise click.ClickException(f"Only {there} of {count} nodes are there after {JOIN_TIMEOUT_S:g} s.")
+
+
+def _living(nodes: list[m.NodeInfo]) -> int:
+    return sum(node.state == "ALIVE" for node in nodes)
 
 
 def _worker(address: str, flags: list[str]) -> int:
@@ -95,9 +102,16 @@ def _worker(address: str, flags: list[str]) -> int:
         time.sleep(POLL_S)
     node = _start(f"--address={address}", *flags)
     try:
-        while node.poll() is None and membership.is_serving(address):
-            time.sleep(POLL_S)
+        _wait_for_end(node, address)
     finally:
         node.terminate()
         node.wait()
     return 0
+
+
+def _wait_for_end(node: subprocess.Popen[bytes], address: str) -> None:
+    """Returns when this machine's node has ended, or the head serves no more."""
+    while node.poll() is None and membership.is_serving(address):
+        with contextlib.suppress(ConnectionError), membership.open_client(address, "cli") as client:
+            while node.poll() is None:
+                client.next_messages(1.0)  # nothing comes: it returns at once when the head closes

@@ -42,8 +42,8 @@ class Rows:
 class Peer:
     """A connection that keeps what is sent to it."""
 
-    def __init__(self):
-        self.peer = None
+    def __init__(self, role="cli"):
+        self.peer, self.role, self.is_local = None, role, False
         self.is_closed = False
         self.close_reason = ""
         self.sent = []
@@ -82,7 +82,7 @@ def with_gcs():
 
 
 def hello(server, role, worker_id=WORKER):
-    peer = Peer()
+    peer = Peer("")
     peer.worker_id = worker_id
     server.received(peer, m.Hello(m.PROTOCOL, role, worker_id=worker_id), b"")
     return peer
@@ -120,7 +120,7 @@ def register_actor(server, peer, owner=WORKER, job_id=b"job1", detached=False):
 
 
 def register_node(server, node_id=b"n" * 28, hosted=()):
-    raylet = Peer()
+    raylet = Peer("raylet")
     info = m.NodeInfo(node_id, "h", 1, "", "h", "n", False, "", "", {"CPU": 10_000}, version=VERSION, python=PYTHON)
     server.received(raylet, m.RegisterNode(info=info, hosted=[*hosted]), b"")
     return raylet

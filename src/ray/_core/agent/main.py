@@ -53,6 +53,7 @@ class Agent:
             await environments.start(args.raylet_path)
 
     async def _join(self, gcs: aio.Connection) -> None:
+        gcs.role = "gcs"
         gcs.send(m.Hello(m.PROTOCOL, "agent", node_id=self._node_id, pid=os.getpid()))
 
     # ---------------------------------------------------------- aio.Handler

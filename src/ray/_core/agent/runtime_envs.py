@@ -33,6 +33,7 @@ class RuntimeEnvs:
 
     async def start(self, raylet_path: str) -> None:
         connection = await aio.connect_unix(self, raylet_path)
+        connection.role = "raylet"
         connection.send(m.Hello(m.PROTOCOL, "runtime_env_agent", pid=os.getpid()))
 
     def connected(self, connection: aio.Connection) -> None:

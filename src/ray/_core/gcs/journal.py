@@ -19,6 +19,7 @@ from ray._core.gcs.storage import Storage, StorageError, Write
 
 logger = logging.getLogger(__name__)
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
+REMEDY = "Whatever changes the cluster's state waits until it can: make room, or bring the storage back."
 CLOSE_S = 2.0
 """How long the last commit may take when the GCS is asked to end."""
 
@@ -32,10 +33,16 @@ def _end_if_broken(task: asyncio.Task[None]) -> None:
 
 
 class Journal:
-    """`storage` None: nothing is kept, and everything passes at once."""
+    """Args:
+    storage: None: nothing is kept, and everything passes at once.
+    on_trouble: called with what is wrong when commits begin to fail, and with "" when they succeed again.
+    """
 
-    def __init__(self, storage: Storage | None) -> None:
+    def __init__(self, storage: Storage | None, on_trouble: Callable[[str], None] = lambda trouble: None) -> None:
         self._storage = storage
+        self.trouble = ""
+        """Why what is sent waits: the storage takes nothing."""
+        self._on_trouble = on_trouble
         self._pending: list[Write] = []
         self._turn = 1
         """Number of the commit that will hold what is noted now."""
@@ -96,14 +103,21 @@ class Journal:
                     break
                 except StorageError as error:
                     logger.error("%s. Calls wait; it is tried again in %s s.", error, delay_s)
+                    self._set_trouble(f"{error}. {REMEDY}")
                     await asyncio.sleep(delay_s)
                     delay_s = min(delay_s * 2, LAST_RETRY_S)
+            self._set_trouble("")
             self._ended_s = loop.time()
             self._took_s, self._began_s = self._ended_s - self._began_s, None
             self._durable = turn
             while self._held and self._held[0][0] <= turn:
                 self._held.popleft()[1]()
         self._committing = None
+
+    def _set_trouble(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self._on_trouble(trouble)
 
     async def close(self) -> None:
         """Finish what is under way; what a storage that is away has not taken was never acknowledged."""

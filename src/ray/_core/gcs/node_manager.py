@@ -15,6 +15,7 @@ import msgspec
 
 from ray._core.common import messages as m
 from ray._core.gcs.nodes import NodeTable
+from ray._core.gcs.waiters import Waiters
 from ray._core.wire import aio, codec
 from ray._version import VERSION
 
@@ -41,6 +42,9 @@ class NodeManager:
         self.table = NodeTable()
         self.raylets: dict[bytes, aio.Connection] = {}
         """Connections of living nodes' raylets, by node id."""
+        self.waiting: Waiters[None, m.ListNodes] = Waiters()
+        """For the next version of the list of nodes."""
+        self._version = 1
         self._checks: dict[bytes, asyncio.Task[None]] = {}
         self._publish_timer: asyncio.TimerHandle | None = None
         self._deaths: list[m.NodeChanged] = []
@@ -54,7 +58,7 @@ class NodeManager:
             m.UnregisterNode: self._unregister,
             m.DrainNode: self._drain,
             m.ReportResources: self._reported,
-            m.ListNodes: lambda c, request: c.reply(request, m.NodeList(nodes=self.table.infos())),
+            m.ListNodes: self._list,
             m.GetClusterResources: self._cluster_resources,
         }
 
@@ -112,7 +116,16 @@ class NodeManager:
         if len(self.raylets) <= FEW:
             self._try_again()
 
+    def _list(self, connection: aio.Connection, request: m.ListNodes) -> None:
+        if request.after == self._version:
+            self.waiting.add(None, connection, request)
+        else:
+            connection.reply(request, m.NodeList(nodes=self.table.infos(), version=self._version))
+
     def _changed(self, info: m.NodeInfo) -> None:
+        self._version += 1
+        for connection, request in self.waiting.take(None):
+            self._list(connection, request)
         for node_id, row in self.table.take_rows():
             self._server.journal.put("node", node_id, row)
         if info.state == "DEAD":

@@ -68,7 +68,9 @@ class GcsServer:
         self.session_name = os.path.basename(session_dir)
         self.config = config
         self.now_ms = now_ms
-        self.journal = Journal(storage)
+        self.journal = Journal(storage, self._storage_changed)
+        self._askers: set[aio.Connection] = set()
+        """Connections on which people may wait for answers."""
         self._gate = None if storage is None else self.journal.passes
         self.publisher = Publisher()
         self.kv = KvService(self.journal)
@@ -137,14 +139,21 @@ class GcsServer:
     def connected(self, connection: aio.Connection) -> None:
         """Nothing is known of the peer before its Hello."""
 
+    def _storage_changed(self, trouble: str) -> None:
+        """Everything else that is sent waits at the journal's gate meanwhile."""
+        for connection in self._askers:
+            connection.send_at_once(m.StorageTrouble(trouble))
+
     def received(self, connection: aio.Connection, message: Any, payload: bytes) -> None:
-        aio.dispatch(self._handlers, connection, message, "The GCS")
+        aio.dispatch(self._handlers, connection, message, "gcs")
 
     def closed(self, connection: aio.Connection) -> None:
         self.publisher.gone(connection)
         self.log_relay.requester_gone(connection)
         self.kv.waiting.gone(connection)
         self.groups.waiting.gone(connection)
+        self.nodes.waiting.gone(connection)
+        self._askers.discard(connection)
         match connection.peer:
             case ("node", bytes(node_id)):
                 self.nodes.connection_lost(node_id, connection)
@@ -166,7 +175,12 @@ class GcsServer:
     def _hello(self, connection: aio.Connection, hello: m.Hello) -> None:
         if hello.protocol != m.PROTOCOL:
             connection.close(f"The peer speaks protocol {hello.protocol}, this cluster {m.PROTOCOL}.")
-        elif hello.role in ("worker", "driver"):
+            return
+        if hello.role in ("worker", "driver", "cli"):
+            self._askers.add(connection)
+            if self.journal.trouble:
+                connection.send_at_once(m.StorageTrouble(self.journal.trouble))
+        if hello.role in ("worker", "driver"):
             self.peers.came("core", hello.worker_id, hello.node_id, _door(hello.address), connection)
         elif hello.role == "agent":
             connection.peer = ("agent", hello.node_id)

@@ -70,7 +70,9 @@ class SqliteStorage:
         except sqlite3.Error as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise StorageError(f"The GCS could not write to {self._path}: {error}") from error
+            is_full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+            why = "No space left on device" if is_full else str(error)
+            raise StorageError(f"The GCS could not write to {self._path}: {why}") from error
 
     def close(self) -> None:
         self._db.close()

@@ -100,11 +100,14 @@ def is_serving(address: str, timeout_s: float = 2.0) -> bool:
 
 
 def wait_for_state(client: blocking.Client, wanted: Any, timeout_s: float) -> list[m.NodeInfo] | None:
-    """Ask for the nodes until `wanted(nodes)`; None when the time is over."""
-    deadline_at_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_at_s:
-        nodes = list_nodes(client)
-        if wanted(nodes):
-            return nodes
-        time.sleep(0.01)  # the GCS has no request that waits for this
+    """The nodes, as soon as `wanted(nodes)`; None when the time is over."""
+    deadline_at_s, version = time.monotonic() + timeout_s, 0
+    while (left_s := deadline_at_s - time.monotonic()) > 0:
+        try:
+            answer: m.NodeList = client.request(m.ListNodes(after=version), left_s)
+        except TimeoutError:
+            return None
+        if wanted(answer.nodes):
+            return answer.nodes
+        version = answer.version
     return None

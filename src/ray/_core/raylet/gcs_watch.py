@@ -78,6 +78,7 @@ class GcsWatch:
         settings = self._raylet.settings
         token = auth.load_token(self._raylet.config.enable_token_auth)
         connection = await aio.connect_tcp(_Nobody(), settings["gcs_host"], settings["gcs_port"], token)
+        connection.send(m.Hello(m.PROTOCOL, "raylet", node_id=self._raylet.node_id))
         try:
             await connection.request(m.CheckNode(node_id=self._raylet.node_id))
         finally:

@@ -49,6 +49,7 @@ class Peers:
                 await self._news.wait()
         token = auth.load_token(raylet.config.enable_token_auth)
         connection = await aio.connect_tcp(raylet, row.host, row.raylet_port, token)
+        connection.role = "raylet"
         connection.send(m.Hello(m.PROTOCOL, "raylet", node_id=raylet.node_id))
         return connection
 

@@ -112,7 +112,7 @@ class Raylet:
         """Create the arena, join the cluster, and listen."""
         self.objects.start(self.arena_path)
         self._zygote = await self.machine.connect_zygote(self)
-        self._zygote.peer = "zygote"
+        self._zygote.peer = self._zygote.role = "zygote"
         self._agent = AgentProcess(self._zygote, self.settings, self.config)
         await self.machine.listen(self)
         token = auth.load_token(self.config.enable_token_auth)
@@ -162,7 +162,7 @@ class Raylet:
 
     async def _join(self, gcs: aio.Connection) -> None:
         """Make this node known to a GCS that it has just connected to, for the first time or again."""
-        gcs.peer = "gcs"
+        gcs.peer = gcs.role = "gcs"
         gcs.send(m.Hello(m.PROTOCOL, "raylet", node_id=self.node_id, pid=os.getpid()))
         await gcs.request(m.Subscribe(channel="job"))  # first: a job that ends from now on is told, or not listed below
         # Ends of actors first: one that is not listed below would be taken for an order that was lost, and repeated.
@@ -211,7 +211,7 @@ class Raylet:
         """Nothing is known of the peer before its Hello."""
 
     def received(self, connection: aio.Connection, message: Any, payload: bytes) -> None:
-        aio.dispatch(self._handlers, connection, message, "A raylet")
+        aio.dispatch(self._handlers, connection, message, "raylet")
 
     def closed(self, connection: aio.Connection) -> None:
         if connection.peer in ("zygote", "gcs"):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from ray._core.common.messages import Done, Failed, Reply, Request
+from ray._core.common.messages import Done, Failed, Hello, Reply, Request, senders
 from ray._core.wire import auth, codec, tls
 
 logger = logging.getLogger(__name__)
@@ -47,16 +47,36 @@ class Handler(Protocol):
 
 
 def dispatch(
-    handlers: Mapping[type, Callable[[Connection, Any], None]], connection: Connection, message: Any, who: str
+    handlers: Mapping[type, Callable[[Connection, Any], None]],
+    connection: Connection,
+    message: Any,
+    receiver: senders.Receiver,
 ) -> None:
-    """Give a message to the handler of its kind; what `who` does not serve is refused, or dropped and logged."""
-    handler = handlers.get(type(message))
+    """Give a message to the handler of its kind, if the other end may send it (`messages.senders`).
+
+    Else, and if nobody serves it here: a request is refused, another message dropped and logged. Hello, once, says who
+    the other end is, unless this end has called and knows.
+    """
+    kind = type(message)
+    if kind is Hello:
+        role = senders.role_of(message.role, receiver, connection.is_local)
+        if connection.role or not role:
+            connection.close(f"Its Hello as {message.role!r} is not taken (role: {connection.role!r}).")
+            return
+        connection.role = role
+    elif not senders.may_send(connection.role, kind, receiver):
+        text = senders.refusal(connection.role, kind, receiver)
+        if isinstance(message, Request):
+            connection.fail(message, "forbidden", text)
+        logger.warning("Refused a message from %r: %s", connection.peer, text)
+        return
+    handler = handlers.get(kind)
     if handler is not None:
         handler(connection, message)
     elif isinstance(message, Request):
-        connection.fail(message, "unknown_request", f"{who} does not serve {type(message).__name__}.")
+        connection.fail(message, "unknown_request", f"A {receiver} process does not serve {kind.__name__}.")
     else:
-        logger.warning("Dropped a %s from %r: %s does not take it.", type(message).__name__, connection.peer, who)
+        logger.warning("Dropped a %s from %r: nothing here takes it.", kind.__name__, connection.peer)
 
 
 class Connection(asyncio.Protocol):
@@ -73,6 +93,10 @@ class Connection(asyncio.Protocol):
         gate: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self.peer: Any = None
+        self.role = ""
+        """By it `messages.senders` tells what the other end may send. Set by who calls, else by the other's Hello."""
+        self.is_local = token is None
+        """Over a Unix socket, whose peer's user the kernel has told."""
         self.is_closed = False
         self.close_reason = ""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -114,6 +138,10 @@ class Connection(asyncio.Protocol):
         if not self._out:
             asyncio.get_running_loop().call_soon(self._flush)
         self._out.append(frame)
+
+    def send_at_once(self, message: Any) -> None:
+        """Past the gate, and so perhaps before what was sent earlier: for what says why the gate is closed."""
+        self._write([codec.encode(message)])
 
     def request(self, message: Request) -> asyncio.Future[Any]:
         """Send a request; the future gives the reply.

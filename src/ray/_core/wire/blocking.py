@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from ray._core.common.messages import Failed, Hello, Message, Request
+from ray._core.common.messages import Failed, Hello, Message, Request, StorageTrouble
 from ray._core.wire import auth, codec, tls
 
 
@@ -56,12 +56,15 @@ def connect_unix(path: str, timeout_s: float = 10.0) -> socket.socket:
 
 
 class Client:
-    """Requests one at a time over a blocking socket; one-way messages that come in between are dropped."""
+    """Requests one at a time over a blocking socket; of one-way messages that come in between only what delays the
+    answer is noted."""
 
     def __init__(self, sock: socket.socket, hello: Hello) -> None:
         self._sock = sock
         self._decoder = codec.FrameDecoder()
         self._rid = 0
+        self._trouble = ""
+        """Why the peer may be long in answering, as it has told."""
         self._ready: list[tuple[Any, bytes]] = []
         sock.sendall(codec.encode(hello))
 
@@ -70,7 +73,7 @@ class Client:
 
         Raises:
             RemoteError: the peer answered `Failed`.
-            TimeoutError: no answer in time.
+            TimeoutError: no answer in time; with the reason, if the peer has told one.
             ConnectionError: the peer has gone.
         """
         self._rid += 1
@@ -79,7 +82,13 @@ class Client:
         self._sock.settimeout(timeout_s)
         self._sock.sendall(codec.encode(message))
         while True:
-            for reply, _ in self._receive(deadline_at_s):
+            try:
+                received = self._receive(deadline_at_s)
+            except TimeoutError as error:
+                raise TimeoutError(
+                    f"No answer to {type(message).__name__} in {timeout_s:g} s. {self._trouble}".strip()
+                ) from error
+            for reply, _ in received:
                 if getattr(reply, "rid", None) != self._rid or isinstance(reply, Request):
                     continue
                 if isinstance(reply, Failed):
@@ -110,7 +119,13 @@ class Client:
         data = self._sock.recv(1 << 18)
         if not data:
             raise ConnectionResetError("The peer closed the connection before it answered.")
-        return self._decoder.feed(data)
+        found = []
+        for message, payload in self._decoder.feed(data):
+            if isinstance(message, StorageTrouble):
+                self._trouble = message.text
+            else:
+                found.append((message, payload))
+        return found
 
     def close(self) -> None:
         self._sock.close()

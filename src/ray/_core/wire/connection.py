@@ -54,6 +54,7 @@ class Connection:
         "out",
         "peer",
         "reactor",
+        "role",
         "sock",
         "wants_write",
     )
@@ -71,6 +72,8 @@ class Connection:
         self.fd = -1
         self.handler = handler
         self.peer: Any = None
+        self.role = "core"
+        """What the other end may send (`messages.senders`); who has called is a core worker, whatever it says."""
         self.out = bytearray()
         """Frames on their way to the system."""
         self.is_closed = False

@@ -6,6 +6,7 @@ The public face calls `template`, `submit`, `put`, `get`, `wait`; `executor` run
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -21,6 +22,7 @@ from ray._core.common.errors import (
     RaySystemError,
 )
 from ray._core.common.ids import NO_ACTOR_PREFIX, TaskIDSource
+from ray._core.common.messages import senders
 from ray._core.common.options import TaskOptions
 from ray._core.wire import auth
 from ray._core.wire.connection import Connection
@@ -51,6 +53,9 @@ from ray._core.worker.values import Values
 
 if TYPE_CHECKING:
     from ray._core.worker.actor_recipe import ActorRecipe
+
+
+logger = logging.getLogger(__name__)
 
 
 class CoreWorker:
@@ -139,7 +144,7 @@ class CoreWorker:
             host = os.environ.get("RAY_NODE_IP", "") if self.mode == "worker" else ""
             port = self._listen_tcp(host) if host else 0
             self.raylet = self.reactor.connect_unix(raylet_path, self)
-            self.raylet.peer = "raylet"
+            self.raylet.peer, self.raylet.role = "raylet", "own raylet"
             self.address = m.Address(b"", self.worker_id, host, port, self.path)
             self.raylet.send(m.Hello(m.PROTOCOL, self.mode, worker_id=self.worker_id, pid=os.getpid()))
         registered = self._register(ready=not setup_hook.is_wanted())
@@ -274,7 +279,8 @@ class CoreWorker:
             connection.request(request, on_reply)
             self.reactor.flush()
         if not self.reactor.wait(waiter, timeout_s):
-            raise RaySystemError(f"No answer to {type(request).__name__} from {connection.peer} in {timeout_s} s.")
+            why = f" {connection.trouble}" if isinstance(connection, GcsClient) else ""
+            raise RaySystemError(f"No answer to {type(request).__name__} from {connection.peer} in {timeout_s} s.{why}")
         return replies[0]
 
     def call(self, connection: Connection | GcsClient, request: m.Request, timeout_s: float | None = 60.0) -> Any:
@@ -290,6 +296,10 @@ class CoreWorker:
     # ---------------------------------------------------------- messages (reactor.Handler, locked)
 
     def received(self, connection: Connection, message: Any, payload: bytes) -> None:
+        kind = type(message)
+        if kind in senders.ORDERS and not senders.may_send(connection.role, kind, "core"):
+            self._refuse(connection, message)
+            return
         match message:
             case m.TaskDone():
                 self.submitter.task_done(connection, message)
@@ -329,6 +339,8 @@ class CoreWorker:
                 self._node_changed(message.info)
             case m.ActorChanged():
                 self.actors.changed(message.info)
+            case m.StorageTrouble():
+                self.gcs.storage_trouble(message.text)
             case m.GroupChanged():
                 self.groups.changed(message.info.group_id, message.info.state)
             case m.WorkerExited():
@@ -342,7 +354,7 @@ class CoreWorker:
                 connection.peer = message.address or message.role
                 if message.address is not None:
                     self._peers.setdefault(message.worker_id, connection)
-            case m.AssignWorker() if connection is self.raylet:
+            case m.AssignWorker():
                 self.job_id = message.job_id
                 self.runtime_env = message.runtime_env
                 self.assignment.apply(message)
@@ -360,6 +372,12 @@ class CoreWorker:
                 listener = self.listeners.get(type(message))
                 if listener is not None:
                     listener(message)
+
+    def _refuse(self, connection: Connection, message: Any) -> None:
+        text = senders.refusal(connection.role, type(message), "core")
+        logger.warning("Refused a message from %r: %s", connection.peer, text)
+        if isinstance(message, m.Request):
+            connection.reply(message, m.Failed(kind="forbidden", message=text))
 
     def closed(self, connection: Connection, reason: str) -> None:
         if connection is self.raylet and self.mode == "worker":

@@ -44,6 +44,8 @@ class GcsClient:
         self._delay_s = FIRST_RETRY_S
         self._is_closed = False
         self._close_reason = ""
+        self.trouble = ""
+        """Why answers of a GCS that is there may be long in coming, as it has told; "": they are not."""
         self.on_given_up: Callable[[str], None] = lambda text: None
         """Called when the GCS has been away for too long, with the text that says so; the next request tries again."""
 
@@ -98,11 +100,17 @@ class GcsClient:
         """For good; open requests fail."""
         self._close("this process is shutting down")
 
+    def storage_trouble(self, text: str) -> None:
+        """The GCS has told that its storage takes nothing, or ("") that it does again."""
+        if text and not self.trouble:
+            logger.warning("%s", text)
+        self.trouble = text
+
     def lost(self, connection: Connection, reason: str) -> None:
         """A connection of this client has closed, or did not come about."""
         if connection is not self._connection or self._is_closed:
             return
-        self._connection = None
+        self._connection, self.trouble = None, ""
         config, now_s = self._core.config, time.monotonic()
         if self._away_since_s is None:
             self._away_since_s = now_s
@@ -123,7 +131,7 @@ class GcsClient:
             return
         core = self._core
         connection = core.reactor.connect_tcp(self._host, self._port, core, core.token)
-        connection.peer = self
+        connection.peer, connection.role = self, "gcs"
         self._connection = connection
         pid, address = os.getpid(), core.address
         connection.send(m.Hello(m.PROTOCOL, core.mode, core.node.node_id, core.worker_id, pid=pid, address=address))

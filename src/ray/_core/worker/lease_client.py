@@ -170,7 +170,7 @@ class LeaseClient:
             core = self._core
             connection = core.reactor.connect_tcp(where.host, where.port, core, core.token)
             core.watch_nodes()
-            connection.peer = ("raylet", where.node_id)
+            connection.peer, connection.role = ("raylet", where.node_id), "raylet"
             connection.send(
                 m.Hello(m.PROTOCOL, core.mode, core.node.node_id, core.worker_id, core.job_id, core.address)
             )

@@ -89,11 +89,15 @@ class UnregisterNode(Request, tag=12):
 
 
 class ListNodes(Request, tag=13):
-    """any > G. Answer: NodeList."""
+    """any > G. Answer: NodeList; with `after`, only once there is a newer one than the list of that version."""
+
+    after: int = 0
 
 
 class NodeList(Reply, tag=14):
     nodes: list[NodeInfo]
+    version: int = 0
+    """Of the list: grows when a node joins, drains or dies; of one life of the GCS."""
 
 
 class ReportResources(Message, tag=15):
@@ -228,6 +232,13 @@ class FlushLogs(Request, tag=38):
     last LogLines."""
 
     job_id: bytes
+
+
+class StorageTrouble(Message, tag=39):
+    """G > drivers, workers, CLI: its storage takes no rows at the moment, so answers to what changes something wait.
+    `text` says why; "": it takes them again. Loss: said again at the next connection."""
+
+    text: str
 
 
 # ------------------------------------------------------------------ G: jobs, key-value

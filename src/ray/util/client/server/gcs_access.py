@@ -24,7 +24,7 @@ class GcsAccess:
             for is_last in (False, True):
                 try:
                     if self._client is None:
-                        self._client = membership.open_client(self.address, "client_server")
+                        self._client = membership.open_client(self.address, "cli")
                     return self._client.request(request)
                 except OSError:
                     self._drop()
@@ -34,7 +34,7 @@ class GcsAccess:
 
     def facts(self) -> membership.ClusterFacts:
         """What the cluster says of itself."""
-        with self._lock, membership.open_client(self.address, "client_server") as client:
+        with self._lock, membership.open_client(self.address, "cli") as client:
             return membership.ask_cluster(client)
 
     def _drop(self) -> None:
