@@ -1,16 +1,23 @@
 """The client's state machines: pieces of values, answers kept, references counted, sessions that come back."""
 
+import io
+import pickle
 from collections import Counter
+from typing import Any
 
+import cloudpickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ray.util.multiprocessing.pool as pool_module
 from ray.util.client.chunks import Assembly, ChunkError, count_chunks, split
+from ray.util.client.client_pickler import dumps_from_client
 from ray.util.client.references import ClientRefs, HandedOut
 from ray.util.client.response_cache import IN_PROGRESS, NEW, StaleRequestError, StreamCache, ThreadCache
 from ray.util.client.server.specific import PortPool, ServerStartError
 from ray.util.client.sessions import Sessions, TooManyClients, UnknownClient
+from ray.util.multiprocessing.pool import PoolActor, PoolTaskError
 
 # ------------------------------------------------------------------ pieces
 
@@ -212,3 +219,22 @@ def test_ports_of_other_programs_are_passed_by() -> None:
     ports.give_back(23000)
     taken.clear()
     assert [ports.take(), ports.take()] == [23001, 23000]
+
+
+def test_classes_that_an_original_knows_as_something_else_go_to_it_by_value() -> None:
+    """There the pool's `PoolActor` is an actor class already, and its errors are in the pool's own module."""
+    named: list[str] = []
+
+    class Recording(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            named.append(f"{module}.{name}")
+            return super().find_class(module, name)
+
+    try:
+        data = dumps_from_client(PoolActor, "client", for_original=True)
+        actor_class = Recording(io.BytesIO(data)).load()
+    finally:
+        cloudpickle.unregister_pickle_by_value(pool_module)
+    assert not [name for name in named if "PoolActor" in name or name.startswith(("ray._core", "ray.util.multi"))]
+    [error] = actor_class(None, ()).run_batch(int, [(("x",), {})])
+    assert isinstance(error, PoolTaskError) and isinstance(error.underlying, ValueError)
