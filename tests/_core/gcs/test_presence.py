@@ -85,6 +85,17 @@ def test_the_answer_to_a_knock_of_before_means_nothing():
     assert not world.ended
 
 
+def test_who_was_given_up_and_came_again_has_all_of_its_grace():
+    world = World()
+    world.goes(world.comes(b"w"))
+    world.passes(GRACE_S / 2)
+    world.act(world.table.nobody_there(world.knocks[-1]))
+    assert b"w" in world.ended
+    world.goes(world.comes(b"w"))
+    world.passes(GRACE_S - 0.1)
+    assert not world.ended
+
+
 def test_it_is_knocked_at_once_and_then_ever_more_seldom():
     world = World()
     world.goes(world.comes(b"w"))

@@ -61,7 +61,7 @@ class _Peer:
     connection: Connection | None = None
     """None: it is away."""
     visit: int = 0
-    """Grows with each coming and going: what was begun in an older one is void."""
+    """Another number with each coming and going, of anybody: what was begun in an older one is void."""
     why: str = ""
     """It is away."""
     grace_s: float = 0.0
@@ -82,7 +82,7 @@ class Presence:
         """Heap of: when (awake time), a number, who, of which visit, whether to knock (else the grace is over)."""
         self._closed_doors: dict[Door, bytes] = {}
         """Where nodes listened that are away."""
-        self._numbers = itertools.count()
+        self._numbers, self._visits = itertools.count(), itertools.count(1)
         self._awake_s = self._seen_s = 0.0
         self._expected_nodes = 0
 
@@ -108,7 +108,7 @@ class Presence:
                 self._of_node.setdefault(node_id, {})[peer_id] = None
         self._arrived(peer_id, peer)
         peer.connection, peer.door = connection, door if door[1] else peer.door
-        peer.visit += 1
+        peer.visit = next(self._visits)
         self._ids[connection] = peer_id
         return effects
 
@@ -202,7 +202,7 @@ class Presence:
 
     def _away(self, peer_id: bytes, peer: _Peer, why: str, grace_s: float, *, at_once: bool = True) -> list[Effect]:
         peer.connection, peer.why, peer.grace_s = None, why, grace_s
-        peer.visit += 1
+        peer.visit = next(self._visits)
         self._plan(self._awake_s + grace_s, peer_id, peer.visit, False)
         if not peer.door[1]:
             return []
