@@ -3,7 +3,8 @@
 Floor: common, pure (it writes into buffers that it is given). A reader that knows only a place must make sure that the
 object is still there: the raylet moves objects to disk when memory is short. The order of steps makes that safe without
 a lock: a reader registers its view first and looks at the header then; the raylet marks the header first and then asks
-each process for its views. Whoever comes second sees the other.
+each process for its views. Whoever comes second sees the other. Whoever uses the memory anew clears the header first,
+so that it never vouches for an object that is being overwritten.
 """
 
 from __future__ import annotations

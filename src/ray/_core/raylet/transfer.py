@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
+from ray._core.common import object_header
 from ray._core.common.object_header import HEADER_SIZE
 from ray._core.raylet import bulk
 from ray._core.raylet.pull_queue import PullQueue
@@ -145,6 +146,7 @@ class Transfer:
                 self._fail(pull, "full", f"{pull.size} bytes did not fit within {ROOM_S:g} s: {objects.why_full()}")
                 return
             pull.offset = extent + HEADER_SIZE
+            object_header.clear(self._arena[extent : pull.offset])  # else it vouches for what lay here before
             problem = await self._bring(pull)
             if problem is None:
                 self._came(pull, extent)

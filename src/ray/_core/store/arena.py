@@ -175,6 +175,17 @@ class Arena:
         while written < data.nbytes:
             written += os.pwrite(self._file, data[written:], offset + written)
 
+    def clear(self, offset: int, size: int) -> None:
+        """Zeros; as a file where that can be, since a map into a full file system ends the process.
+
+        Raises:
+            OSError: the file system is full.
+        """
+        if offset + size <= self.size:
+            self._write_file(offset, memoryview(bytes(size)))
+        else:
+            self.window(offset, size)[:] = bytes(size)
+
     def make_private(self, offset: int, size: int) -> None:
         """From now on this process alone has these bytes, and what shares their pages. Raises OSError."""
         overflow.make_private(self.map, offset, size)

@@ -136,6 +136,7 @@ class Values:
                 start = self._slabs.add_slab(granted.offset, granted.size, room)
         offset = start + HEADER_SIZE
         try:
+            self._arena.clear(start, HEADER_SIZE)  # else the header vouches for what lay here before
             write = self._arena.write_first
             serialized.write_into(self._arena.window(offset, size), lambda start, data: write(offset + start, data))
         except BaseException as error:  # bytes that were to come from elsewhere did not
