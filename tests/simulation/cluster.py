@@ -116,6 +116,8 @@ class SimMachine(Machine):
     def reserve_memory(self, offset: int, size: int) -> bool:
         return True
 
+    def give_memory_back(self, offset: int, size: int) -> None: ...
+
     def close(self, *paths: str) -> None:
         if self._zygote_process is not None:
             self._cluster.loop.kill(self._zygote_process)

@@ -30,6 +30,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What a process asks of the arena at a time; objects above half of it get an extent of their own."""
     fetch_chunk_size: int = 4 * 1024 * 1024
     max_lineage_bytes: int = 1_000_000_000
+    free_memory_kept_s: float = 10.0
+    """Free shared memory goes back to the system after this; until then it is fast to write to."""
 
     # Spilling
     automatic_object_spilling_enabled: bool = True

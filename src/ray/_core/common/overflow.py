@@ -34,12 +34,13 @@ def allocate(fd: int, offset: int, size: int) -> bool:
         os.posix_fallocate(fd, offset, size)
     except OSError as error:
         _log.warning("No room for %s bytes of objects: %s", size, error.strerror)
-        _give_back(fd, offset, size)
+        give_back(fd, offset, size)
         return False
     return True
 
 
-def _give_back(fd: int, offset: int, size: int) -> None:
+def give_back(fd: int, offset: int, size: int) -> None:
+    """These bytes of a file are zero from now on, and take no room. Where the file system cannot, nothing happens."""
     _libc.fallocate(fd, _PUNCH_HOLE_KEEP_SIZE, offset, size)
 
 
@@ -63,7 +64,7 @@ class Overflow:
 
     def release(self, offset: int, size: int) -> None:
         """Give the room back to the disk. Where the file system cannot, it is kept for the next object."""
-        _give_back(self._fd, offset, size)
+        give_back(self._fd, offset, size)
 
     def close(self) -> None:
         os.close(self._fd)

@@ -16,7 +16,7 @@ import socket
 from functools import partial
 from random import Random
 
-from ray._core.common.overflow import Overflow, allocate, map_behind
+from ray._core.common.overflow import Overflow, allocate, give_back, map_behind
 from ray._core.raylet.zygote_process import ZygoteProcess
 from ray._core.wire import aio
 
@@ -78,6 +78,10 @@ class Machine:
         if free.f_bavail * free.f_frsize >= arena.st_size - arena.st_blocks * 512:
             return True
         return allocate(self._arena_fd, offset, size)
+
+    def give_memory_back(self, offset: int, size: int) -> None:
+        """Nothing lies in this part of the arena: its pages go back to the system."""
+        give_back(self._arena_fd, offset, size)
 
     def close(self, *paths: str) -> None:
         """End the zygote, and remove files of the node."""

@@ -15,6 +15,7 @@ from ray._core.common.object_header import HEADER_SIZE
 from ray._core.common.overflow import Overflow
 from ray._core.raylet.extents import TieredExtents
 from ray._core.raylet.giving import Giving
+from ray._core.raylet.idle_memory import IdleMemory
 from ray._core.raylet.objects import ObjectTable, Order, TellHolder
 from ray._core.raylet.orphans import Orphans
 from ray._core.raylet.peers import Peers
@@ -28,11 +29,18 @@ if TYPE_CHECKING:
 FALLBACK_S = 0.5
 """When memory has not become free within this, though objects were to leave it, an object goes to disk itself."""
 
+GIVE_BACK_STEP, GIVE_BACK_PAUSE_S = 32 << 20, 0.05
+"""So many bytes go back to the system at a time (some ms of the event loop), and after that pause the next."""
+
 
 class ObjectManager:
     def __init__(self, raylet: Raylet, size: int) -> None:
         self._raylet = raylet
         self.extents = TieredExtents(size)
+        self._idle = IdleMemory(raylet.config.free_memory_kept_s)
+        self._new: set[int] = set()
+        """Extents not all of whose pages were there when they were taken."""
+        self._giving_back: asyncio.TimerHandle | None = None
         self._overflow: Overflow | None = None
         self.table = ObjectTable()
         self.peers = Peers(raylet)
@@ -76,9 +84,9 @@ class ObjectManager:
         )
 
     def _allocate_slab(self, connection: aio.Connection, request: m.AllocateSlab) -> None:
-        extent = self._in_memory(request.size)
-        if extent is not None:
-            self._grant_slab(connection, request, extent[0])
+        offset = self._in_memory(request.size)
+        if offset is not None:
+            self._grant_slab(connection, request, offset)
             self._spill_early()
             return
         task = asyncio.get_running_loop().create_task(self._allocate_later(connection, request))
@@ -96,7 +104,8 @@ class ObjectManager:
 
     def _grant_slab(self, connection: aio.Connection, request: m.AllocateSlab, offset: int) -> None:
         self.table.add_slab(offset, connection)
-        connection.reply(request, m.SlabGranted(offset=offset, size=self.extents.size_of(offset)))
+        is_new = offset in self._new
+        connection.reply(request, m.SlabGranted(offset=offset, size=self.extents.size_of(offset), is_new=is_new))
 
     # ---------------------------------------------------------- room
 
@@ -110,7 +119,7 @@ class ObjectManager:
             return self._find_room_on_disk(size)
         loop = asyncio.get_running_loop()
         deadline_at_s = loop.time() + (timeout_s if self._overflow is None else min(timeout_s, FALLBACK_S))
-        while (extent := self._in_memory(size)) is None:
+        while (offset := self._in_memory(size)) is None:
             room = self._room
             self._raylet.garbage.short_of_memory()
             self.spiller.make_room(size)
@@ -118,15 +127,20 @@ class ObjectManager:
                 await asyncio.wait_for(room.wait(), deadline_at_s - loop.time())
             except TimeoutError:
                 return self._find_room_on_disk(size)
-        return extent[0]
+        return offset
 
-    def _in_memory(self, size: int) -> tuple[int, int] | None:
+    def _in_memory(self, size: int) -> int | None:
         """An extent of shared memory, if that is not too full, nor the file system that it lies in."""
         extent = self.extents.allocate(size)
-        if extent is not None and not self._raylet.machine.reserve_memory(*extent):
-            self.extents.free(extent[0])
+        if extent is None:
             return None
-        return extent
+        offset, taken = extent
+        if not self._raylet.machine.reserve_memory(offset, taken):
+            self.extents.free(offset)
+            return None
+        if not self._idle.taken(offset, taken):
+            self._new.add(offset)
+        return offset
 
     def _find_room_on_disk(self, size: int) -> int | None:
         extent = self.extents.allocate_on_disk(size)
@@ -141,9 +155,25 @@ class ObjectManager:
     def release(self, offset: int) -> None:
         """Nothing lies in the extent any more."""
         size, inside = self.extents.free(offset), self.extents.on_disk(offset)
-        if inside is not None and self._overflow is not None:
+        self._new.discard(offset)
+        if inside is None:
+            self._idle.freed(offset, size, asyncio.get_running_loop().time())
+            self._give_back_later()
+        elif self._overflow is not None:
             self._overflow.release(inside, size)
         self.room_freed()
+
+    def _give_back_later(self) -> None:
+        due_s, loop = self._idle.due_s, asyncio.get_running_loop()
+        if due_s is not None and self._giving_back is None:
+            self._giving_back = loop.call_at(max(due_s, loop.time() + GIVE_BACK_PAUSE_S), self._give_back)
+
+    def _give_back(self) -> None:
+        """Memory in which nothing has lain for long goes back to the system."""
+        self._giving_back = None
+        for part in self._idle.take_due(asyncio.get_running_loop().time(), GIVE_BACK_STEP):
+            self._raylet.machine.give_memory_back(*part)
+        self._give_back_later()
 
     @property
     def overflow_path(self) -> str:
@@ -198,6 +228,8 @@ class ObjectManager:
         self._carry_out(self.table.abandoned(extent, extent + HEADER_SIZE))
 
     def close(self) -> None:
+        if self._giving_back is not None:
+            self._giving_back.cancel()
         self.transfer.close()
         self.giving.close()
         self.peers.close()

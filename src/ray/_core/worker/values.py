@@ -132,13 +132,15 @@ class Values:
             granted = core.ask(core.raylet, m.AllocateSlab(size=self._slabs.slab_for(room)))
             if isinstance(granted, m.Failed):
                 raise ObjectStoreFullError(f"An object of {size} bytes could not be stored. {granted.message}")
+            if granted.is_new:
+                self._arena.first_writes.renewed(granted.offset, granted.size)
             with core.lock:
                 start = self._slabs.add_slab(granted.offset, granted.size, room)
         offset = start + HEADER_SIZE
         try:
             self._arena.clear(start, HEADER_SIZE)  # else the header vouches for what lay here before
-            write = self._arena.write_first
-            serialized.write_into(self._arena.window(offset, size), lambda start, data: write(offset + start, data))
+            copy = self._arena.first_writes.copy
+            serialized.write_into(self._arena.window(offset, size), lambda start, data: copy(offset + start, data))
         except BaseException as error:  # bytes that were to come from elsewhere did not
             with core.lock:
                 self.free_space(offset)

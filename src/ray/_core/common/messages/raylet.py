@@ -149,6 +149,8 @@ class AllocateSlab(Request, tag=130):
 class SlabGranted(Reply, tag=131):
     offset: int
     size: int
+    is_new: bool = False
+    """Not all of its pages are there: nobody has written to them yet, or they went back to the system."""
 
 
 class ReleaseSlab(Message, tag=132):
