@@ -15,7 +15,7 @@ from ray._core.wire import aio
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
 
-REMOVED = "Its placement group was removed."
+REMOVED = "Destroying worker since its placement group was removed."
 MOVED = "The bundle of its placement group was given back."
 
 
