@@ -1,6 +1,6 @@
 """How many bytecodes the hottest paths execute, in the caller and in the worker, by function.
 
-    python benchmarks/bytecodes.py [actor|task|put] [--top 30]
+    python benchmarks/bytecodes.py [actor|task|put|returns|refs] [--top 30]
 
 Counted by tracing (sys.settrace, event "opcode") on the main thread of either process, for calls that are made one
 after another. So the numbers repeat to a percent or two on any machine, however busy; what C code and the kernel do is
@@ -84,37 +84,49 @@ def task(what: Callable[[], Any] | None = None) -> Any:
     return b"ok" if what is None else what()
 
 
+@ray.remote(num_returns=CALLS)
+def many() -> list[int]:
+    return list(range(CALLS))
+
+
 def measure(path: str) -> tuple[Counts, Counts]:
     """Of the caller and of the worker, for `CALLS` calls. Needs a cluster whose one CPU nobody else uses, and whose
     workers can import this module.
 
     Args:
-        path: "actor": a method is called and its result fetched; "task": a task; "put": a small value is put and got.
+        path: "actor": a method is called and its result fetched; "task": a task; "put": a small value is put and got;
+            "returns": one task returns `CALLS` values; "refs": a value that holds so many refs is fetched.
     """
     server = Server.remote() if path == "actor" else None
+    holder = ray.put([ray.put(0) for _ in range(CALLS)]) if path == "refs" else None
+    is_alone = path in ("put", "refs")
 
     def once() -> None:
         if path == "put":
             ray.get(ray.put(0))
+        elif path == "returns":
+            ray.get(many.remote())
+        elif holder is not None:
+            ray.get(holder)
         else:
             ray.get(task.remote() if server is None else server.small_value.remote())
 
     for _ in range(CALLS):  # what the first calls do besides
         once()
-    if path != "put":
+    if not is_alone:
         ray.get(task.remote(start) if server is None else server.start.remote())
     start()
-    for _ in range(CALLS):
+    for _ in range(1 if path in ("returns", "refs") else CALLS):
         once()
     caller = stop()
-    if path == "put":
+    if is_alone:
         return caller, Counts()
     return caller, ray.get(task.remote(stop) if server is None else server.stop.remote())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("path", nargs="?", choices=["actor", "task", "put"], default="actor")
+    parser.add_argument("path", nargs="?", choices=["actor", "task", "put", "returns", "refs"], default="actor")
     parser.add_argument("--top", type=int, default=30, help="functions shown (default 30)")
     options = parser.parse_args()
     ray.init(num_cpus=1, log_to_driver=False)

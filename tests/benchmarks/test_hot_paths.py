@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import bytecodes
 
-BOUNDS = {"actor": (3100, 2050), "task": (3400, 2150), "put": (1000, 0)}
-"""By path: caller, worker."""
+BOUNDS = {"actor": (3100, 2050), "task": (3400, 2150), "put": (930, 0), "returns": (540, 285), "refs": (98, 0)}
+"""By path: caller, worker. "returns" and "refs": for each value, or ref, of many."""
 
 
 @pytest.fixture(scope="module", autouse=True)

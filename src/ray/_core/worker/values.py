@@ -248,8 +248,11 @@ class Values:
             )
         # What is small and plain needs no more of `load` than this: a quarter of what a get of many takes.
         return [
-            serialization.deserialize(value.blob)
-            if value.blob is not None and not value.is_error and not value.contained
+            serialization.deserialize(blob)
+            if (blob := value.blob) is not None
+            and len(blob) <= MANY_REFS_BYTES
+            and not value.is_error
+            and not value.contained
             else self.load(ref, value)
             for ref, value in zip(refs, values, strict=True)
             if value is not None
