@@ -341,6 +341,30 @@ print(len(ray.wait([work.remote()], timeout=1)[0]), "done")
     assert "no living node" in complained
 
 
+def test_garbage_is_looked_for_everywhere_when_that_is_ordered(shell):
+    shell.start_head()
+    code = """
+import gc, subprocess, sys, time, weakref
+import ray
+ray.init()
+gc.collect()
+gc.disable()
+class Cycle: pass
+cycle = Cycle()
+cycle.itself = cycle
+gone = weakref.ref(cycle)
+del cycle
+print(gone() is not None)
+print(subprocess.run([sys.executable, "-m", "ray.scripts.scripts", "global-gc"], capture_output=True, text=True))
+end_s = time.monotonic() + 30
+while gone() is not None and time.monotonic() < end_s:
+    time.sleep(0.01)
+print(gone() is None)
+"""
+    first, order, last = shell.python(code).splitlines()
+    assert (first, last) == ("True", "True") and "returncode=0" in order, order
+
+
 def test_usage_stats_are_switched_in_the_users_file(shell, tmp_path):
     shell.ray("disable-usage-stats", HOME=str(tmp_path))
     assert (tmp_path / ".ray" / "config.json").read_text() == '{"usage_stats": false}'

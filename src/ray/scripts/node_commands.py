@@ -1,4 +1,4 @@
-"""`ray drain-node` and `ray kill-actor`: orders to a running cluster."""
+"""`ray drain-node`, `ray kill-actor` and `ray global-gc`: orders to a running cluster."""
 
 from __future__ import annotations
 
@@ -66,3 +66,13 @@ def kill_actor(address: str | None, name: str, namespace: str, force: bool, no_r
         cause = "It was killed by `ray kill-actor`."
         client.request(m.KillActor(actor_id=info.actor_id, no_restart=no_restart, cause=cause, force=force))
     click.echo(f"Killed actor {name} ({info.actor_id.hex()}).")
+
+
+@click.command("global-gc", hidden=True)
+@ADDRESS
+def global_gc(address: str | None) -> None:
+    """Have all processes of the cluster look for garbage."""
+    with gcs(address) as client:
+        client.send(m.CollectGarbage())
+        client.request(m.Ping())  # the order has been taken
+    click.echo("Triggered gc on all workers.")

@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": "ray.scripts.explain_command:explain",
     "get": "ray.util.state.state_cli:ray_get",
     "get-auth-token": "ray.scripts.token_command:get_auth_token",
+    "global-gc": "ray.scripts.node_commands:global_gc",
     "health-check": "ray.scripts.status_command:health_check",
     "job": "ray.scripts.job_commands:job",
     "list": "ray.util.state.state_cli:ray_list",

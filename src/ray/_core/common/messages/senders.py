@@ -59,7 +59,7 @@ _MATRIX: dict[Receiver, dict[str, list[Some]]] = {
         "driver": [_LOOK, _CREATE, [c.RegisterJob, c.FlushLogs]],
         "worker": [_LOOK, _CREATE],
         "agent": [_LOOK, [c.LogLines, w.HoldPackages]],
-        "cli": [_LOOK, [c.UnregisterNode, c.DrainNode, c.ErrorEvent, a.KillActor]],
+        "cli": [_LOOK, [c.UnregisterNode, c.DrainNode, c.ErrorEvent, c.CollectGarbage, a.KillActor]],
     },
     "raylet": {
         "gcs": [_NEWS, _BUNDLES, _NODE],
