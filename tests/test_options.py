@@ -12,6 +12,7 @@ from ray._core.common.options import DYNAMIC, STREAMING, TaskOptions
 from ray._private.engine_options import concurrency_groups, method_options, task_options
 from ray._private.options import check_actor_options, check_method_options, check_task_options
 from ray._private.strategies import check_bundle
+from ray.util.annotations import RayDeprecationWarning
 
 TASK, ACTOR = "task", "actor"
 BOTH = (TASK, ACTOR)
@@ -166,8 +167,20 @@ def test_amounts_are_fixed_point_and_zero_is_nothing() -> None:
 def test_generators_stream_unless_told_otherwise() -> None:
     assert task({}, is_generator=True).num_returns == STREAMING
     assert task({"num_returns": 3}, is_generator=True).num_returns == 3
-    with pytest.warns(DeprecationWarning, match="dynamic"):
-        assert task({"num_returns": "dynamic"}, is_generator=True).num_returns == DYNAMIC
+    assert task({"num_returns": "dynamic"}, is_generator=True).num_returns == DYNAMIC
+    with pytest.warns(RayDeprecationWarning, match="dynamic"):
+        check_task_options({"num_returns": "dynamic"}, is_generator=True)
+    with pytest.warns(RayDeprecationWarning, match="object_store_memory"):
+        check_actor_options({"object_store_memory": 1})
+
+
+def test_a_part_of_a_byte_is_no_memory_and_gpus_are_shared_or_whole():
+    assert task({"memory": 100.7}).placing.resources["memory"] == 1_000_000
+    for wrong in (1.5, 2.25):
+        with pytest.raises(ValueError, match=f"GPU resource quantities >1 must be whole numbers.*{wrong}"):
+            task({"num_gpus": wrong})
+    assert task({"num_gpus": 0.5}).placing.resources["GPU"] == 5000
+    assert task({"num_gpus": 2.0}).placing.resources["GPU"] == 20_000
 
 
 def test_children_inherit_the_environment_and_merge_variables() -> None:

@@ -324,6 +324,9 @@ class Tidy:
     def __ray_shutdown__(self):
         self.note("tidied")
 
+    def __del__(self):
+        self.note("deleted")
+
     def leave(self):
         ray.actor.exit_actor()
 
@@ -346,7 +349,7 @@ def test_an_actor_that_ends_by_intent_tidies_up(cls, way, tmp_path):
     else:
         _died(getattr(actor, way).remote())
     wait_until(lambda: not is_alive(pid))
-    assert (log.read_text() if log.exists() else "") == ("" if way == "killed" else "tidied ")
+    assert (log.read_text() if log.exists() else "") == ("" if way == "killed" else "tidied deleted ")
 
 
 def test_sys_exit_with_status_0_is_meant():

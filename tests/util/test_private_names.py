@@ -9,7 +9,7 @@ import pytest
 import ray
 import ray._private.state
 import ray._private.worker
-from ray._common.test_utils import wait_for_condition
+from ray._common.test_utils import SignalActor, wait_for_condition
 from ray._private.async_compat import is_async_func
 from ray._private.utils import get_num_cpus, get_system_memory, get_user
 from ray._raylet import GcsClient
@@ -155,6 +155,9 @@ def test_the_core_worker_counts_references(cluster):
     assert not core.object_exists(ray.ObjectRef.from_random())
     another, nested = gate, ray.put([gate])
     assert counts()[key] == (1, 1)  # one ref by two names; what holds it inside is no task
+    actor = Actor.remote()
+    assert set(counts()) == {*found, *(each.hex().encode() for each in (another, nested))}  # handles are not listed
+    ray.kill(actor)
     ray.cancel(never)
     ray.cancel(result)
     del gate, another, never, result, nested
@@ -196,3 +199,21 @@ def test_the_serialization_context_takes_serializers(cluster):
     assert ray.get(ray.put(Custom(2))).value == 4
     context._unregister_cloudpickle_reducer(Custom)
     assert ray.get(ray.put(Custom(2))).value == 2
+
+
+def test_a_ref_that_only_a_task_keeps_is_not_a_local_one(cluster):
+    core = ray._private.worker.global_worker.core_worker
+
+    def counts(ref_hex):
+        each = core.get_all_reference_counts().get(ref_hex)
+        return each and (each["local"], each["submitted"])
+
+    signal, value = SignalActor.remote(), ray.put(1)
+    key = value.hex().encode()
+    ref = ray.remote(lambda value, signal: ray.get(signal.wait.remote())).remote(value, signal)
+    assert counts(key) == (1, 1)
+    del value
+    assert counts(key) == (0, 1)
+    ray.get(signal.send.remote())
+    ray.get(ref)
+    wait_for_condition(lambda: counts(key) is None)

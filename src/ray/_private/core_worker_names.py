@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.common.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID, WorkerID
+from ray._core.worker.actors import is_handle_key
 from ray._core.worker.object_ref import ObjectRef
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
+
+
+def _only_in_arguments(core: CoreWorker) -> Counter[bytes]:
+    """How many refs to each object nobody has but pending tasks, which keep those they were given. Locked.
+
+    Only Python knows who else has one: a ref has as many references as places in arguments, this loop's, and the
+    user's.
+    """
+    held: dict[int, list[ObjectRef[Any]]] = {}
+    for record in core.submitter.tasks.values():
+        for each in (*record.packed.refs, *(ref for _, ref in record.packed.deps)):
+            held.setdefault(id(each), []).append(each)
+            del each  # or the last would count once more
+    found: Counter[bytes] = Counter()
+    for places in held.values():
+        of_tasks = 2 * len(places)  # here, and there
+        if sys.getrefcount(places[0]) - 1 <= of_tasks:  # less the one of this question
+            found[places[0].binary()] += 1
+    return found
 
 
 class CoreWorkerNames:
@@ -23,15 +44,22 @@ class CoreWorkerNames:
         return getattr(self._core, name)
 
     def get_all_reference_counts(self) -> dict[bytes, dict[str, int]]:
-        """By an object's id as hex bytes: "local" refs of this process, and "submitted" tasks that take it."""
+        """By an object's id as hex bytes: "local" refs of the user's, and "submitted" tasks that take it.
+
+        The pseudo-objects that count the handles on actors are left out, as Ray has none.
+        """
         core = self._core
         with core.lock:
             core.refs.drain()
             contained = Counter(key for entry in core.objects.values() for key in entry.inner)
+            ours = _only_in_arguments(core)
             return {
-                key.hex().encode(): {"local": entry.local, "submitted": max(entry.held - contained[key], 0)}
+                key.hex().encode(): {
+                    "local": entry.local - ours[key],
+                    "submitted": max(entry.held - contained[key], 0),
+                }
                 for key, entry in core.objects.items()
-                if not entry.is_freed
+                if not entry.is_freed and not is_handle_key(key)
             }
 
     def push_error(self, job_id: JobID, error_type: str, message: str, timestamp: float) -> None:

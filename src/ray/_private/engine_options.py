@@ -133,11 +133,13 @@ def concurrency_groups(given: Any) -> dict[str, int]:
 
 
 def _amounts(given: Mapping[str, Any], default_cpus: float) -> dict[str, float]:
-    cpus = given.get("num_cpus")
+    cpus, gpus = given.get("num_cpus"), given.get("num_gpus") or 0
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"GPU resource quantities >1 must be whole numbers. The specified quantity {gpus} is invalid.")
     amounts: dict[str, float] = {
         "CPU": default_cpus if cpus is None else cpus,
-        "GPU": given.get("num_gpus") or 0,
-        "memory": given.get("memory") or 0,
+        "GPU": gpus,
+        "memory": int(given.get("memory") or 0),  # bytes: a part of one is none
         "object_store_memory": given.get("object_store_memory") or 0,
     }
     amounts.update(given.get("resources") or {})
@@ -182,20 +184,8 @@ def _num_returns(value: int | str | None, is_generator: bool) -> int:
     if value is None:
         return STREAMING if is_generator else 1
     if isinstance(value, str):
-        if value == "dynamic":
-            _warn_dynamic()
         return STREAMING if value == "streaming" else DYNAMIC
     return value
-
-
-def _warn_dynamic() -> None:
-    import warnings
-
-    warnings.warn(
-        'num_returns="dynamic" is deprecated; a generator function streams its items by itself.',
-        DeprecationWarning,
-        stacklevel=5,
-    )
 
 
 def _retry_exceptions(value: Any) -> Any:

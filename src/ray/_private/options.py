@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -107,11 +108,25 @@ def _check_num_returns(name: str, value: int | str) -> None:
     if isinstance(value, str):
         if value not in ("streaming", "dynamic"):
             raise TypeError(f"{name} is a number, 'streaming' or 'dynamic', not {value!r}.")
+        if value == "dynamic":
+            _warn(f"{name}='dynamic' is deprecated: a generator function streams its items by itself.")
     elif value < 0:
         raise ValueError(
             f"The keyword '{name}' only accepts None, a non-negative integer, 'streaming' (for generators), or "
             f"'dynamic', not {value}. For None it is 1, and 'streaming' for generators."
         )
+
+
+def _warn_store_memory(name: str, value: int) -> None:
+    _check_count(name, value)
+    _warn(f"Setting '{name}' for actors is deprecated: it reserves nothing.")
+
+
+def _warn(text: str) -> None:
+    """At the user's line, or near it: options come by several ways."""
+    from ray.util.annotations import RayDeprecationWarning
+
+    warnings.warn(text, RayDeprecationWarning, stacklevel=7)
 
 
 def _check_lifetime(name: str, value: str) -> None:
@@ -167,7 +182,7 @@ _COMMON = {
     "name": Option((str, _NONE)),
     "num_cpus": Option(_NUMBER, check_amount),
     "num_gpus": Option(_NUMBER, check_amount),
-    "object_store_memory": _COUNT,
+    "object_store_memory": Option((int, _NONE), _warn_store_memory),
     "placement_group": Option((object,)),  # its type is checked with the strategy's
     "placement_group_bundle_index": Option((int,)),
     "placement_group_capture_child_tasks": Option((bool, _NONE)),

@@ -26,7 +26,7 @@ from ray._core.common.errors import (
     PendingCallsLimitExceeded,
     RaySystemError,
 )
-from ray._core.common.ids import object_id
+from ray._core.common.ids import NO_ACTOR_PREFIX, object_id
 from ray._core.common.naming import shown_module
 from ray._core.common.options import ActorOptions, MethodOptions
 from ray._core.store import serialization
@@ -419,3 +419,8 @@ def _creation_task_id(actor_id: bytes) -> bytes:
 def _handle_key(actor_id: bytes) -> bytes:
     """The pseudo-object whose refs are the handles on the actor."""
     return object_id(_creation_task_id(actor_id), 1)
+
+
+def is_handle_key(key: bytes) -> bool:
+    """Whether an object's id is that of such a pseudo-object."""
+    return key.startswith(b"\xff" * 8) and not key.startswith(b"\xff" * 8 + NO_ACTOR_PREFIX)

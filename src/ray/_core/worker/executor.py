@@ -351,6 +351,8 @@ class Executor:
             self.actor.finish_running()
             self.actor.call_shutdown_hook()
             atexit._run_exitfuncs()
+            error.__traceback__ = error.__context__ = None  # whose frames hold the instance
+            self.actor.instance = self.invoker.actor_instance = None  # its `__del__` runs, if nothing else holds it
         self._output.flush()
         with core.lock:
             core.reactor.flush()
