@@ -14,7 +14,7 @@ from unittest import mock
 import msgspec
 
 from ray._core.common import messages as m
-from ray._core.common.resources import add, fits
+from ray._core.common.resources import add
 from ray._core.gcs.actors import ActorTable
 from ray._core.gcs.groups import GroupTable
 from ray._core.gcs.journal import Journal
@@ -88,16 +88,6 @@ def bundles_are_returned_without_ending_what_runs_in_them() -> Any:
         return
 
     return _instead(BundleManager, "_empty", empty)
-
-
-def a_request_that_was_granted_meanwhile_is_placed_once_more() -> Any:
-    def look_elsewhere(self: LeaseManager) -> None:
-        for waiting in self.scheduler.waiting():
-            if waiting.request is not None and not fits(waiting.demand, self.scheduler.available):
-                self.forget(waiting.key)
-                self._place(waiting)
-
-    return _instead(LeaseManager, "_look_elsewhere", look_elsewhere)
 
 
 # ---------------------------------------------------------------------- leases of the owner
@@ -202,7 +192,6 @@ SEEDS = {
     a_group_that_was_given_up_keeps_what_it_had_reserved: 167,
     answers_leave_before_what_they_tell_is_durable: 137,
     a_borrower_is_not_counted: 3,
-    a_request_that_was_granted_meanwhile_is_placed_once_more: 136,
     whoever_asks_a_remote_raylet_does_not_hear_of_its_death: 0,
     a_surplus_worker_ends_with_its_leases: 8,
 }

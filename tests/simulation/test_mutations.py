@@ -5,7 +5,7 @@ import pytest
 from simulation.mutations import MUTATIONS, SEEDS, applied
 from simulation.scenario import run_seed
 
-NEARBY = 40
+NEARBY = 400
 """The plans of seeds change with the simulator: then one of so many others notices, and `SEEDS` wants to be renewed."""
 
 

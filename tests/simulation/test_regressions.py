@@ -181,3 +181,26 @@ def test_a_request_that_is_granted_while_others_are_placed_anew_is_granted_once(
     world.loop.run(world.loop.now_s + 2.0)
     scheduler = home.raylet.leases.scheduler
     assert scheduler.available == scheduler.total
+
+
+def test_a_ref_that_comes_back_to_an_owner_that_has_freed_it_leaves_nothing(world):
+    """Its connection to the borrower broke: that counts as its end, and the object as not needed any more."""
+    told = []
+
+    async def program(core):
+        handle = await core.create_actor({"token": 1})
+        await core.get_one(core.call_actor(handle, "hold", {"token": 2}, [core.put_value(7)]))
+        await asyncio.sleep(0.5)
+        for connection in list(core._peers.values()):
+            connection._transport.cut()
+        await asyncio.sleep(0.5)
+        given = await core.get_one(core.call_actor(handle, "give", {"token": 3}))
+        assert given[0] == 3
+        del given, handle
+        await asyncio.sleep(1.0)
+        core.refs.drain()
+        told.append(dict(core.objects))
+
+    world.drive(program)
+    world.until(lambda: told)
+    assert told == [{}]

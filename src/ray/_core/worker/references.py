@@ -282,9 +282,12 @@ class References:
             self._core.remote.free_at({value.location.node_id}, key)
 
     def contain(self, entry: Entry, keys: list[bytes]) -> None:
-        """The value of `entry` has these refs inside: they live as long as it does. Locked."""
-        entry.inner = keys
-        for key in keys:
+        """The value of `entry` has these refs inside: they live as long as it does. Locked.
+
+        One of ours that is freed already cannot be held, so it must not be let go either.
+        """
+        entry.inner = [key for key in keys if key in self._objects]
+        for key in entry.inner:
             self.hold(key)
 
     def fail(self, key: bytes, error: BaseException) -> None:
