@@ -46,6 +46,6 @@ def test_all_processes_collect_when_asked(cluster, no_collector):
 def test_a_value_that_does_not_fit_makes_all_processes_collect(cluster, no_collector):
     here, holder = weakref.ref(Cycle(60 * MIB)), Holder.remote()
     ray.get(holder.hold.remote(60 * MIB))
-    values = [ray.get(ray.put(bytes(50 * MIB))) for _ in range(4)]
+    refs = [ray.put(bytes(50 * MIB)) for _ in range(4)]
     wait_for_condition(lambda: here() is None and not ray.get(holder.holds.remote()), timeout=20)
-    assert len(values) == 4
+    assert len(ray.get(refs[0])) == 50 * MIB
