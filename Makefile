@@ -6,6 +6,7 @@ VENV := .venv
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
+	@echo 'Installing into $(VENV), with the tools of tests and lint: one or two minutes, once …'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
 	touch $@

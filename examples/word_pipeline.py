@@ -1,7 +1,7 @@
 """A pipeline of `ray.util`'s parts: producers read text into a bounded queue, consumers count its words.
 
 Producers are tasks, consumers actors; the queue between them holds a few pages only, so that neither side runs away
-from the other. A graph of calls merges the counts, and a metric tells how many words each consumer has seen.
+from the other. Tasks merge the counts, and a metric tells how many words each consumer has seen.
 Run: `python examples/word_pipeline.py --consumers 3`.
 """
 
@@ -75,10 +75,10 @@ def count_words(modules: Sequence[str], producers: int, consumers: int) -> tuple
     for _ in range(consumers):
         queue.put(END)
     first, *others = results
-    graph = merged.bind(first, Counter())
+    sums = ray.put(first)
     for counts in others:
-        graph = merged.bind(graph, counts)
-    words = ray.get(graph.execute())
+        sums = merged.remote(sums, counts)
+    words = ray.get(sums)
     queue.shutdown()
     return total, words
 

@@ -121,7 +121,7 @@ def test_the_environment_as_json_and_the_older_name_of_the_id(url):
 def test_headers_may_come_by_the_environment(url):
     wrong = {"RAY_JOB_HEADERS": json.dumps({"Authorization": "Bearer wrong"})}
     result = CliRunner().invoke(cli, ["job", "list"], env={"RAY_API_SERVER_ADDRESS": url, **wrong})
-    assert "status code 403" in str(result.exception)
+    assert "status code 403" in result.output
 
 
 def test_stop_without_waiting_by_the_signal_that_is_wanted(url):

@@ -252,6 +252,12 @@ def test_a_dashboard_that_is_not_there_is_a_connection_error():
         JobSubmissionClient("127.0.0.1:1")
 
 
+def test_the_command_tells_by_a_line_that_no_dashboard_is_there():
+    result = CliRunner().invoke(cli, ["job", "list", "--address", "http://127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: Failed to connect to Ray at address: http://127.0.0.1:1.\nGive ")
+
+
 # ------------------------------------------------------------------ the command line
 
 
@@ -290,7 +296,10 @@ def test_the_other_commands(url, tmp_path):
     assert "submission_id='cli-long'" in command(url, "list")
     assert "Job 'cli-long' deleted successfully" in command(url, "delete", "cli-long")
     result = CliRunner().invoke(cli, ["job", "status", "cli-long"], env={"RAY_API_SERVER_ADDRESS": url})
-    assert isinstance(result.exception, RuntimeError) and "Job cli-long does not exist" in str(result.exception)
+    assert (
+        result.exit_code == 1
+        and "Error: Request failed with status code 404: Job cli-long does not exist" in result.output
+    )
     both = ["--runtime-env", str(tmp_path / "env.yaml"), "--runtime-env-json", "{}"]
     assert "Only one of --runtime_env and --runtime-env-json" in command(url, "submit", *both, "--", "true", code=1)
 

@@ -12,7 +12,10 @@ from ray.scripts.where import ADDRESS, cluster_address
 @click.option("--timeout", default=5.0, show_default=True, help="Seconds in which all must be found out.")
 @ADDRESS
 def explain(id: str, timeout: float, address: str | None) -> None:
-    """Tell why the object, task, actor or placement group of that ID (in hex) waits."""
+    """Tell why an object, task or actor waits.
+
+    ID, in hex, is that of an object, a task, an actor or a placement group.
+    """
     import ray.util.state  # noqa: F401 - first, since state_source needs it whole
     from ray._core.common import waiting
     from ray._private.state_source import Source

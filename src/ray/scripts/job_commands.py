@@ -23,6 +23,11 @@ from ray.scripts.output import out, output_options, with_options
 POLL_S = 1.0
 """How often `ray job stop` asks whether the job has ended."""
 
+WHERE_TO_LOOK = (
+    "Give the dashboard's address by --address or RAY_API_SERVER_ADDRESS: `ray start --head` prints it, and so does "
+    "the `dashboard_url` of what ray.init() returns."
+)
+
 
 _connection_options = with_options(
     output_options,
@@ -59,7 +64,21 @@ def _json(flag: str, text: str | None) -> dict[str, Any] | None:
     return value
 
 
-@click.group("job")
+class _Jobs(click.Group):
+    """Tells what a command could not do, and why, by a line instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConnectionError as error:
+            raise click.ClickException(f"{error}\n{WHERE_TO_LOOK}") from error
+        except RuntimeError as error:
+            if isinstance(error, (click.exceptions.Exit, click.Abort)):  # they are RuntimeErrors, and no failures
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@click.group("job", cls=_Jobs)
 def job() -> None:
     """Submit, stop and look at jobs."""
 
@@ -97,7 +116,10 @@ def submit(
     no_wait: bool,
     entrypoint: tuple[str, ...],
 ) -> None:
-    """Run ENTRYPOINT, a command, on the cluster: `ray job submit -- python my_script.py`."""
+    """Run ENTRYPOINT, a command, on the cluster.
+
+    For example: `ray job submit --working-dir . -- python my_script.py`
+    """
     if job_id:
         out.warning("--job-id option is deprecated. Please use --submission-id instead.")
     try:

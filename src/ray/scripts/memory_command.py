@@ -27,7 +27,7 @@ def memory(
     num_entries: int | None,
     redis_password: str | None,
 ) -> None:
-    """Show the references that processes of the cluster hold to objects."""
+    """Show which processes hold references to objects."""
     from ray._private.internal_api import memory_summary
     from ray.util.state.exception import RayStateApiException
 

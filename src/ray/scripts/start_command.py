@@ -28,7 +28,10 @@ _GRACEFUL = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 @start_options.start_options
 @output_options
 def start(**given: Any) -> None:
-    """Start Ray on this machine: the head of a cluster (--head), or a node of one (--address)."""
+    """Start Ray on this machine.
+
+    With --head it is the head of a new cluster, with --address a further node of one that runs.
+    """
     start_options.check(given)
     if given["no_redirect_output"]:
         os.environ["RAY_LOG_TO_STDERR"] = "1"

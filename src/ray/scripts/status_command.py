@@ -41,7 +41,7 @@ def status(address: str | None, verbose: bool, redis_password: str | None) -> No
 def health_check(
     address: str | None, component: str | None, skip_version_check: bool, redis_password: str | None
 ) -> None:
-    """Exit with status 0 when the cluster answers, and with 1 when it does not."""
+    """Exit with status 0 if the cluster answers, else 1."""
     try:
         with membership.open_client(cluster_address(address), "cli") as client:
             if not skip_version_check:

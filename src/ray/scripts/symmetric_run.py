@@ -26,7 +26,8 @@ JOIN_TIMEOUT_S = 300.0
 @click.command(
     "symmetric-run",
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-    help="Start Ray on all machines by the same command, run ENTRYPOINT on the head, and stop.\n\n"
+    help="Start Ray on all machines, run ENTRYPOINT, and stop.\n\n"
+    "The same command on each; ENTRYPOINT runs on the head:\n\n"
     "ray symmetric-run --address HEAD:6379 [options of `ray start`] -- ENTRYPOINT",
 )
 @click.option("--address", required=True, help="host:port of the head; whose machine has the address is the head.")

@@ -17,7 +17,7 @@ from ray.scripts import where
 @click.command()
 @where.ADDRESS
 def timeline(address: str | None) -> None:
-    """Take a Chrome tracing timeline of the cluster's tasks."""
+    """Take a Chrome tracing timeline of all tasks."""
     with where.gcs(address) as gcs:
         blobs = gcs.request(m.DumpState(what="tasks")).blobs
         hosts = {info.node_id: info.host for info in gcs.request(m.ListNodes()).nodes}

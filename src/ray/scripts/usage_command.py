@@ -20,7 +20,7 @@ def _write(enabled: bool) -> None:
 
 @click.command("disable-usage-stats")
 def disable_usage_stats() -> None:
-    """Say that no Ray on this machine shall report its usage."""
+    """Say that no Ray of this machine reports its usage."""
     _write(False)
     click.echo(
         "Usage stats disabled for future clusters. Restart any current running clusters for this to take effect."

@@ -124,8 +124,8 @@ def get_table_output(state_data: list[dict[str, Any]], schema: type[StateSchema]
     return head + table([column.upper() for column in columns], lines) + "\n"
 
 
-@click.command("list")
-@click.argument("resource", type=click.Choice(list(_NAMES)))
+@click.command("list", help=f"List what the cluster has of RESOURCE.\n\nRESOURCE is one of {', '.join(_NAMES)}.")
+@click.argument("resource", metavar="RESOURCE", type=click.Choice(list(_NAMES)))
 @click.option("--format", "form", default="default", type=click.Choice(["default", "json", "yaml", "table"]))
 @click.option("-f", "--filter", "filters", multiple=True, help='"key=value" or "key!=value"; several: all must hold.')
 @click.option("--limit", default=DEFAULT_LIMIT, help="At most so many entries.")
@@ -135,7 +135,6 @@ def get_table_output(state_data: list[dict[str, Any]], schema: type[StateSchema]
 def ray_list(
     resource: str, form: str, filters: Sequence[str], limit: int, detail: bool, timeout: int, address: str | None
 ) -> None:
-    """List what the cluster has of RESOURCE."""
     kind = _NAMES[resource]
     try:
         wanted = parse_filters(filters)
@@ -155,13 +154,14 @@ def ray_list(
     click.echo(text)
 
 
-@click.command("get")
-@click.argument("resource", type=click.Choice(_GETTABLE))
+@click.command(
+    "get", help=f"Show all that is known of the RESOURCE with that ID.\n\nRESOURCE is one of {', '.join(_GETTABLE)}."
+)
+@click.argument("resource", metavar="RESOURCE", type=click.Choice(_GETTABLE))
 @click.argument("id", required=False)
 @_ADDRESS
 @_TIMEOUT
 def ray_get(resource: str, id: str | None, address: str | None, timeout: int) -> None:
-    """Show everything that is known of the RESOURCE with that ID."""
     if id is None:
         raise click.BadParameter(f"Missing argument 'ID'. Do you mean 'ray list {resource}'?")
     client = api.StateApiClient(address)
@@ -246,7 +246,10 @@ class LogGroup(click.Group):
 
 @click.group("logs", cls=LogGroup)
 def logs_state_cli_group() -> None:
-    """List log files, or print one: of the cluster, an actor, a worker, a task or a job."""
+    """List log files, or print one.
+
+    It may be one of the cluster, an actor, a worker, a task or a job.
+    """
 
 
 _NODE = [
@@ -286,7 +289,7 @@ def _print(**where: Any) -> None:
 @click.argument("glob_filter", required=False, default="*")
 @with_options(*_NODE, *_READING)
 def log_cluster(glob_filter: str, node_id: str | None, node_ip: str | None, **reading: Any) -> None:
-    """Print the log file that GLOB_FILTER names, or list those that match."""
+    """Print the log file GLOB_FILTER names, or list all that match."""
     address, timeout = reading["address"], reading["timeout"]
     if node_ip is None:
         wanted = ("is_head_node", "=", True) if node_id is None else ("node_id", "=", node_id)
