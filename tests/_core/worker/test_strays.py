@@ -120,6 +120,7 @@ class World:
             kind, what = self.to_nodes[node].popleft()
             table = self.tables[node]
             if kind == "free":
+                table.gone_for_good(what)
                 table.free(what)
             else:
                 table.task_over(TASK, what)
@@ -142,6 +143,7 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from(["seal", "seal", "seal", "answer", "lose", "drop", "hear", "hear", "carry"]), st.integers(0, 7)
     ),
+    min_size=15,
     max_size=40,
 )
 

@@ -280,6 +280,8 @@ class ObjectManager:
             self.peers.forward(message.node_id, message)
             return
         for object_id in message.object_ids:
+            if message.for_good:
+                self.table.gone_for_good(object_id)
             self.free(object_id)
 
     def _free_rest(self, _: aio.Connection, message: m.FreeRest) -> None:

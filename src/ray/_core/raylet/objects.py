@@ -125,6 +125,12 @@ class ObjectTable:
         if len(self._over) > EARLY_KEPT:
             self._over.popitem(last=False)
 
+    def gone_for_good(self, object_id: bytes) -> None:
+        """It was wanted when its task was over, and is not any more: a lost attempt may still be about to seal it."""
+        task_id = object_id[: TaskID.SIZE]
+        if task_id in self._over:
+            self._over[task_id] -= {object_id}
+
     def pin(self, offset: int) -> None:
         """Another node reads what lies at `offset`, or will: that memory stays, even if the object is freed."""
         self._pins[offset] = self._pins.get(offset, 0) + 1

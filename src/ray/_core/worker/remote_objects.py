@@ -143,7 +143,7 @@ class RemoteObjects:
 
     def forget(self, key: bytes, entry: Entry) -> None:
         """Nobody will ever want it again: free it wherever it may lie."""
-        self.free_at(self._nodes_of(entry) | self._core.strays.gone(key), key)
+        self.free_at(self._nodes_of(entry) | self._core.strays.gone(key), key, for_good=True)
 
     def _nodes_of(self, entry: Entry) -> set[bytes]:
         nodes = {place.node_id for place in entry.copies}
@@ -174,9 +174,9 @@ class RemoteObjects:
             for node_id in nodes:
                 self._core.raylet.send(m.FreeRest(task_id, self._core.worker_id, wanted, node_id))
 
-    def free_at(self, node_ids: set[bytes], key: bytes) -> None:
+    def free_at(self, node_ids: set[bytes], key: bytes, for_good: bool = False) -> None:
         for node_id in node_ids:
-            self._core.raylet.send(m.FreeObjects([key], node_id))
+            self._core.raylet.send(m.FreeObjects([key], node_id, for_good))
 
     def _lost(self, key: bytes, entry: Entry, node_id: bytes) -> None:
         """The copy on that node cannot be had: others take its place, or the object is lost."""

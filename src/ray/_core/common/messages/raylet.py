@@ -173,10 +173,12 @@ class FreeObjects(Message, tag=134):
     """owner > R of a node with a copy, batched. Repeating or losing it (node gone) does no harm.
 
     `node_id`: where the copies are; the owner's own raylet passes it on. b"": at whoever receives this.
+    `for_good`: nobody will ever want them again, also not what of them is sealed from now on.
     """
 
     object_ids: list[bytes]
     node_id: bytes = b""
+    for_good: bool = False
 
 
 class FreeRest(Message, tag=148):
