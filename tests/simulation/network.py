@@ -52,6 +52,9 @@ class FakeSocket:
     def getsockname(self) -> Any:
         return self._name
 
+    def fileno(self) -> int:
+        return -1  # as of one that is closed: what came in has been handed over already
+
     def setsockopt(self, *_: Any) -> None: ...
 
     def getsockopt(self, *_: Any) -> bytes:

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import socket
 
 import pytest
 
 from ray._core.common.messages import Done, KvGet, KvValue, Ping, Unsubscribe
-from ray._core.wire import aio, auth
+from ray._core.wire import aio, auth, codec
 
 
 class Echo:
@@ -143,18 +144,18 @@ def test_a_connection_whose_making_is_cancelled_is_closed():
 
 def test_what_nobody_serves_is_refused_by_name(caplog):
     class Peer:
-        peer = "somebody"
+        peer, role = "somebody", "driver"
 
         def fail(self, request, kind, message):
             refused.append((kind, message))
 
     refused, handled = [], []
     handlers = {KvGet: lambda connection, message: handled.append(message.key)}
-    aio.dispatch(handlers, Peer(), KvGet(namespace="", key=b"a"), "The GCS")
-    aio.dispatch(handlers, Peer(), Ping(), "The GCS")
-    aio.dispatch(handlers, Peer(), Unsubscribe("node"), "The GCS")
+    aio.dispatch(handlers, Peer(), KvGet(namespace="", key=b"a"), "gcs")
+    aio.dispatch(handlers, Peer(), Ping(), "gcs")
+    aio.dispatch(handlers, Peer(), Unsubscribe("node"), "gcs")
     assert handled == [b"a"]
-    assert refused == [("unknown_request", "The GCS does not serve Ping.")]
+    assert refused == [("unknown_request", "A gcs process does not serve Ping.")]
     assert "Dropped a Unsubscribe from 'somebody'" in caplog.text
 
 
@@ -167,3 +168,36 @@ def test_of_several_peers_those_count_that_answer_in_time():
         return await aio.answers([told, failed, silent], 0.01), await aio.answers([], 0.01)
 
     assert asyncio.run(ask()) == ((["here"], 1), ([], 0))
+
+
+def test_what_a_process_said_before_its_end_is_heard_although_it_takes_nothing_any_more():
+    class Listener(Echo):
+        def __init__(self):
+            self.story = []
+
+        def received(self, connection, message, payload):
+            self.story.append(message)
+
+        def closed(self, connection):
+            self.story.append("closed")
+
+    async def scenario():
+        listener = Listener()
+        here, there = socket.socketpair()
+        connection = await aio.connect_socket(listener, here)
+        last_words = [Unsubscribe(f"channel {number}") for number in range(20_000)]
+        there.setblocking(False)
+        connection.send(Done())  # leaves in the next turn, before anything is read: by then nobody is there
+        frames, said = [codec.encode(word) for word in last_words], 0
+        with contextlib.suppress(BlockingIOError):
+            for frame in frames:
+                assert there.send(frame) == len(frame)
+                said += 1
+        there.close()
+        async with asyncio.timeout(5):
+            while "closed" not in listener.story:
+                await asyncio.sleep(0)
+        assert said > 100
+        assert listener.story == [*last_words[:said], "closed"]
+
+    asyncio.run(scenario())

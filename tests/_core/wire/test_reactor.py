@@ -107,6 +107,35 @@ def test_a_lost_peer_fails_the_open_requests(pair):
     assert reply.kind == "connection_lost"
 
 
+def test_what_a_process_said_before_its_end_is_heard_although_it_takes_nothing_any_more():
+    class Listener:
+        def __init__(self):
+            self.story = []
+
+        def received(self, connection, message, payload):
+            self.story.append(message.key)
+
+        def closed(self, connection, reason):
+            self.story.append("closed")
+            over.finish()
+
+    reactor, listener = Reactor(), Listener()
+    over, (here, there) = Waiter(reactor), socket.socketpair()
+    with reactor.lock:  # nobody leads yet
+        connection = reactor.add(here, listener, None, is_server=True)
+        for number in range(100):
+            there.sendall(codec.encode(KvGet(namespace="", key=b"%d" % number)))
+        there.close()
+        connection.send(KvValue(value=b"nobody takes this"))
+        reactor.flush()
+    reactor.start()
+    try:
+        assert reactor.wait(over, 5)
+    finally:
+        reactor.close()
+    assert listener.story == [*(b"%d" % number for number in range(100)), "closed"]
+
+
 def test_what_is_sent_while_the_follower_sleeps_in_poll_leaves_without_a_wait(pair):
     client, connection, _ = pair
     follower_leads, answered = threading.Event(), threading.Event()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable, Collection, Mapping
@@ -21,6 +22,8 @@ from ray._core.wire import auth, codec, tls
 logger = logging.getLogger(__name__)
 HANDSHAKE_TIMEOUT_S = 10.0
 """A stranger who connects and says nothing is dropped after this."""
+
+READ_SIZE = 256 * 1024
 
 
 class RequestFailed(Exception):
@@ -282,6 +285,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         was_open = self.ready.done() and self.ready.exception() is None
+        if was_open and self.is_local and isinstance(exc, OSError):
+            self._hear_out()
         self.is_closed = True
         self._drained.set()
         self.close_reason = self.close_reason or (str(exc) if exc else "closed by the peer")
@@ -309,6 +314,17 @@ class Connection(asyncio.Protocol):
             self._timeout.cancel()
         self.ready.set_result(None)
         self._handler.connected(self)
+
+    def _hear_out(self) -> None:
+        """Take in what the peer said before it ended. asyncio gives up a connection as soon as nothing more can be sent
+        by it, and would drop what lies there unread: a worker's word of an object, say, on which its owner counts."""
+        assert self._transport is not None
+        fd = self._transport.get_extra_info("socket").fileno()
+        try:
+            while data := os.read(fd, READ_SIZE):
+                self.data_received(data)
+        except OSError:
+            return  # all is read, or it was cut
 
     def _refuse(self, error: auth.AuthenticationFailed) -> None:
         if self._is_server:

@@ -137,6 +137,8 @@ class Connection:
         except BlockingIOError:
             self._set_wants_write(True)
             return
+        except (BrokenPipeError, ConnectionResetError):
+            out.clear()  # it takes nothing any more; what it has said is read first, and its end behind that
         except OSError as error:
             self.reactor.lost(self, str(error))
             return

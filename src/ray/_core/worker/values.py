@@ -149,9 +149,11 @@ class Values:
                 raise ObjectStoreFullError(text) from error
             raise
         object_header.write(self._arena.window(start, HEADER_SIZE), key)
-        owner = owner or core.address
+        holder = owner or core.address
         with core.lock:
-            core.raylet.send(m.ObjectsSealed([(key, offset, size)], owner.worker_id, owner.node_id))
+            core.raylet.send(m.ObjectsSealed([(key, offset, size)], holder.worker_id, holder.node_id))
+            if owner is not None:  # else it could hear of the object and this process end, before the raylet knows
+                core.raylet.flush()
         return m.Value(location=m.StoreLocation(core.node.node_id, offset, size), is_error=serialized.is_error)
 
     def free_space(self, offset: int) -> None:
