@@ -26,6 +26,7 @@ class Machine:
     def __init__(self, network, name, ip, port):
         self._network, self.name, self.ip, self.port = network, name, ip, port
         self.temp = tempfile.mkdtemp(prefix="rm", dir="/tmp")
+        self._started = []
 
     def _command(self, *command):
         environ = {**os.environ, "RAY_TMPDIR": self.temp, "RAY_COLOR_PREFIX": "0"}
@@ -42,7 +43,9 @@ class Machine:
     def start(self, *command):
         """A process on this machine that one can talk to by its standard input and output."""
         command, environ = self._command(*command)
-        return subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._started.append(process)
+        return process
 
     def ray(self, *arguments):
         return self.run(sys.executable, "-m", "ray.scripts.scripts", *arguments)
@@ -58,6 +61,11 @@ class Machine:
         return processes.of_this_machine(Path(self.temp))
 
     def remove(self):
+        for process in self._started:
+            process.kill()  # those that a test has left, since it failed
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
         processes.stop(self.processes(), grace_s=10)
         run("ip", "netns", "del", self.name)
         shutil.rmtree(self.temp)

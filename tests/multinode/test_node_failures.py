@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import ray
+from ray._core.common import messages as m
+from ray.scripts.where import gcs
 from ray.util import placement_group, placement_group_table
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy as In
 
@@ -91,9 +93,12 @@ def test_a_group_outlives_the_gcs(start_cluster):
     assert ray.get(where.options(scheduling_strategy=In(waits, 0)).remote(), timeout=20)
 
 
-def test_a_node_that_drains_takes_nothing_new(start_cluster):
-    from ray._core.common import messages as m
+def drain(cluster, node, reason):
+    with gcs(cluster.cluster.address) as client:
+        client.request(m.DrainNode(node_id=bytes.fromhex(node.node_id), reason=reason, message="its machine goes"))
 
+
+def test_a_node_that_drains_takes_nothing_new(start_cluster):
     cluster = start_cluster(num_cpus=0)
     node = cluster.add(num_cpus=1, resources={"x": 1})
 
@@ -102,9 +107,8 @@ def test_a_node_that_drains_takes_nothing_new(start_cluster):
         return 1
 
     assert ray.get(task.remote(), timeout=20) == 1
-    core = ray._private.worker.global_worker.core_worker
     wait_until(lambda: ray.available_resources().get("x") == 1, "it is idle")
-    core.ask_gcs(m.DrainNode(node_id=bytes.fromhex(node.node_id), reason="PREEMPTION", message="soon"))
+    drain(cluster, node, "PREEMPTION")
     ref = task.remote()
     assert ray.wait([ref], timeout=0.5)[0] == []
     cluster.add(num_cpus=1, resources={"x": 1})
@@ -112,8 +116,6 @@ def test_a_node_that_drains_takes_nothing_new(start_cluster):
 
 
 def test_a_restart_by_a_preempted_node_is_free(start_cluster):
-    from ray._core.common import messages as m
-
     cluster = start_cluster(num_cpus=0)
     node = cluster.add(num_cpus=1, resources={"x": 1})
 
@@ -125,8 +127,7 @@ def test_a_restart_by_a_preempted_node_is_free(start_cluster):
     actor = Actor.remote()
     assert ray.get(actor.node_id.remote(), timeout=20) == node.node_id
     other = cluster.add(num_cpus=1, resources={"x": 1})
-    core = ray._private.worker.global_worker.core_worker
-    core.ask_gcs(m.DrainNode(bytes.fromhex(node.node_id), "DRAIN_NODE_REASON_PREEMPTION", "its machine goes"))
+    drain(cluster, node, "DRAIN_NODE_REASON_PREEMPTION")
     fail(node)
     assert ray.get(actor.node_id.remote(), timeout=20) == other.node_id
     row = ray.util.state.get_actor(actor._actor_id.hex())

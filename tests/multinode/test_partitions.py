@@ -17,11 +17,11 @@ pytestmark = needs_namespaces
 SMALL = ("--num-cpus=1", "--object-store-memory=100000000")
 HEALTH = {
     "health_check_initial_delay_ms": 200,
-    "health_check_period_ms": 200,
+    "health_check_period_ms": 600,
     "health_check_timeout_ms": 500,
-    "health_check_failure_threshold": 4,
+    "health_check_failure_threshold": 3,
 }
-"""A node is dead after 2.6 s of silence, and ends itself after 2.4 s."""
+"""A node is dead after 2.7 s of silence, and ends itself after 2.1 s."""
 BEGIN = """
 import os, sys, time, ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On

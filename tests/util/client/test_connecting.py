@@ -217,3 +217,17 @@ def check_tls(server: Server, tls: dict[str, str]) -> None:
     assert "ray client connection timeout" in plain.stderr
     missing = run(code, RAY_USE_TLS="1")
     assert "RAY_TLS_SERVER_CERT" in missing.stderr
+
+
+def test_what_workers_print_last_is_shown_before_a_program_ends(start_server: Callable[..., Any]) -> None:
+    server = start_server("specific-server")
+    program = f"""
+import ray
+ray.init({server.address!r})
+@ray.remote
+def say():
+    print("last", "words")
+ray.get(say.remote())
+"""
+    ended = run(program)
+    assert "last words" in ended.stdout, ended.stderr

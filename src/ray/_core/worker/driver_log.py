@@ -76,16 +76,26 @@ class DriverLog:
                 gcs.subscribe(channel, key)
             core.reactor.flush()
 
+    def flush(self) -> None:
+        """Show everything that the job's workers have written so far. For a while at most, see FLUSH_TIMEOUT_S."""
+        self._fetch()
+        shown = threading.Event()
+        self._incoming.put(shown)
+        shown.wait(FLUSH_TIMEOUT_S)
+
     def stop(self) -> None:
         """Show everything that the job's workers have written, and end."""
+        self._fetch()
+        self._incoming.put(_END)
+        self._thread.join()
+
+    def _fetch(self) -> None:
         core = self._core
         try:
             if core.exports.is_used:  # else no worker has run anything for this job
                 core.call(core.gcs, m.FlushLogs(job_id=core.job_id), FLUSH_TIMEOUT_S)
         except (RaySystemError, OSError) as error:
             logger.warning("The last output of workers may be missing here, it is in their logs: %s", error)
-        self._incoming.put(_END)
-        self._thread.join()
 
     # ---------------------------------------------------------- the thread
 
@@ -100,7 +110,10 @@ class DriverLog:
             if got is _END:
                 self._show(self._dedup.flush())
                 return
-            if isinstance(got, m.LogLines):
+            if isinstance(got, threading.Event):
+                self._show(self._dedup.flush())
+                got.set()
+            elif isinstance(got, m.LogLines):
                 for batch in got.batch:
                     self._show_batch(batch)
             elif isinstance(got, m.ErrorEvent):

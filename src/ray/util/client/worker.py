@@ -70,9 +70,9 @@ class Worker:
         """Say goodbye; the server lets go of all that this client held. Again: nothing."""
         if not self.connection.begin_close():
             return
+        self.log_client.close()  # first, since the server may end with the data stream
         self.data_client.close()
         self.bulk.close()
-        self.log_client.close()
         self.connection.close_channel()
 
     # ---------------------------------------------------------- refs

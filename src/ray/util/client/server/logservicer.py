@@ -7,7 +7,7 @@ import logging
 import queue
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from ray.core.generated import ray_client_pb2 as pb
@@ -18,10 +18,14 @@ STDOUT, STDERR = -1, -2
 
 
 class LogHub(logging.Handler):
-    """Everything logged by "ray" loggers, and written to stdout and stderr, to whoever listens."""
+    """Everything logged by "ray" loggers, and written to stdout and stderr, to whoever listens.
 
-    def __init__(self) -> None:
+    `flush_workers`: has written what workers have printed so far.
+    """
+
+    def __init__(self, flush_workers: Callable[[], None] = lambda: None) -> None:
         super().__init__()
+        self.flush_workers = flush_workers
         self._listeners: set[_Listener] = set()
         self._guard = threading.Lock()
 
@@ -86,11 +90,12 @@ class LogstreamServicer(pb_grpc.RayletLogStreamerServicer):  # type: ignore[misc
             context.add_callback(lambda: listener.outbox.put(None))
             yield from iter(listener.outbox.get, None)
 
-    @staticmethod
-    def _read(requests: Iterator[pb.LogSettingsRequest], listener: _Listener) -> None:
+    def _read(self, requests: Iterator[pb.LogSettingsRequest], listener: _Listener) -> None:
         try:
             for request in requests:
                 listener.is_enabled, listener.level = request.enabled, request.loglevel
+            if listener.is_enabled:  # the client has said goodbye, and waits for the last lines
+                self._hub.flush_workers()
         except Exception:  # grpc raises a bare Exception when the peer is gone
             pass
         finally:

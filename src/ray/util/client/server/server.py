@@ -22,6 +22,7 @@ import ray
 from ray._core.wire import auth, tls
 from ray._private import auto_init_hook
 from ray._private.client_mode_hook import disable_client_hook
+from ray._private.session import session
 from ray.core.generated import ray_client_pb2_grpc as pb_grpc
 from ray.util.client.bulk import NO_BULK
 from ray.util.client.server.bulk_server import BulkServer
@@ -200,7 +201,7 @@ def main(argv: list[str] | None = None) -> int:
 def _serve_session(arguments: argparse.Namespace, stopped: StopSignal) -> None:
     """Be the driver of one session, until `stopped`."""
     auto_init_hook.enable_auto_connect = False  # a call that comes after the session's end must not begin another one
-    hub = LogHub()
+    hub = LogHub(_flush_workers)
     hub.install()
     connect = connector(arguments.address)
     is_specific = arguments.mode == "specific-server"
@@ -225,6 +226,12 @@ def _serve_session(arguments: argparse.Namespace, stopped: StopSignal) -> None:
         ray.shutdown()
     except Exception:  # the process ends now, and the session with it
         log.exception("The session could not be ended.")
+
+
+def _flush_workers() -> None:
+    driver_log = session.driver_log
+    if driver_log is not None:
+        driver_log.flush()
 
 
 def _say_ready(descriptor: int, port: int) -> None:
