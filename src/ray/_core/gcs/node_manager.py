@@ -46,6 +46,8 @@ class NodeManager:
         """For the next version of the list of nodes."""
         self._version = 1
         self._checks: dict[bytes, asyncio.Task[None]] = {}
+        self._have_asked: set[bytes] = set()
+        """Nodes that have asked by another connection whether they count, since their last health check."""
         self._publish_timer: asyncio.TimerHandle | None = None
         self._deaths: list[m.NodeChanged] = []
         """Not told yet."""
@@ -148,6 +150,7 @@ class NodeManager:
 
     def _check_node(self, connection: aio.Connection, request: m.CheckNode) -> None:
         if not self._is_dead(connection, request, request.node_id):
+            self._have_asked.add(request.node_id)
             connection.reply(request)
 
     def _is_dead(self, connection: aio.Connection, request: m.Request, node_id: bytes) -> bool:
@@ -197,6 +200,7 @@ class NodeManager:
         self._changed(dead)
         self._publish_soon()
         self.raylets.pop(node_id, None)
+        self._have_asked.discard(node_id)
         check = self._checks.pop(node_id, None)
         if check is not None and check is not asyncio.current_task():
             check.cancel()
@@ -209,16 +213,20 @@ class NodeManager:
         """Ask now and then whether the raylet still answers: a machine that lost its power closes no connection."""
         config = self._server.config
         await asyncio.sleep(config.health_check_initial_delay_ms / 1000)
-        loop, missed = asyncio.get_running_loop(), 0
+        loop, missed, unanswered = asyncio.get_running_loop(), 0, 0
         while not connection.is_closed:
             asked_at_s = loop.time()
             try:
-                await asyncio.wait_for(connection.request(m.Ping()), config.health_check_timeout_ms / 1000)
-                missed = 0
+                await asyncio.wait_for(connection.request(m.Ping(unanswered)), config.health_check_timeout_ms / 1000)
+                missed = unanswered = 0
             except TimeoutError:
+                unanswered += 1
                 missed += not self._server.journal.has_held_since(asked_at_s)  # else the ping has not left
             except ConnectionError:
                 return  # `connection_lost` says so
+            if node_id in self._have_asked:
+                self._have_asked.discard(node_id)
+                missed = 0
             if missed >= config.health_check_failure_threshold:
                 silent_s = missed * (config.health_check_timeout_ms + config.health_check_period_ms) / 1000
                 self.died(node_id, "UNEXPECTED_TERMINATION", f"The raylet did not answer for {silent_s:g} s.")

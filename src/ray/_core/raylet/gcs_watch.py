@@ -15,7 +15,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
-from ray._core.common.health import fence_s
+from ray._core.common.health import Contact, fence_s
 from ray._core.wire import aio, auth
 
 if TYPE_CHECKING:
@@ -27,17 +27,20 @@ logger = logging.getLogger(__name__)
 class GcsWatch:
     def __init__(self, raylet: Raylet) -> None:
         self._raylet = raylet
-        self._heard_at_s = 0.0
+        self._contact = Contact()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """The node has joined; the first ping takes a while longer than the others."""
-        self._heard_at_s = asyncio.get_running_loop().time() + self._raylet.config.health_check_initial_delay_ms / 1000
+        self._contact.since_s += self._raylet.config.health_check_initial_delay_ms / 1000
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
-    def heard(self) -> None:
-        """The GCS has pinged, or taken this node in again."""
-        self._heard_at_s = asyncio.get_running_loop().time()
+    def asked(self, at_s: float) -> None:
+        """The GCS has answered what this raylet asked it at `at_s`: to take the node in, or whether it counts."""
+        self._contact.asked(at_s)
+
+    def pinged(self, missed: int) -> None:
+        self._contact.pinged(missed, asyncio.get_running_loop().time())
 
     def close(self) -> None:
         if self._task is not None:
@@ -48,30 +51,33 @@ class GcsWatch:
         period_s, end_s = config.health_check_period_ms / 1000, fence_s(config)
         while True:
             await asyncio.sleep(max(period_s / 4, 0.01))
-            left_s = self._heard_at_s + end_s - loop.time()
+            left_s = self._contact.since_s + end_s - loop.time()
             if left_s > end_s / 2:
                 continue
             try:
                 await asyncio.wait_for(self._knock(), max(left_s, 0.1))
+                asked_at_s = loop.time()
                 await asyncio.wait_for(self._ask(), end_s / 2)
+                self.asked(asked_at_s)
             except aio.RequestFailed as refused:
                 self._end(refused.message)
                 return
             except OSError as error:  # also TimeoutError and AuthenticationFailed
-                if loop.time() >= self._heard_at_s + end_s:
+                if loop.time() >= self._contact.since_s + end_s:
                     self._end(f"The GCS has been out of reach for {end_s:g} s ({error or type(error).__name__}).")
                     return
 
     async def _knock(self) -> None:
         """Returns when the GCS's machine is in reach. Raises OSError when it is not."""
         settings, loop = self._raylet.settings, asyncio.get_running_loop()
+        knocked_at_s = loop.time()
         try:
             transport, _ = await loop.create_connection(asyncio.Protocol, settings["gcs_host"], settings["gcs_port"])
         except ConnectionRefusedError:
             pass  # no GCS at the moment, but its machine is there
         else:
             transport.close()
-        self.heard()
+        self.asked(knocked_at_s)
 
     async def _ask(self) -> None:
         """Returns when the GCS answers that the node lives. Raises RequestFailed: it does not; OSError: no answer."""

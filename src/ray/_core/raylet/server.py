@@ -169,8 +169,9 @@ class Raylet:
         self.gcs.resume(gcs)
         jobs_then = {worker.job_id for worker in self.pool.workers.values()} - {b""}
         joining = m.RegisterNode(info=self.node, hosted=self.actors.hosted(), bundles=self.bundles.held())
+        asked_at_s = asyncio.get_running_loop().time()
         registered: m.NodeRegistered = await gcs.request(joining)
-        self._gcs_watch.heard()
+        self._gcs_watch.asked(asked_at_s)
         for job_id in jobs_then.difference(registered.living_jobs):
             self._job_ended(job_id)
         for channel in ("node", "resources"):
@@ -384,7 +385,7 @@ class Raylet:
 
     def _ping(self, connection: aio.Connection, request: m.Ping) -> None:
         """The answer comes behind a report of the resources as they are now."""
-        self._gcs_watch.heard()
+        self._gcs_watch.pinged(request.missed)
         self.leases.reporter.report_now()
         connection.reply(request)
 

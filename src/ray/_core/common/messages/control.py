@@ -38,7 +38,12 @@ class Done(Reply, tag=3):
 
 
 class Ping(Request, tag=4):
-    """G > R, W > W, CLI > any: are you there?"""
+    """G > R, W > W, CLI > any: are you there?
+
+    `missed`: how many health checks before this one had no answer in time; -1: this is none.
+    """
+
+    missed: int = -1
 
 
 # ------------------------------------------------------------------ G: nodes, resources
