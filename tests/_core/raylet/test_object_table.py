@@ -46,6 +46,22 @@ def test_a_second_attempts_copy_leaves_the_first_to_its_readers_until_both_are_f
     assert table.used_bytes == 0
 
 
+def test_one_copy_goes_and_the_other_stays():
+    table = ObjectTable()
+    for number, holder in enumerate("pqr"):
+        table.add_slab(4096 * number, holder)
+        table.sealed(b"x", 4096 * number, 64)
+    first, second = table.older[b"x"]
+    third = table.objects[b"x"]
+    assert table.drop(b"x", third) == [TellHolder("r", 8192)]
+    assert table.drop(b"x", third) == []
+    table.validate()
+    assert table.drop(b"x", first) == [TellHolder("p", 0)]
+    assert table.objects == {b"x": second} and not table.older and table.used_bytes == 64
+    assert table.drop(b"x", second) == [TellHolder("q", 4096)]
+    assert table.drop(b"x", second) == [] and table.sealed(b"x", 64, 64) == []  # no free that waits for a seal
+
+
 def test_memory_that_other_nodes_read_stays_until_they_have_it():
     table = ObjectTable()
     table.add_slab(0, "p")
@@ -72,7 +88,7 @@ def test_a_copy_that_did_not_come_whole_goes_once_nobody_reads_what_came():
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["slab", "seal", "free", "gone", "release"]), st.integers(0, 30)), min_size=15
+    st.tuples(st.sampled_from(["slab", "seal", "seal", "free", "drop", "gone"]), st.integers(0, 30)), min_size=15
 )
 
 
@@ -93,6 +109,10 @@ def test_extents_are_released_once_and_only_when_empty(steps):
             orders = table.sealed(bytes([pick % 12]), slab + 64 * pick, 64)
         elif action == "free":
             orders = table.free(bytes([pick % 12]))
+        elif action == "drop" and table.objects:
+            key = sorted(table.objects)[pick % len(table.objects)]
+            copies = [*table.older.get(key, ()), table.objects[key]]
+            orders = table.drop(key, copies[pick % len(copies)])
         elif action == "gone":
             gone = f"holder {pick % 3}"
             slabs = {offset: None if holder == gone else holder for offset, holder in slabs.items()}
@@ -101,7 +121,8 @@ def test_extents_are_released_once_and_only_when_empty(steps):
             if isinstance(order, ReleaseExtent):
                 extents.remove(order.offset)
                 del slabs[order.offset]
-                assert not any(placed.slab == order.offset for placed in table.objects.values())
+                copies = [*table.objects.values(), *(each for older in table.older.values() for each in older)]
+                assert not any(placed.slab == order.offset for placed in copies)
             else:
                 assert order.holder is not None
         table.validate()

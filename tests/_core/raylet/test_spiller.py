@@ -50,12 +50,16 @@ class Store:
     def room_freed(self):
         self.spiller._needed = 0  # whoever waited has given up
 
-    def left(self, key):
-        self.table.free(key)
+    def left(self, key, placed):
+        self.table.drop(key, placed)
 
     def free(self, key):
         if self.spiller.freed(key) and key in self.table.objects:
             self.table.free(key)
+
+    def seal(self, key, offset):
+        self.spiller.table.sealed_again(key)
+        self.table.sealed(key, offset, 64)
 
     def settled(self, keys):
         self.settled_ids += keys
@@ -122,3 +126,44 @@ def test_what_has_no_owner_goes_from_the_disk_too(tmp_path):
     assert asyncio.run(store.spiller.discard([A, B])) == []
     store.spiller.close()
     assert not store.spiller.table.on_disk and list(tmp_path.rglob("*-2")) == []
+
+
+class MadeAgain:
+    """While A is being written, its task makes it again; `is_freed`: what was there before is freed first."""
+
+    def __init__(self, store, is_freed):
+        self._store, self._storage, self._is_freed = store, store.spiller._storage, is_freed
+
+    def spill(self, objects):
+        if self._is_freed:
+            self._store.free(A)
+        self._store.table.add_slab(SIZE, "worker")
+        self._store.seal(A, SIZE + HEADER_SIZE)
+        return self._storage.spill(objects)
+
+
+@pytest.mark.parametrize("is_freed", [False, True])
+def test_what_is_made_again_while_it_leaves_stays_where_its_owner_was_told(tmp_path, is_freed):
+    store = Store(tmp_path)
+    store.spiller._storage = MadeAgain(store, is_freed)
+    spill(store)
+    assert [placed.offset for placed in store.table.objects.values()] == [SIZE + HEADER_SIZE]
+    assert list(store.table.objects) == [A] and not store.table.older and not store.is_readable(A)
+    store.table.validate()
+    store.free(A)
+    assert not store.table.objects and set(store.spiller.table.on_disk) == {B}
+
+
+def test_an_object_with_further_copies_stays_since_their_readers_are_not_asked(tmp_path):
+    store = Store(tmp_path)
+    store.table.add_slab(SIZE, None)
+    store.table.sealed(A, SIZE + HEADER_SIZE, 64)
+    store.placed[A] = store.table.older[A][0]
+    store.extents.live[SIZE] = 4096
+
+    async def run():
+        store.spiller.make_room(8192)
+        await store.spiller._task
+
+    asyncio.run(run())
+    assert set(store.table.objects) == {A} and len(store.table.older[A]) == 1 and store.is_readable(A)

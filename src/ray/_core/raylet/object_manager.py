@@ -16,7 +16,7 @@ from ray._core.common.overflow import Overflow
 from ray._core.raylet.extents import TieredExtents
 from ray._core.raylet.giving import Giving
 from ray._core.raylet.idle_memory import IdleMemory
-from ray._core.raylet.objects import ObjectTable, Order, TellHolder
+from ray._core.raylet.objects import ObjectTable, Order, Placed, TellHolder
 from ray._core.raylet.orphans import Orphans
 from ray._core.raylet.peers import Peers
 from ray._core.raylet.spiller import Spiller
@@ -248,6 +248,8 @@ class ObjectManager:
             self.spiller.freed(object_id)  # of an earlier attempt of its task
         self._carry_out(self.table.sealed(object_id, offset, size))
         placed = self.table.objects.get(object_id)
+        if placed is not None and placed.offset == offset:  # it was not freed before
+            self.spiller.table.sealed_again(object_id)
         if placed is not None:
             self.giving.came(object_id)
 
@@ -261,9 +263,15 @@ class ObjectManager:
             self._carry_out(self.table.sealed(object_id, offset + HEADER_SIZE, size))
             self.giving.came(object_id)
 
-    def left(self, object_id: bytes) -> None:
-        """The object is on disk: its memory is free."""
-        self._carry_out(self.table.free(object_id))
+    def left(self, object_id: bytes, placed: Placed) -> None:
+        """This copy of the object is on disk, or nobody wants it: its memory is free."""
+        self._carry_out(self.table.drop(object_id, placed))
+
+    def unwanted(self, object_id: bytes, placed: Placed) -> None:
+        """Whoever wanted this copy has ended. Another one, in memory or on disk, may be what the owner counts on."""
+        self.left(object_id, placed)
+        if object_id not in self.table.objects and self.spiller.url(object_id) is None:
+            self.orphans.table.freed(object_id)
 
     def when_settled(self, object_id: bytes, then: Callable[[], None]) -> None:
         """The object is leaving: call `then` once it has left, or stays."""

@@ -57,7 +57,7 @@ Order = TellHolder | ReleaseExtent
 class ObjectTable:
     def __init__(self) -> None:
         self.objects: dict[bytes, Placed] = {}
-        self._older: dict[bytes, list[Placed]] = {}
+        self.older: dict[bytes, list[Placed]] = {}
         """Further copies of objects whose task ran again: somebody may still read them where they lie."""
         self.used_bytes = 0
         """By objects; slabs are larger."""
@@ -101,7 +101,7 @@ class ObjectTable:
             return self._freed(slab, offset)
         before = self.objects.get(object_id)
         if before is not None:
-            self._older.setdefault(object_id, []).append(before)
+            self.older.setdefault(object_id, []).append(before)
         self.objects[object_id] = Placed(offset, size, slab.offset)
         self.used_bytes += size
         return []
@@ -114,10 +114,26 @@ class ObjectTable:
                 self._freed_early.popitem(last=False)
             return []
         orders: list[Order] = []
-        for each in (placed, *self._older.pop(object_id, ())):
+        for each in (placed, *self.older.pop(object_id, ())):
             self.used_bytes -= each.size
             orders += self._freed(self._slabs[each.slab], each.offset)
         return orders
+
+    def drop(self, object_id: bytes, placed: Placed) -> list[Order]:
+        """This copy of an object is not needed; others stay. One that is freed already changes nothing."""
+        older = self.older.get(object_id, [])
+        if placed in older:
+            older.remove(placed)
+        elif self.objects.get(object_id) != placed:
+            return []
+        elif older:
+            self.objects[object_id] = older.pop()
+        else:
+            del self.objects[object_id]
+        if not older:
+            self.older.pop(object_id, None)
+        self.used_bytes -= placed.size
+        return self._freed(self._slabs[placed.slab], placed.offset)
 
     def task_over(self, task_id: bytes, wanted: Iterable[bytes]) -> None:
         """What of the task is sealed from now on is freed at once, but for what is `wanted`."""
@@ -169,7 +185,7 @@ class ObjectTable:
 
     def validate(self) -> None:
         live = dict.fromkeys(self._slabs, 0)
-        copies = [*self.objects.values(), *(each for older in self._older.values() for each in older)]
+        copies = [*self.objects.values(), *(each for older in self.older.values() for each in older)]
         for placed in copies:
             live[placed.slab] += 1
         for slab in self._unfreed.values():

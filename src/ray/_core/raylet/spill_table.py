@@ -8,7 +8,7 @@ leave again without being written.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from ray._core.raylet.objects import Placed
 
@@ -54,7 +54,12 @@ class SpillTable:
     # ---------------------------------------------------------- leaving
 
     def choose(
-        self, objects: Mapping[bytes, Placed], sizes: Mapping[int, int], needed: int, least: int = 0
+        self,
+        objects: Mapping[bytes, Placed],
+        sizes: Mapping[int, int],
+        needed: int,
+        least: int = 0,
+        staying: Container[bytes] = (),
     ) -> Batch | None:
         """The next objects to go; None when there are none.
 
@@ -65,6 +70,7 @@ class SpillTable:
             sizes: bytes of each slab, by its offset.
             needed: bytes that must become free.
             least: bytes to take at least, if there are as many: a file for each small object would be slow.
+            staying: objects that do not leave: those with further copies, whose readers would not be asked.
         """
         self._round += 1
         slabs: dict[int, list[bytes]] = {}
@@ -77,7 +83,7 @@ class SpillTable:
                 break
             if slab not in sizes:  # it is on disk already
                 continue
-            if any(object_id in self._leaving or self._refuses(object_id) for object_id in object_ids):
+            if any(each in self._leaving or each in staying or self._refuses(each) for each in object_ids):
                 continue
             gained += sizes[slab]
             chosen.update((object_id, objects[object_id]) for object_id in object_ids)
@@ -147,6 +153,12 @@ class SpillTable:
             return True, None
         del self._files[url.path]
         return True, url.path
+
+    def sealed_again(self, object_id: bytes) -> None:
+        """Its task has made it anew, perhaps while its copy of before leaves: a free that came was meant for that."""
+        batch = self._leaving.get(object_id)
+        if batch is not None:
+            batch.freed.discard(object_id)
 
     def validate(self) -> None:
         for object_id, url in self.on_disk.items():

@@ -75,7 +75,8 @@ class Spiller:
         config, objects = self._raylet.config, self._objects
         while self._needed:
             needed, self._needed = self._needed, 0
-            batch = self.table.choose(objects.table.objects, objects.extents.live, needed, config.min_spilling_size)
+            table, sizes = objects.table, objects.extents.live
+            batch = self.table.choose(table.objects, sizes, needed, config.min_spilling_size, staying=table.older)
             if batch is None:
                 await asyncio.sleep(PAUSE_S)
                 objects.room_freed()  # whoever waits looks again, and asks again or gives up
@@ -105,7 +106,7 @@ class Spiller:
             yield
             for object_id, placed in batch.objects.items():
                 object_header.clear(self._header(placed))
-                self._objects.left(object_id)
+                self._objects.left(object_id, placed)
         except BaseException:
             for placed in batch.objects.values():
                 object_header.set_leaving(self._header(placed), False)

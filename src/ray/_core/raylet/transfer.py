@@ -176,8 +176,8 @@ class Transfer:
         if wanted:
             where = m.StoreLocation(self._raylet.node_id, placed.offset, placed.size)
             objects.copied(pull.object_id, pull.owner, where)
-        else:
-            objects.free(pull.object_id)
+        elif placed.offset == pull.offset:
+            objects.unwanted(pull.object_id, placed)
 
     def _fail(self, pull: Pull, kind: str, text: str) -> None:
         for connection, request in pull.waiting:

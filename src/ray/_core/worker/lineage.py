@@ -39,7 +39,7 @@ class Kept:
     wanted: set[bytes] = dataclasses.field(default_factory=set)
 
 
-def _is_in_memory(entry: Entry | None) -> bool:
+def is_in_memory(entry: Entry | None) -> bool:
     return entry is not None and entry.value is not None and entry.value.location is not None
 
 
@@ -63,7 +63,7 @@ class Lineage:
         """A task has ended, and made the objects `keys`."""
         if not self._core.keeps_lineage:
             return
-        wanted = [key for key in keys if _is_in_memory(self._core.objects.get(key))]
+        wanted = [key for key in keys if is_in_memory(self._core.objects.get(key))]
         if not wanted:
             return
         kept = self._kept.get(record.task_id)

@@ -16,6 +16,7 @@ from ray._core.common.errors import RaySystemError, StreamingGeneratorReplayInco
 from ray._core.common.ids import object_id
 from ray._core.wire.connection import Connection
 from ray._core.wire.reactor import Waiter
+from ray._core.worker.lineage import is_in_memory
 from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.objects import Entry, error_value
 from ray._core.worker.ref_generator import ObjectRefGenerator
@@ -92,8 +93,9 @@ class Streams:
         key = object_id(message.task_id, message.index + 1)
         entry = core.objects.get(key)
         record = core.submitter.tasks.get(message.task_id) if entry is not None else None
-        if record is not None and record.told is not None:  # in its place is the error that was told meanwhile
-            core.refs.drop(key, message.value)
+        is_told = record is not None and record.told is not None
+        if entry is not None and is_told and not is_in_memory(entry):
+            core.refs.drop(key, message.value)  # in its place is the error that was told meanwhile
             return
         if entry is not None:  # made again, since this item or another one was lost
             if not core.lineage.came_again(key, message.value):
