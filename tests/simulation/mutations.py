@@ -177,7 +177,7 @@ def a_borrower_is_not_counted() -> Any:
 
 
 SEEDS = {
-    a_blocked_worker_gives_its_cpu_back_twice: 65,
+    a_blocked_worker_gives_its_cpu_back_twice: 103,
     a_worker_that_goes_on_does_not_take_its_cpu_back: 0,
     a_lease_is_granted_without_its_second_resource: 1,
     requests_of_an_owner_that_has_gone_stay: 20,
@@ -188,7 +188,7 @@ SEEDS = {
     an_actor_restarts_however_often: 7,
     the_end_of_an_actors_process_is_not_reported: 1,
     a_restarted_gcs_forgets_the_names_of_actors: 52,
-    a_call_that_may_have_run_is_sent_again_without_retries: 65,
+    a_call_that_may_have_run_is_sent_again_without_retries: 296,
     a_group_that_was_given_up_keeps_what_it_had_reserved: 167,
     answers_leave_before_what_they_tell_is_durable: 137,
     a_borrower_is_not_counted: 3,

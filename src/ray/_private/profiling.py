@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from ray._private.auto_init_hook import connected_core
+from ray._private.not_included import absent_names
 
 PROFILING_ENABLED = "RAY_PROFILING" in os.environ
+__getattr__ = absent_names(__name__, "Use ray.timeline().")
 NULL_LOG_SPAN: AbstractContextManager[None] = contextlib.nullcontext()
 
 

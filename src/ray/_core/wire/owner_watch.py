@@ -6,7 +6,6 @@ cannot.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 
@@ -16,6 +15,8 @@ OWNER_PID = "RAY_NODE_OWNER_PID"
 
 def end_with_owner(end: Callable[[], None]) -> None:
     """Have `end` called when the owner has ended, or has already."""
+    import asyncio  # not for a driver, which takes only the variable's name
+
     pid = int(os.environ.get(OWNER_PID) or 0)
     if not pid or not hasattr(os, "pidfd_open"):
         return
