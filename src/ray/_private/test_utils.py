@@ -1,4 +1,7 @@
-"""Helpers that Ray's own tests and third parties' import from here. What concerns processes is in `process_tests`."""
+"""Helpers that Ray's own tests and third parties' import from here.
+
+Those of one subject are in modules of their own (`cluster_tests`, `process_tests`, …); here is the rest.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,7 @@ import contextlib
 import fnmatch
 import json
 import os
-import socket
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,23 @@ from ray._common.test_utils import (
     run_string_as_driver,
     wait_for_condition,
 )
-from ray._private import process_tests
+from ray._private.cluster_tests import (
+    check_local_files_gced,
+    check_spilled_mb,
+    convert_actor_state,
+    get_actor_node_id,
+    get_load_metrics_report,
+    get_non_head_nodes,
+    get_other_nodes,
+    is_placement_group_removed,
+    kill_actor_and_wait_for_failure,
+    kill_raylet,
+    make_global_state_accessor,
+    no_resource_leaks_excluding_node_resources,
+    object_memory_usage,
+    placement_group_assert_no_leak,
+    wait_for_num_actors,
+)
 from ray._private.gcs_pubsub import GcsErrorSubscriber, GcsLogSubscriber
 from ray._private.metric_tests import (
     MetricSamplePattern,
@@ -45,146 +62,28 @@ from ray._private.process_tests import (
     wait_for_children_of_pid_to_exit,
     wait_for_pid_to_exit,
 )
+from ray._private.pubsub_tests import (
+    get_error_message,
+    get_log_batch,
+    get_log_data,
+    get_log_message,
+    get_log_sources,
+    init_error_pubsub,
+    init_log_pubsub,
+)
 from ray._private.service_tests import get_redis_cli, setup_tls, start_redis_instance, teardown_tls
+from ray._private.waiting_tests import (
+    wait_for_assertion,
+    wait_until_server_available,
+    wait_until_succeeded_without_exception,
+)
 from ray.util.queue import Empty, Queue, _QueueActor
 
 _KILLERS = (
     *("NodeKillerBase", "RayletKiller", "ResourceKillerActor", "WorkerKillerActor"),
     "get_and_run_resource_killer",
 )
-_ANY_NUMBER = 10**6
-_ACTOR_STATES = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING", "DEAD")
 EXE_SUFFIX = ""
-
-
-# ------------------------------------------------------------------ waiting
-
-
-def wait_for_assertion(
-    assertion_predictor: Callable[..., Any],
-    timeout: float = 10,
-    retry_interval_ms: float = 100,
-    raise_exceptions: bool = False,
-    **kwargs: Any,
-) -> None:
-    """Call the function, which asserts, until it does not raise; its last AssertionError when the time is over."""
-
-    def passes() -> bool:
-        assertion_predictor(**kwargs)
-        return True
-
-    try:
-        wait_for_condition(passes, timeout, retry_interval_ms, raise_exceptions)
-    except RuntimeError:
-        assertion_predictor(**kwargs)  # once more, to raise what is still wrong
-
-
-def wait_until_succeeded_without_exception(
-    func: Callable[..., Any],
-    exceptions: tuple[type[BaseException], ...],
-    *args: Any,
-    timeout_ms: float = 1000,
-    retry_interval_ms: float = 100,
-    raise_last_ex: bool = False,
-) -> bool:
-    """Call `func(*args)` until it raises none of `exceptions`.
-
-    Returns:
-        Whether that came about in time.
-    Raises:
-        Exception: it did not, and `raise_last_ex` is set; the text tells the last exception.
-    """
-    deadline_at_s = time.monotonic() + timeout_ms / 1000
-    while True:
-        try:
-            func(*args)
-            return True
-        except exceptions as error:
-            if time.monotonic() >= deadline_at_s:
-                if raise_last_ex:
-                    raise Exception(f"Timed out while testing, {traceback.format_exc()}") from error
-                return False
-            time.sleep(retry_interval_ms / 1000)
-
-
-def wait_until_server_available(address: str, timeout_ms: float = 5000, retry_interval_ms: float = 100) -> bool:
-    """Whether somebody accepts connections at "host:port" within the time."""
-    parsed = parse_address(address)
-    if parsed is None:
-        raise ValueError(f'An address is "host:port", not {address!r}.')
-    deadline_at_s = time.monotonic() + timeout_ms / 1000
-    while True:
-        try:
-            socket.create_connection((parsed[0], int(parsed[1])), timeout=1).close()
-            return True
-        except OSError:
-            if time.monotonic() >= deadline_at_s:
-                return False
-            time.sleep(retry_interval_ms / 1000)
-
-
-# ------------------------------------------------------------------ actors, nodes, objects
-
-
-def kill_actor_and_wait_for_failure(actor: Any, timeout: float = 10, retry_interval_ms: float = 100) -> None:
-    """Kill an actor for good, and wait until the cluster says that it is dead.
-
-    Raises:
-        RuntimeError: it does not say so in time.
-    """
-    from ray._core.common import messages as m
-    from ray._private.auto_init_hook import connected_core
-
-    ray.kill(actor)
-    request = m.GetActor(actor_id=actor._actor_id.binary())
-
-    def is_dead() -> bool:
-        info = connected_core().ask_gcs(request).info
-        return info is None or info.state == "DEAD"
-
-    wait_for_condition(is_dead, timeout, retry_interval_ms)
-
-
-def convert_actor_state(state: str | int) -> str:
-    """The name of a state of an actor, from its number in `ActorTableData`, or itself. KeyError for none."""
-    if isinstance(state, int):
-        return dict(enumerate(_ACTOR_STATES))[state]
-    if state not in _ACTOR_STATES:
-        raise KeyError(state)
-    return state
-
-
-def wait_for_num_actors(num_actors: int, state: str | None = None, timeout: float = 10) -> bool:
-    """Wait until there are so many actors, or more, of this state.
-
-    Raises:
-        RuntimeError: there are not in time.
-    """
-    from ray._private.global_state import actors
-
-    def are_there() -> bool:
-        return sum(state in (None, row["State"]) for row in actors().values()) >= num_actors
-
-    wait_for_condition(are_there, timeout)
-    return True
-
-
-def get_actor_node_id(actor_handle: Any) -> str:
-    """Where the actor runs: its node's id in hex."""
-    node_id: str = ray.get(actor_handle.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
-    return node_id
-
-
-def get_other_nodes(cluster: Any, exclude_head: bool = False) -> list[Any]:
-    """The nodes of a `Cluster` that this driver is not connected to; without the head, if asked."""
-    from ray._private.worker import global_worker
-
-    here = global_worker.current_node_id.hex()
-    return [node for node in cluster.list_all_nodes() if node.node_id != here and not (exclude_head and node.head)]
-
-
-def get_non_head_nodes(cluster: Any) -> list[Any]:
-    return [node for node in cluster.list_all_nodes() if not node.head]
 
 
 class _BatchQueueActor(_QueueActor):
@@ -229,179 +128,6 @@ def put_object(obj: Any, use_ray_put: bool) -> Any:
     return ray.put(obj) if use_ray_put else ray.remote(lambda: obj).remote()
 
 
-# ------------------------------------------------------------------ what the cluster says
-
-
-def is_placement_group_removed(pg: Any) -> bool:
-    """Whether the cluster has a record of the group, as removed."""
-    row = ray.util.placement_group_table(pg)
-    return bool(row) and row["state"] == "REMOVED"
-
-
-def placement_group_assert_no_leak(pgs_created: Iterable[Any]) -> None:
-    """Remove the groups, and wait until they are gone with all resources reserved for them.
-
-    Raises:
-        AssertionError: something of them is left.
-    """
-    groups = list(pgs_created)
-    for group in groups:
-        ray.util.remove_placement_group(group)
-    wait_for_condition(lambda: all(is_placement_group_removed(group) for group in groups))
-
-    def nothing_is_left() -> None:
-        left = [name for name in ray.cluster_resources() if "_group_" in name]
-        assert not left, f"Resources of removed placement groups: {left}"
-
-    wait_for_assertion(nothing_is_left)
-
-
-def init_error_pubsub() -> GcsErrorSubscriber:
-    """A subscription to the cluster's error events, for `get_error_message`."""
-    subscriber = GcsErrorSubscriber(ray.get_runtime_context().gcs_address)
-    subscriber.subscribe()
-    return subscriber
-
-
-def get_error_message(
-    subscriber: GcsErrorSubscriber, num: float = _ANY_NUMBER, error_type: str | None = None, timeout: float = 20
-) -> list[dict[str, Any]]:
-    """Events until there are `num`, or `timeout` seconds are over.
-
-    Args:
-        error_type: only those of this `type`.
-    """
-    deadline_at_s = time.monotonic() + timeout
-    events: list[dict[str, Any]] = []
-    while len(events) < num and (left_s := deadline_at_s - time.monotonic()) > 0:
-        _, event = subscriber.poll(timeout=left_s)
-        if event is not None and error_type in (None, event["type"]):
-            events.append(event)
-    return events
-
-
-def init_log_pubsub() -> GcsLogSubscriber:
-    """A subscription to what all workers print, for `get_log_data` and its kin."""
-    subscriber = GcsLogSubscriber(ray.get_runtime_context().gcs_address)
-    subscriber.subscribe()
-    return subscriber
-
-
-def get_log_data(
-    subscriber: GcsLogSubscriber,
-    num: float = _ANY_NUMBER,
-    timeout: float = 20,
-    job_id: str | None = None,
-    matcher: Callable[[str], bool] | None = None,
-) -> list[dict[str, Any]]:
-    """Batches of lines until there are `num` lines, or `timeout` seconds are over.
-
-    Args:
-        job_id: only lines of this job, in hex.
-        matcher: only batches with such a line.
-    """
-    deadline_at_s = time.monotonic() + timeout
-    found: list[dict[str, Any]] = []
-    while sum(len(batch["lines"]) for batch in found) < num and (left_s := deadline_at_s - time.monotonic()) > 0:
-        batch = subscriber.poll(timeout=left_s)
-        if not batch or (job_id is not None and batch["job"] != job_id):
-            continue
-        if matcher is None or any(matcher(line) for line in batch["lines"]):
-            found.append(batch)
-    return found
-
-
-def get_log_message(subscriber: GcsLogSubscriber, *args: Any, **kwargs: Any) -> list[list[str]]:
-    """The lines of `get_log_data`, batch by batch."""
-    return [batch["lines"] for batch in get_log_data(subscriber, *args, **kwargs)]
-
-
-def get_log_sources(subscriber: GcsLogSubscriber, *args: Any, **kwargs: Any) -> set[str]:
-    """The process ids that `get_log_data` has lines of."""
-    return {batch["pid"] for batch in get_log_data(subscriber, *args, **kwargs)}
-
-
-def get_log_batch(subscriber: GcsLogSubscriber, num: int, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-    """`num` batches of lines, or what came in time."""
-    return get_log_data(subscriber, num, *args, **kwargs)[:num]
-
-
-def make_global_state_accessor(ray_context: Any) -> Any:
-    """A `GlobalStateAccessor`, connected. `ray_context`: what `ray.init` returned."""
-    from ray._private.global_state_accessor import GcsClientOptions, GlobalStateAccessor
-
-    accessor = GlobalStateAccessor(GcsClientOptions.create(ray_context.address_info["gcs_address"]))
-    accessor.connect()
-    return accessor
-
-
-def object_memory_usage() -> float:
-    """Bytes of the cluster's object stores that are in use."""
-    name = "object_store_memory"
-    return ray.cluster_resources()[name] - ray.available_resources().get(name, 0)
-
-
-def no_resource_leaks_excluding_node_resources() -> bool:
-    """Whether all resources of the cluster are free; "node:…" is not looked at."""
-
-    def without_nodes(resources: dict[str, float]) -> dict[str, float]:
-        return {name: amount for name, amount in resources.items() if not name.startswith("node:")}
-
-    return without_nodes(ray.cluster_resources()) == without_nodes(ray.available_resources())
-
-
-def check_spilled_mb(
-    address: Any, spilled: float | None = None, restored: float | None = None, fallback: float | None = None
-) -> None:
-    """Wait until `ray memory` tells of so many MiB, in whole; of none, for None.
-
-    Args:
-        address: what `ray.init` returned.
-    """
-    from ray._private.internal_api import memory_summary
-
-    if fallback is not None:
-        raise NotImplementedError("check_spilled_mb(fallback=) is not available: that part is not counted by itself.")
-
-    def agrees() -> bool:
-        summary = memory_summary(address["address"], stats_only=True)
-        told = [("Spilled", spilled), ("Restored", restored)]
-        return all(f"{word} {int(mib)} MiB" in summary if mib else f"{word} " not in summary for word, mib in told)
-
-    wait_for_condition(agrees, timeout=3)
-
-
-def kill_raylet(raylet: dict[str, Any], graceful: bool = False) -> None:
-    """End the raylet of a row of `ray.nodes()`, which is of this machine, and wait until it has ended.
-
-    Raises:
-        ValueError: the cluster knows no such node, or it is dead.
-    """
-    process_tests.end_raylet(raylet["NodeID"], graceful)
-
-
-def get_load_metrics_report(webui_url: str) -> Any:
-    """What the dashboard says of the load: its resources, and what waits."""
-    from ray.dashboard.modules.dashboard_sdk import SubmissionClient
-
-    answer = SubmissionClient(webui_url)._do_request("GET", "/api/cluster_status")
-    answer.raise_for_status()
-    return answer.json()["data"]["clusterStatus"]["loadMetricsReport"]
-
-
-def check_local_files_gced(cluster: Any) -> bool:
-    """Whether no node of the cluster holds files of a runtime environment any more."""
-    kinds = ("conda", "pip", "uv", "working_dir_files", "py_modules_files")
-    for node in cluster.list_all_nodes():
-        for kind in kinds:
-            directory = os.path.join(node.get_runtime_env_dir_path(), kind)
-            names = os.listdir(directory) if os.path.isdir(directory) else []
-            if any(not name.endswith((".lock", ".txt")) for name in names):
-                print(f"{directory} still has {names}")
-                return False
-    return True
-
-
 def generate_runtime_env_dict(field: str, spec_format: str, tmp_path: Any, pip_list: Any = None) -> dict[str, Any]:
     """A runtime environment with `field` "pip" or "conda", as a "file" in `tmp_path` or as a "python_object"."""
     wanted = pip_list or ["pip-install-test==0.5"]
@@ -421,9 +147,6 @@ def generate_runtime_env_dict(field: str, spec_format: str, tmp_path: Any, pip_l
     with open(path, "w") as file:
         file.write(text)
     return {field: path}
-
-
-# ------------------------------------------------------------------ small things
 
 
 def safe_write_to_results_json(
