@@ -72,7 +72,7 @@ class Process:
         if isinstance(message, m.AddBorrower):
             request = message
             link.reply = lambda _, reply: link.send(reply, on_reply)
-            self.lending.register_borrower(request, link)
+            self.lending.register_borrower(link, request)
         elif isinstance(message, m.RemoveBorrower):
             self.lending.returned(message)
         elif isinstance(message, m.Done):

@@ -18,9 +18,7 @@ import msgspec
 
 from ray._core.common import config as configuration
 from ray._core.common import messages as m
-from ray._core.common.errors import (
-    RaySystemError,
-)
+from ray._core.common.errors import RaySystemError
 from ray._core.common.ids import NO_ACTOR_PREFIX, TaskIDSource
 from ray._core.common.messages import senders
 from ray._core.common.options import TaskOptions
@@ -115,8 +113,8 @@ class CoreWorker:
         """How often the actor in this process has been restarted before."""
         self.unread_errors: UnreadErrors
         self.task_log = TaskLog(self)
-        self.listeners: dict[type, Callable[[Any], None]] = {}
-        """Who else takes messages of a kind; called by the leader with the lock held."""
+        self.handlers = self._make_handlers()
+        """Which message goes where; called by the leader with the lock held."""
 
     @property
     def current(self) -> Call | None:
@@ -300,78 +298,78 @@ class CoreWorker:
         if kind in senders.ORDERS and not senders.may_send(connection.role, kind, "core"):
             self._refuse(connection, message)
             return
-        match message:
-            case m.TaskDone():
-                self.submitter.task_done(connection, message)
-            case m.CancelTask():
-                self.executor.cancel(message)
-            case m.ExpireTask():
-                self.executor.expire(connection, message)
-            case m.CancelRemoteTask():
-                self.cancellation.remote(message)
-            case m.GeneratorItem():
-                self.streams.item(message)
-            case (
-                m.PushTask()
-                | m.TaskTemplate()
-                | m.GeneratorConsumed()
-                | m.ConstructActor()
-                | m.ExitWorker()
-                | m.RetireWorker()
-            ):
-                self.executor.received(connection, message)
-            case m.TasksReturned():
-                self.submitter.tasks_returned(connection, message)
-            case m.GetObjects():
-                self.lending.serve(connection, message)
-            case m.ObjectValues():
-                for key, value in zip(message.object_ids, message.values, strict=True):
-                    self.refs.resolve(key, value)
-            case m.AddBorrower():
-                self.lending.register_borrower(message, connection)
-            case m.RemoveBorrower():
-                self.lending.returned(message)
-            case m.AddLocation() | m.ObjectLost():
-                self.remote.received(message)
-            case m.RevokeLease():
-                self.submitter.leases.revoked(message.lease_id)
-            case m.NodeChanged():
-                self._node_changed(message.info)
-            case m.ActorChanged():
-                self.actors.changed(message.info)
-            case m.StorageTrouble():
-                self.gcs.storage_trouble(message.text)
-            case m.GroupChanged():
-                self.groups.changed(message.info.group_id, message.info.state)
-            case m.WorkerExited():
-                self.submitter.worker_exited(message)
-            case m.ProposeSpill():
-                connection.reply(message, m.SpillVotes(refused=self.values.viewed(message.object_ids)))
-            case m.SlabSpaceFreed():
-                for offset in message.offsets:
-                    self.values.free_space(offset)
-            case m.Hello():
-                connection.peer = message.address or message.role
-                if message.address is not None:
-                    self._peers.setdefault(message.worker_id, connection)
-            case m.AssignWorker():
-                self.job_id = message.job_id
-                self.runtime_env = message.runtime_env
-                self.assignment.apply(message)
-                self.groups.assigned(message)
-                self.priority = message.priority
-                self.hands_down = self.groups.captured is not None or message.priority != 0
-            case m.Ping():
-                connection.reply(message, m.Done())
-            case m.Inquire():
-                connection.reply(message, m.Findings(found=self.inquiry.findings(message.subject)))
-            case m.DumpState():
-                running = self.executor.invoker.running if self.executor is not None else {}
-                connection.reply(message, m.StateDump(blobs=self.task_log.dump(message.what, running)))
-            case _:
-                listener = self.listeners.get(type(message))
-                if listener is not None:
-                    listener(message)
+        handler = self.handlers.get(kind)
+        if handler is not None:
+            handler(connection, message)
+        elif isinstance(message, m.Request):
+            text = f"A {self.mode} does not serve {kind.__name__}."
+            connection.reply(message, m.Failed(kind="unknown_request", message=text))
+        else:
+            logger.warning("Dropped a %s from %r: nothing here takes it.", kind.__name__, connection.peer)
+
+    def _make_handlers(self) -> dict[type, Callable[[Connection, Any], None]]:
+        handlers: dict[type, Callable[[Connection, Any], None]] = {
+            m.Hello: self._hello,
+            m.AssignWorker: self._assigned,
+            m.NodeChanged: lambda _, message: self._node_changed(message.info),
+            m.Ping: lambda connection, message: connection.reply(message, m.Done()),
+            m.DumpState: self._dump_state,
+            m.Inquire: self._inquire,
+            m.StorageTrouble: lambda _, message: self.gcs.storage_trouble(message.text),
+            m.TaskDone: self.submitter.task_done,
+            m.TasksReturned: self.submitter.tasks_returned,
+            m.WorkerExited: lambda _, message: self.submitter.worker_exited(message),
+            m.RevokeLease: lambda _, message: self.submitter.leases.revoked(message.lease_id),
+            m.CancelRemoteTask: lambda _, message: self.cancellation.remote(message),
+            m.GeneratorItem: lambda _, message: self.streams.item(message),
+            m.ActorChanged: lambda _, message: self.actors.changed(message.info),
+            m.GroupChanged: lambda _, message: self.groups.changed(message.info.group_id, message.info.state),
+            m.GetObjects: self.lending.serve,
+            m.ObjectValues: self._object_values,
+            m.AddBorrower: self.lending.register_borrower,
+            m.RemoveBorrower: lambda _, message: self.lending.returned(message),
+            m.AddLocation: lambda _, message: self.remote.received(message),
+            m.ObjectLost: lambda _, message: self.remote.received(message),
+            m.ProposeSpill: self._propose_spill,
+            m.SlabSpaceFreed: self._slab_space_freed,
+        }
+        if self.executor is not None:
+            calls = (m.PushTask, m.TaskTemplate, m.GeneratorConsumed, m.ConstructActor, m.ExitWorker, m.RetireWorker)
+            handlers |= dict.fromkeys(calls, self.executor.received)
+            handlers[m.CancelTask] = lambda _, message: self.executor.cancel(message)
+            handlers[m.ExpireTask] = self.executor.expire
+        return handlers
+
+    def _hello(self, connection: Connection, hello: m.Hello) -> None:
+        connection.peer = hello.address or hello.role
+        if hello.address is not None:
+            self._peers.setdefault(hello.worker_id, connection)
+
+    def _assigned(self, _: Connection, message: m.AssignWorker) -> None:
+        self.job_id = message.job_id
+        self.runtime_env = message.runtime_env
+        self.assignment.apply(message)
+        self.groups.assigned(message)
+        self.priority = message.priority
+        self.hands_down = self.groups.captured is not None or message.priority != 0
+
+    def _object_values(self, _: Connection, message: m.ObjectValues) -> None:
+        for key, value in zip(message.object_ids, message.values, strict=True):
+            self.refs.resolve(key, value)
+
+    def _propose_spill(self, connection: Connection, request: m.ProposeSpill) -> None:
+        connection.reply(request, m.SpillVotes(refused=self.values.viewed(request.object_ids)))
+
+    def _slab_space_freed(self, _: Connection, message: m.SlabSpaceFreed) -> None:
+        for offset in message.offsets:
+            self.values.free_space(offset)
+
+    def _inquire(self, connection: Connection, request: m.Inquire) -> None:
+        connection.reply(request, m.Findings(found=self.inquiry.findings(request.subject)))
+
+    def _dump_state(self, connection: Connection, request: m.DumpState) -> None:
+        running = self.executor.invoker.running if self.executor is not None else {}
+        connection.reply(request, m.StateDump(blobs=self.task_log.dump(request.what, running)))
 
     def _refuse(self, connection: Connection, message: Any) -> None:
         text = senders.refusal(connection.role, type(message), "core")
@@ -474,8 +472,8 @@ def connect_driver(
         metadata: of the job, as its submitter gave it.
     """
     core = CoreWorker("driver")
+    core.handlers[m.CollectGarbage] = garbage.collect
     core.connect(raylet_path, os.urandom(28))
-    core.listeners[m.CollectGarbage] = garbage.collect
     core.namespace = namespace
     try:
         runtime_env = upload_env(core)

@@ -68,8 +68,7 @@ class DriverLog:
         """Subscribe; what tasks print from now on will be shown."""
         core = self._core
         self._thread.start()
-        core.listeners[m.LogLines] = self._incoming.put
-        core.listeners[m.ErrorEvent] = self._incoming.put
+        core.handlers[m.LogLines] = core.handlers[m.ErrorEvent] = lambda _, message: self._incoming.put(message)
         with core.lock:
             gcs = core.gcs
             for channel, key in (("log", core.job_id), ("error", core.job_id), ("error", m.EVERY_JOB)):

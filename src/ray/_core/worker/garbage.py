@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import threading
-from typing import Any
+
+from ray._core.common import messages as m
+from ray._core.wire.connection import Connection
 
 _running = threading.Lock()
 
 
-def collect(_: Any = None) -> None:
+def collect(_: Connection, __: m.CollectGarbage) -> None:
     """Begin a collection, unless one is under way. It has a thread of its own: finalizers are the user's code, and
     whoever got the order holds the core worker's lock."""
     if _running.acquire(blocking=False):

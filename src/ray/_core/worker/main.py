@@ -18,9 +18,9 @@ def prepare() -> CoreWorker:
 
 def run(core: CoreWorker, worker_id: bytes, job_id: bytes) -> NoReturn:
     """Register with the raylet and run tasks until the raylet ends or kills this process."""
+    core.handlers[m.CollectGarbage] = garbage.collect
     core.connect(os.environ["RAY_RAYLET_SOCKET"], worker_id, job_id)
     object_ref._core = core
-    core.listeners[m.CollectGarbage] = garbage.collect
     last_words.install(core.reactor)
     core.run_setup_hook()
     core.executor.run()

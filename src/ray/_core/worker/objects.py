@@ -157,7 +157,7 @@ class Lending:
                 self._core.watch_node_of(borrower_id)
             self._lent_to[borrower_id].add(key)
 
-    def register_borrower(self, request: m.AddBorrower, connection: Connection) -> None:
+    def register_borrower(self, connection: Connection, request: m.AddBorrower) -> None:
         """Count a borrower; one that another process speaks for is connected to, so that its end is heard of."""
         for key in request.object_ids:
             self.lend(key, request.borrower.worker_id)
