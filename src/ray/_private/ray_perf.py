@@ -2,7 +2,8 @@
 
 Nothing but the public API is used, so this very file measures any Ray: run it by path with the Python of
 the Ray to be measured (`python -P ray_perf.py`; benchmarks/compare.py does so). What a Ray cannot do is
-recorded with its error and the suite goes on. Names are those of `ray microbenchmark` where it has them.
+recorded with its error and the suite goes on. Names are those of `ray microbenchmark` where it has them. It stays one
+file: what is in `__main__` travels to the workers by value, and a module beside it they would have to import.
 
 A workload is a generator: it prepares, yields an operation, and cleans up. `rate` operations return how much
 work they did and are repeated for a fixed time; `reading` operations return the measured number themselves.

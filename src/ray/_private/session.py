@@ -152,22 +152,32 @@ def init(
     with _lock:
         if is_initialized():
             return _session_there(ignore_reinit_error)
-        start_options.refuse_given({name: given[name] for name in _REFUSED})
-        start_options.check_hidden(kwargs)
-        if job_config is not None:
-            namespace = namespace if namespace is not None else job_config.ray_namespace
-            logging_config = logging_config or job_config.py_logging_config
-        _check_namespace(namespace)
-        job_env = _JobEnv(runtime_env, job_config)
-        configure_driver(configure_logging, logging_level, logging_format)
-        logging_of_job = job_logging(logging_config)
-        settings = _log_settings(log_to_driver, logging_of_job)
-        node, raylet_path = _find_node(address, {**kwargs, **{name: given[name] for name in _NODE_SHAPE}})
-        _connect(
-            node, raylet_path, namespace or job_env.namespace or str(uuid.uuid4()), settings, job_env, logging_of_job
-        )
-        log.info("Started a local Ray instance." if node else "Connected to Ray cluster.")
-        return context()
+        return _begin(given, kwargs)
+
+
+def _begin(given: Mapping[str, Any], hidden: dict[str, Any]) -> RayContext:
+    """Begin a session in this process, which has none.
+
+    Args:
+        given: the arguments of `init` by name.
+        hidden: those whose names begin with an underscore.
+    """
+    start_options.refuse_given({name: given[name] for name in _REFUSED})
+    start_options.check_hidden(hidden)
+    namespace, logging_config, job_config = given["namespace"], given["logging_config"], given["job_config"]
+    if job_config is not None:
+        namespace = namespace if namespace is not None else job_config.ray_namespace
+        logging_config = logging_config or job_config.py_logging_config
+    _check_namespace(namespace)
+    job_env = _JobEnv(given["runtime_env"], job_config)
+    configure_driver(given["configure_logging"], given["logging_level"], given["logging_format"])
+    logging_of_job = job_logging(logging_config)
+    settings = _log_settings(given["log_to_driver"], logging_of_job)
+    node, raylet_path = _find_node(given["address"], {**hidden, **{name: given[name] for name in _NODE_SHAPE}})
+    namespace = namespace or job_env.namespace or str(uuid.uuid4())
+    _connect(node, raylet_path, namespace, settings, job_env, logging_of_job)
+    log.info("Started a local Ray instance." if node else "Connected to Ray cluster.")
+    return context()
 
 
 _DEFAULTS = {

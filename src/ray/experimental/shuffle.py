@@ -7,6 +7,7 @@ Source: Ray's example of this name.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -49,18 +50,31 @@ class ObjectStoreWriterNonStreaming(ObjectStoreWriter):
 
 
 class _Progress:
-    """Counts readers and writers that have ended."""
+    """Counts readers and writers that have ended, well or not."""
 
     def __init__(self) -> None:
         self.num_map = self.num_reduce = 0
+        self._changed = asyncio.Event()
 
-    def inc(self) -> None:
+    async def inc(self) -> None:
         self.num_map += 1
+        self._tell()
 
-    def inc2(self) -> None:
+    async def inc2(self) -> None:
         self.num_reduce += 1
+        self._tell()
 
-    def get_progress(self) -> tuple[int, int]:
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def get_progress(self) -> tuple[int, int]:
+        return self.num_map, self.num_reduce
+
+    async def get_next_progress(self, num_map: int, num_reduce: int) -> tuple[int, int]:
+        """The counts, as soon as they are others than these."""
+        while (self.num_map, self.num_reduce) == (num_map, num_reduce):
+            await self._changed.wait()
         return self.num_map, self.num_reduce
 
 
@@ -76,10 +90,9 @@ def render_progress_bar(tracker: Any, input_num_partitions: int, output_num_part
         tqdm(total=output_num_partitions, desc="Reduce Progress.", position=1) as reduces,
     ):
         while maps.n < input_num_partitions or reduces.n < output_num_partitions:
-            num_map, num_reduce = ray.get(tracker.get_progress.remote())
+            num_map, num_reduce = ray.get(tracker.get_next_progress.remote(maps.n, reduces.n))
             maps.update(num_map - maps.n)
             reduces.update(num_reduce - reduces.n)
-            time.sleep(0.1)
 
 
 def simple_shuffle(
@@ -108,19 +121,22 @@ def simple_shuffle(
     @ray.remote(num_returns=output_num_partitions)
     def shuffle_map(i: int) -> Any:
         writers = [object_store_writer() for _ in range(output_num_partitions)]
-        for partition, item in partitioner(input_reader(i), output_num_partitions):
-            writers[partition].add(item)
-        if tracker is not None:
-            tracker.inc.remote()
+        try:
+            for partition, item in partitioner(input_reader(i), output_num_partitions):
+                writers[partition].add(item)
+        finally:
+            if tracker is not None:
+                tracker.inc.remote()
         parts = [writer.finish() for writer in writers]
         return parts if output_num_partitions > 1 else parts[0]
 
     @ray.remote
     def shuffle_reduce(i: int, *parts: Any) -> Any:
-        result = output_writer(i, _items(parts, streaming, use_wait))
-        if tracker is not None:
-            tracker.inc2.remote()
-        return result
+        try:
+            return output_writer(i, _items(parts, streaming, use_wait))
+        finally:
+            if tracker is not None:
+                tracker.inc2.remote()
 
     mapped = [shuffle_map.remote(i) for i in range(input_num_partitions)]
     rows = mapped if output_num_partitions > 1 else [[ref] for ref in mapped]

@@ -243,21 +243,15 @@ def sentence(finding: m.Finding) -> str:
         case m.AwaitsLease():
             return f"{waits} {_awaits_lease(reason)}"
         case m.IsSent():
-            behind = f", behind {_count(reason.ahead, 'other')}" if reason.ahead else ""
-            return f"was sent to its process{f' {duration(finding.for_s)} ago' if since else ''}{behind}:"
+            return _is_sent(reason, f" {duration(finding.for_s)} ago" if since else "")
         case m.AwaitsRetry():
             return f"is tried again after a pause (attempt {reason.attempt + 1})"
         case m.AwaitsActor():
-            behind = f" behind {_count(reason.ahead, 'earlier call')}," if reason.ahead else ""
-            held = f"has waited {duration(finding.for_s)} at" if since else "is held by"
-            return f"{held} its caller,{behind} {_OUT_OF_REACH.get(reason.state, 'since the actor is out of reach')}:"
+            return _awaits_actor(reason, f"has waited {duration(finding.for_s)} at" if since else "is held by")
         case m.AwaitsEarlierCall():
             return f"{waits} {_count(reason.ahead, 'earlier call')}, since an actor takes them in order:"
         case m.Runs():
-            then = ", and waits for:" if reason.waits else ""
-            if finding.subject.kind == "process":
-                return f"runs {finding.name}{since} (pid {reason.pid}{here}){then}"
-            return f"runs{since} in process {reason.pid}{here}{then}"
+            return _runs(reason, finding, since, here)
         case m.AwaitsProcess():
             return f"{waits.removesuffix(' for')} {_awaits_process(reason, here)}"
         case m.IsIdle():
@@ -299,6 +293,23 @@ def _awaits_lease(reason: m.AwaitsLease) -> str:
         text += f"; {_count(reason.leases, 'worker')} of its kind {'is' if reason.leases == 1 else 'are'} busy"
         text += f" with {_count(reason.running, 'task')}"
     return text + ":"
+
+
+def _is_sent(reason: m.IsSent, when: str) -> str:
+    behind = f", behind {_count(reason.ahead, 'other')}" if reason.ahead else ""
+    return f"was sent to its process{when}{behind}:"
+
+
+def _awaits_actor(reason: m.AwaitsActor, held: str) -> str:
+    behind = f" behind {_count(reason.ahead, 'earlier call')}," if reason.ahead else ""
+    return f"{held} its caller,{behind} {_OUT_OF_REACH.get(reason.state, 'since the actor is out of reach')}:"
+
+
+def _runs(reason: m.Runs, finding: m.Finding, since: str, here: str) -> str:
+    then = ", and waits for:" if reason.waits else ""
+    if finding.subject.kind == "process":
+        return f"runs {finding.name}{since} (pid {reason.pid}{here}){then}"
+    return f"runs{since} in process {reason.pid}{here}{then}"
 
 
 def _awaits_process(reason: m.AwaitsProcess, here: str) -> str:
