@@ -16,6 +16,20 @@ def test_a_living_holder_is_told_of_free_space_and_a_dead_ones_slab_goes_with_it
     assert table.free(b"\1") == [ReleaseExtent(4096)]
 
 
+def test_the_slab_of_one_object_is_the_raylets_once_that_is_sealed_and_goes_with_it():
+    table = ObjectTable()
+    table.add_slab(0, "p", for_one=True)
+    assert table.sealed(b"x", 64, 64) == []
+    assert table.holder_gone("p") == []
+    assert table.free(b"x") == [ReleaseExtent(0)]
+    table.add_slab(0, "p", for_one=True)
+    assert table.holder_gone("p") == [ReleaseExtent(0)], "nothing was sealed in it"
+    table.add_slab(0, "p", for_one=True)
+    assert table.free(b"y") == []
+    assert table.sealed(b"y", 64, 64) == [ReleaseExtent(0)], "its free was quicker"
+    table.validate()
+
+
 def test_an_empty_slab_goes_with_its_holder():
     table = ObjectTable()
     table.add_slab(0, "p")
@@ -94,7 +108,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_extents_are_released_once_and_only_when_empty(steps):
-    table, extents, slabs, count = ObjectTable(), set(), {}, 0
+    table, extents, slabs, for_one, count = ObjectTable(), set(), {}, set(), 0
     for action, pick in steps:
         orders = []
         if action == "slab":
@@ -102,10 +116,14 @@ def test_extents_are_released_once_and_only_when_empty(steps):
             count += 1
             slabs[offset] = f"holder {pick % 3}"
             extents.add(offset)
-            table.add_slab(offset, slabs[offset])
+            if pick % 5 == 4:
+                for_one.add(offset)
+            table.add_slab(offset, slabs[offset], pick % 5 == 4)
         elif action == "seal" and (own := sorted(o for o, holder in slabs.items() if holder)):
             slab = own[pick % len(own)]
             table.expected(bytes([pick % 12]))
+            if slab in for_one:
+                slabs[slab] = None  # from now on, the raylet's
             orders = table.sealed(bytes([pick % 12]), slab + 64 * pick, 64)
         elif action == "free":
             orders = table.free(bytes([pick % 12]))

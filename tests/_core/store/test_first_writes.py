@@ -1,10 +1,13 @@
 """What is written as a file the first time, and through the map later, is there either way."""
 
+import errno
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ray._core.common import overflow
 from ray._core.store import first_writes, serialization
 from ray._core.store.arena import Arena
 from ray._core.store.first_writes import BLOCK
@@ -20,16 +23,63 @@ def path(tmp_path_factory):
     return str(path)
 
 
-def test_only_memory_that_was_not_written_before_is_written_as_a_file(path):
+@pytest.fixture
+def populated(monkeypatch):
+    """(offset, size) of each part whose pages were mapped at once."""
+    calls, original = [], overflow.populate
+
+    def populate(whole, *part):
+        calls.append(part)
+        original(whole, *part)
+
+    monkeypatch.setattr(overflow, "populate", populate)
+    return calls
+
+
+def test_only_memory_that_was_not_written_before_is_written_as_a_file(path, populated):
     arena = Arena(path, SIZE)
     data = memoryview(bytes(2 * BLOCK))
     assert not arena.first_writes.copy(0, data[: BLOCK - 1]), "not a whole block"
     assert arena.first_writes.copy(BLOCK, data)
+    assert not populated
     assert not arena.first_writes.copy(BLOCK, data)
+    assert populated == [(BLOCK, 2 * BLOCK)]
+    assert not arena.first_writes.copy(BLOCK, data)
+    assert populated == [(BLOCK, 2 * BLOCK)], "its pages are mapped already"
     assert arena.first_writes.copy(2 * BLOCK, data), "its second half is new"
     assert not arena.first_writes.copy(SIZE - BLOCK, data), "it does not lie in the arena's file"
     arena.first_writes.renewed(0, SIZE)
     assert arena.first_writes.copy(BLOCK, data)
+    arena.close()
+
+
+def test_pages_of_memory_that_others_have_used_are_mapped_at_once(path, populated):
+    arena = Arena(path, SIZE)
+    data = memoryview(bytes(2 * BLOCK))
+    arena.first_writes.used(BLOCK, 2 * BLOCK)
+    assert not arena.first_writes.copy(BLOCK, data)
+    assert populated == [(BLOCK, 2 * BLOCK)]
+    arena.first_writes.used(0, SIZE)
+    assert not arena.first_writes.copy(BLOCK, data)
+    assert populated == [(BLOCK, 2 * BLOCK)], "it is mapped here all the same"
+    arena.close()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EFAULT])
+def test_where_pages_cannot_be_mapped_at_once(path, monkeypatch, number):
+    """An old kernel cannot: faults do it. Without memory writing as a file tells so, and the map would kill."""
+    arena = Arena(path, SIZE)
+    calls = []
+
+    def populate(*_):
+        calls.append(number)
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(overflow, "populate", populate)
+    arena.first_writes.used(0, SIZE)
+    ways = [arena.first_writes.copy(0, memoryview(bytes(BLOCK))) for _ in range(2)]
+    assert ways == ([False] * 2 if number == errno.EINVAL else [True] * 2)
+    assert len(calls) == (1 if number == errno.EINVAL else 2)
     arena.close()
 
 

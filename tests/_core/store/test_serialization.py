@@ -66,10 +66,14 @@ def test_objects_in_slabs_never_overlap_and_empty_slabs_go_back(steps):
         if is_put:
             offset = allocator.allocate(size)
             if offset is None:
-                extent = allocator.slab_for(size)
-                offset = allocator.add_slab(next_offset, extent, size)
+                extent, for_one = allocator.slab_for(size)
+                offset = allocator.add_slab(next_offset, extent, size, for_one)
                 slabs[next_offset] = extent
                 next_offset += extent
+                if for_one and pick % 2:  # sealed, and with that the raylet's
+                    allocator.sealed(offset)
+                    assert allocator.free(offset) is None
+                    continue
             assert offset is not None and offset % 64 == 0
             assert all(offset + size <= start or start + length <= offset for start, length in live.items())
             assert any(start <= offset and offset + size <= start + length for start, length in slabs.items())

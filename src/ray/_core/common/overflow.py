@@ -25,7 +25,9 @@ _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ct
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
 _libc.mremap.restype = ctypes.c_void_p
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _MAYMOVE_FIXED = 0x3
+_POPULATE_WRITE = 23
 
 
 def allocate(fd: int, offset: int, size: int) -> bool:
@@ -76,9 +78,7 @@ def map_behind(arena_fd: int, arena_size: int, path: str, size: int) -> mmap.mma
     overflow_fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         whole = mmap.mmap(-1, arena_size + size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE)
-        start = ctypes.c_char.from_buffer(whole)
-        address = ctypes.addressof(start)
-        del start
+        address = _address(whole)
         _map_over(address, arena_size, arena_fd)
         _map_over(address + arena_size, size, overflow_fd)
     finally:
@@ -86,6 +86,20 @@ def map_behind(arena_fd: int, arena_size: int, path: str, size: int) -> mmap.mma
     with contextlib.suppress(AttributeError, OSError, ValueError):
         whole.madvise(mmap.MADV_DONTDUMP)
     return whole
+
+
+def _address(whole: mmap.mmap) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(whole))
+
+
+def populate(whole: mmap.mmap, offset: int, size: int) -> None:
+    """Have these bytes, pages whole, ready to be written without a fault (other threads go on meanwhile).
+
+    Raises OSError: EINVAL, the kernel cannot (before Linux 5.14); others, there is no memory.
+    """
+    if _libc.madvise(_address(whole) + offset, size, _POPULATE_WRITE):
+        number = ctypes.get_errno()
+        raise OSError(number, f"madvise of {size} bytes: {os.strerror(number)}")
 
 
 def _map_over(address: int, size: int, fd: int) -> None:
@@ -102,9 +116,7 @@ def make_private(whole: mmap.mmap, offset: int, size: int) -> None:
     """
     start = offset // mmap.PAGESIZE * mmap.PAGESIZE
     length = -(-(offset + size - start) // mmap.PAGESIZE) * mmap.PAGESIZE
-    anchor = ctypes.c_char.from_buffer(whole)
-    address = ctypes.addressof(anchor) + start
-    del anchor
+    address = _address(whole) + start
     copy = _libc.mmap(None, length, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
     if copy == ctypes.c_void_p(-1).value:
         number = ctypes.get_errno()

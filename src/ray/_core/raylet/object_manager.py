@@ -103,7 +103,7 @@ class ObjectManager:
             self._grant_slab(connection, request, offset)
 
     def _grant_slab(self, connection: aio.Connection, request: m.AllocateSlab, offset: int) -> None:
-        self.table.add_slab(offset, connection)
+        self.table.add_slab(offset, connection, request.for_one)
         is_new = offset in self._new
         connection.reply(request, m.SlabGranted(offset=offset, size=self.extents.size_of(offset), is_new=is_new))
 

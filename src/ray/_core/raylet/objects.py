@@ -1,7 +1,8 @@
 """Which objects lie in this node's arena, in whose slabs, and which slabs nobody needs any more.
 
 Floor: raylet, pure. A slab belongs to the process that fills it (its holder, the shell's connection), or to the raylet
-(None): the slabs of processes that have ended, and the extents of copies pulled from other nodes.
+(None): the slabs of processes that have ended, those of one large object each, and the extents of copies pulled from
+other nodes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ many of each are remembered."""
 class Slab:
     offset: int
     holder: Any
+    for_one: bool = False
+    """It is to hold one object, and is the raylet's once that is sealed: its free is that of the slab."""
     live: int = 0
     """Objects in it that nobody has freed."""
 
@@ -75,8 +78,8 @@ class ObjectTable:
     def __repr__(self) -> str:
         return f"<ObjectTable objects={len(self.objects)} slabs={len(self._slabs)}>"
 
-    def add_slab(self, offset: int, holder: Any) -> None:
-        self._slabs[offset] = Slab(offset, holder)
+    def add_slab(self, offset: int, holder: Any, for_one: bool = False) -> None:
+        self._slabs[offset] = Slab(offset, holder, for_one)
         insort(self._starts, offset)
         if holder is not None:
             self._of_holder.setdefault(holder, set()).add(offset)
@@ -94,6 +97,9 @@ class ObjectTable:
         """
         slab = self._slabs[self._starts[bisect_right(self._starts, offset) - 1]]
         slab.live += 1
+        if slab.for_one:
+            self._forget_holder(slab)
+            slab.holder = None
         if object_id in self._freed_early:
             del self._freed_early[object_id]
             return self._freed(slab, offset)
@@ -208,9 +214,12 @@ class ObjectTable:
     def _drop(self, slab: Slab) -> list[Order]:
         del self._slabs[slab.offset]
         del self._starts[bisect_right(self._starts, slab.offset) - 1]
+        self._forget_holder(slab)
+        return [ReleaseExtent(slab.offset)]
+
+    def _forget_holder(self, slab: Slab) -> None:
         slabs = self._of_holder.get(slab.holder)
         if slabs is not None:
             slabs.discard(slab.offset)
             if not slabs:
                 del self._of_holder[slab.holder]
-        return [ReleaseExtent(slab.offset)]

@@ -21,11 +21,12 @@ class Slab:
     `free_space` lists holes as (offset, size), offsets absolute. A slab with nothing in it starts over.
     """
 
-    __slots__ = ("holes", "live", "offset", "size", "top")
+    __slots__ = ("for_one", "holes", "live", "offset", "size", "top")
 
-    def __init__(self, offset: int, size: int) -> None:
+    def __init__(self, offset: int, size: int, for_one: bool = False) -> None:
         self.offset = offset
         self.size = size
+        self.for_one = for_one
         self.top = offset
         self.live: dict[int, int] = {}
         self.holes: list[tuple[int, int]] = []
@@ -80,23 +81,26 @@ class SlabAllocator:
                 return offset
         return None
 
-    def slab_for(self, size: int) -> int:
-        """How large a slab to ask for: an extent of its own for an object above half a slab."""
+    def slab_for(self, size: int) -> tuple[int, bool]:
+        """How large a slab to ask for, and whether it is for this object alone, as is one above half a slab."""
         size = align(size)
-        return size if size > self.slab_size // 2 else self.slab_size
+        return (size, True) if size > self.slab_size // 2 else (self.slab_size, False)
 
-    def add_slab(self, offset: int, size: int, needed: int) -> int:
+    def add_slab(self, offset: int, size: int, needed: int, for_one: bool = False) -> int:
         """Take a slab that the raylet has granted, and allocate the object for which it was asked in it."""
-        slab = self._slabs[offset] = Slab(offset, size)
-        if size == self.slab_size:
+        slab = self._slabs[offset] = Slab(offset, size, for_one)
+        if not for_one:
             self._current.append(slab)
-        else:
-            slab.top = offset + size  # an extent of one object
-        start = slab.allocate(align(needed)) if size == self.slab_size else offset
+        start = slab.allocate(size if for_one else align(needed))
         assert start is not None
-        slab.live.setdefault(start, size)
         self._slab_of[start] = slab
         return start
+
+    def sealed(self, offset: int) -> None:
+        """The object at `offset` can be read; a slab for it alone is the raylet's from now on."""
+        slab = self._slab_of[offset]
+        if slab.for_one:
+            del self._slab_of[offset], self._slabs[slab.offset]
 
     def free(self, offset: int) -> int | None:
         """Free the object at `offset`; the offset of its slab when that is empty now and should be given back.
@@ -109,11 +113,11 @@ class SlabAllocator:
         slab.free(offset)
         if slab.live:
             return None
-        if slab.size == self.slab_size and sum(not s.live and s.size == self.slab_size for s in self._current) <= 1:
-            return None
-        del self._slabs[slab.offset]
-        if slab.size == self.slab_size:
+        if not slab.for_one:
+            if sum(not other.live for other in self._current) <= 1:
+                return None
             self._current.remove(slab)
+        del self._slabs[slab.offset]
         return slab.offset
 
 
@@ -135,7 +139,7 @@ class Arena:
             raise
         self.size = size
         self._view = memoryview(self.map)
-        self.first_writes = FirstWrites(self._file, size)
+        self.first_writes = FirstWrites(self._file, self.map, size)
 
     def window(self, offset: int, size: int) -> memoryview:
         """Writable bytes, for whoever allocated them."""

@@ -129,13 +129,16 @@ class Values:
             core.reactor.flush()
             start = self._slabs.allocate(room)
         if start is None:
-            granted = core.ask(core.raylet, m.AllocateSlab(size=self._slabs.slab_for(room)))
+            slab_size, for_one = self._slabs.slab_for(room)
+            granted = core.ask(core.raylet, m.AllocateSlab(size=slab_size, for_one=for_one))
             if isinstance(granted, m.Failed):
                 raise ObjectStoreFullError(f"An object of {size} bytes could not be stored. {granted.message}")
             if granted.is_new:
                 self._arena.first_writes.renewed(granted.offset, granted.size)
+            else:
+                self._arena.first_writes.used(granted.offset, granted.size)
             with core.lock:
-                start = self._slabs.add_slab(granted.offset, granted.size, room)
+                start = self._slabs.add_slab(granted.offset, granted.size, room, for_one)
         offset = start + HEADER_SIZE
         try:
             self._arena.clear(start, HEADER_SIZE)  # else the header vouches for what lay here before
@@ -152,6 +155,7 @@ class Values:
         holder = owner or core.address
         with core.lock:
             core.raylet.send(m.ObjectsSealed([(key, offset, size)], holder.worker_id, holder.node_id))
+            self._slabs.sealed(start)
             if owner is not None:  # else it could hear of the object and this process end, before the raylet knows
                 core.raylet.flush()
         return m.Value(location=m.StoreLocation(core.node.node_id, offset, size), is_error=serialized.is_error)

@@ -144,6 +144,8 @@ class AllocateSlab(Request, tag=130):
     """C > R. Answer: SlabGranted, or Failed("full")."""
 
     size: int
+    for_one: bool = False
+    """For one object; the slab is the raylet's once that is sealed, who frees it with the object."""
 
 
 class SlabGranted(Reply, tag=131):
