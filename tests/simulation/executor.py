@@ -40,6 +40,7 @@ class SimExecutor:
         self._templates: dict[Any, dict[int, m.TaskTemplate]] = {}
         self._queue: deque[tuple[Any, Any, m.TaskTemplate | None]] = deque()
         self.running: Call | None = None
+        self._holding_up: Call | None = None
         self._is_busy = True  # until `open`: the process still registers
         self._exit: m.ExitWorker | None = None
         self._retires = self._has_served = False
@@ -66,7 +67,7 @@ class SimExecutor:
             if self._retires and self._core.submitter.leases.held:
                 self._core.cluster.ledger.violated(f"{self._core.process.name} is to end, and still has leases.")
             connection.reply(message, m.Done() if self._retires else m.Failed(kind="needed", message="Others borrow."))
-        elif isinstance(message, m.PushTask) and self._retires:
+        elif isinstance(message, m.PushTask) and (self._retires or self._is_held_up()):
             connection.send(m.TasksReturned([message.task_id], blocked=True))
         elif isinstance(message, m.PushTask):
             template = self._templates[connection][message.template_id]
@@ -106,7 +107,12 @@ class SimExecutor:
         connection.reply(request, m.TaskExpired(started_us=started_us))
         self.cancel(m.CancelTask(request.task_id, force=False, recursive=False))
 
+    def _is_held_up(self) -> bool:
+        call = self._holding_up
+        return call is not None and call is self.running and not call.is_answered
+
     def hand_back(self) -> None:
+        self._holding_up = self.running
         owners: dict[Any, list[bytes]] = {}
         for connection, message, _ in self._queue:
             owners.setdefault(connection, []).append(message.task_id)

@@ -40,6 +40,15 @@ def test_a_blocked_worker_hands_back_and_is_pushed_nothing_until_it_answers():
     assert leases.finished(1, b"a", 0.0) == [Push(b"b", 1)]
 
 
+def test_a_worker_whose_answer_crossed_what_it_hands_back_is_pushed_that_again():
+    leases = queue()
+    leases.submit(b"a", 80)
+    leases.granted(1, b"w")
+    leases.submit(b"b", 80)
+    assert leases.finished(1, b"a", 0.0) == []
+    assert leases.handed_back(1, [(b"b", 80)], 0.0) == [Push(b"b", 1)], "nothing would ever unblock it"
+
+
 def test_a_task_that_is_not_wanted_any_more_is_not_queued_when_it_comes_back():
     leases = queue()
     leases.submit(b"a", 80)

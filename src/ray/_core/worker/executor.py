@@ -51,6 +51,8 @@ class Executor:
         self._exit: SystemExit | None = None
         self._runs: dict[str, int] = {}
         self._retires = False
+        self._holding_up: Call | None = None
+        """A task that waits or is slow: until it is answered, nothing may come to lie behind it."""
         self._waiter = Waiter(core.reactor)
         self.interrupts = Interrupts(core)
         self._is_watching = False
@@ -73,7 +75,7 @@ class Executor:
                 connection.reply(message, _needed())
         elif isinstance(message, m.ConstructActor) and self._is_no_place():
             connection.reply(message, _needed())
-        elif self._retires:
+        elif self._retires or (isinstance(message, m.PushTask) and self._is_held_up()):
             connection.send(m.TasksReturned([message.task_id], blocked=True))
         elif self.actor is not None and self.actor.is_concurrent:
             self.actor.dispatch(Call(self._template(connection, message), message.task_id, connection), message)
@@ -177,7 +179,9 @@ class Executor:
     # ---------------------------------------------------------- handing back
 
     def hand_back(self) -> None:
-        """Return what is not started to its owners: this worker waits or is slow. Locked."""
+        """Return what is not started to its owners, and what they push before the running task is answered: it waits
+        or is slow, and may even wait for what is pushed. Locked."""
+        self._holding_up = self.interrupts.running
         owners: dict[Connection, list[bytes]] = {}
         for connection, message, _ in self._queue:
             assert isinstance(message, m.PushTask)
@@ -185,6 +189,10 @@ class Executor:
         self._queue.clear()
         for connection, task_ids in owners.items():
             connection.send(m.TasksReturned(task_ids, blocked=True))
+
+    def _is_held_up(self) -> bool:
+        call = self._holding_up
+        return call is not None and call is self.interrupts.running and not call.is_answered
 
     def _watch(self) -> None:
         """The follower leads, so a task has run for a millisecond; look again when it would count as slow. Locked."""

@@ -42,6 +42,7 @@ class Call(msgspec.Struct, eq=False):
     is_canceled: bool = False
     is_last: bool = False
     """`max_calls` is reached: the process ends after it."""
+    is_answered: bool = False
     retryable: bool = False
     """It raised what `retry_exceptions` names."""
     num_items: int = -1
@@ -208,6 +209,7 @@ class Invoker:
         core = self.core
         with core.lock:
             core.refs.drain()
+            call.is_answered = True
             for key in call.held:
                 core.refs.hold(key, -1)
             if call.is_last:

@@ -124,12 +124,12 @@ class LeaseQueue:
         self, lease_id: int, tasks: list[tuple[bytes, float | None]], now_s: float, void: Collection[bytes] = ()
     ) -> list[Order]:
         """A worker that blocks, or whose task runs long, returned what it had not started; those go first again, but
-        for `void` ones, which are not wanted any more."""
+        for `void` ones, which are not wanted any more. If it has answered that task by now, it takes new ones."""
         lease = self.leases.get(lease_id)
         if lease is not None:
             for task_id in (*(task_id for task_id, _ in tasks), *void):
                 lease.load_us -= lease.running.pop(task_id, 0.0)
-            lease.blocked = True
+            lease.blocked = bool(lease.running)
         self.waiting.extendleft(reversed(tasks))
         orders = self.fill()
         return orders if lease is None else orders + self._settle(lease, now_s)
