@@ -89,6 +89,8 @@ class SimExecutor:
 
     def connection_lost(self, connection: Any) -> None:
         self._templates.pop(connection, None)
+        if self.actor is None:
+            self._queue = deque(job for job in self._queue if job[0] is not connection or job[2] is None)
 
     def is_running_here(self) -> bool:
         return False  # nothing blocks; `get` below says what is to be said

@@ -87,12 +87,21 @@ class Stream:
         self.receiver: Transport
         self.last_s = 0.0
         self._stalled: deque[tuple[str, bytes]] = deque()
+        self._resets = 0
 
     def send(self, kind: str, data: bytes = b"") -> None:
         self.last_s = max(self.last_s, self._loop.now_s + self._network.latency_s(self.source, self.target))
-        self._loop.at(self.last_s, self._arrive, kind, data)
+        self._loop.at(self.last_s, self._arrive, kind, data, self._resets)
 
-    def _arrive(self, kind: str, data: bytes) -> None:
+    def reset(self) -> None:
+        """What is under way is lost, as TCP drops what nobody has acknowledged."""
+        self._resets += 1
+        self._stalled.clear()
+        self.send("rst")
+
+    def _arrive(self, kind: str, data: bytes, resets: int) -> None:
+        if resets != self._resets:
+            return
         if not self.is_local and (self._stalled or self._network.is_blocked(self.source.host, self.target.host)):
             self._stalled.append((kind, data))
             self._network.stalled[self] = None
@@ -208,7 +217,10 @@ class Transport(asyncio.Transport):
     def process_ended(self, silently: bool) -> None:
         self._died_silently = silently
         if not self._is_closing and not silently:
-            self._out.send("fin" if self._loop.rng.random() < 0.7 else "rst")
+            if self.is_local or not self.peer._in_flight:
+                self._out.send("fin" if self._loop.rng.random() < 0.7 else "rst")
+            else:  # what it has not read makes the kernel reset
+                self._out.reset()
         self._is_closing = self._is_lost = True
         self.process.endpoints.pop(self, None)
 

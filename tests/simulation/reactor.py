@@ -28,7 +28,7 @@ class Connection:
         self.reactor, self.handler = reactor, handler
         self.peer: Any = None
         self.role = "core"
-        self.is_closed = False
+        self.is_closed = self.heard_all = False
         self._out: list[bytes] = []
         self._decoder = codec.FrameDecoder()
         self._replies: dict[int, Callable[[Any], None]] = {}
@@ -133,6 +133,7 @@ class Connection:
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.heard_all = error is None or (self._server is None and self._client is None)
         self.lost(str(error) if error else "closed by the peer")
 
     def lost(self, reason: str) -> None:

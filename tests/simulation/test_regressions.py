@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from ray._core.common import messages as m
+from ray._core.common.errors import WorkerCrashedError
 from simulation.core import NAMESPACE
 
 
@@ -204,3 +205,64 @@ def test_a_ref_that_comes_back_to_an_owner_that_has_freed_it_leaves_nothing(worl
     world.drive(program)
     world.until(lambda: told)
     assert told == [{}]
+
+
+def test_a_task_without_retries_whose_answer_a_cut_has_swallowed_does_not_run_again(world):
+    """Nor does the one behind it, which the worker may have begun: the owner took only the first for possibly run."""
+    runs, outcomes = world.cluster.ledger.runs, []
+    there = m.Strategy("NODE_AFFINITY", node_id=world.nodes[1].node_id)
+
+    async def program(core):
+        options = {"strategy": there, "max_retries": 0}
+        for _ in range(5):  # its calls are known to be quick: they are pushed together
+            await core.get_one(core.task({"token": 0}, **options))
+        ahead = set(runs)
+        refs = [core.task({"token": token, "sleep": 0.0002}, **options) for token in (1, 2, 3)]
+        (connection,) = {held.worker for held in core.submitter.leases.held.values()}
+        world.cluster.network.block(world.nodes[1].host, world.nodes[0].host)
+        while len(set(runs) - ahead) < 2:
+            await asyncio.sleep(0.0001)
+        connection._transport.cut()
+        world.cluster.network.unblock(world.nodes[1].host, world.nodes[0].host)
+        for ref in refs:
+            try:
+                outcomes.append(await core.get_one(ref))
+            except WorkerCrashedError as error:
+                outcomes.append(str(error))
+
+    world.drive(program)
+    world.until(lambda: len(outcomes) == 3)
+    assert all("connection to its process was lost" in str(outcome) for outcome in outcomes), outcomes
+    assert set(runs.values()) == {1}
+
+
+def test_of_what_a_process_took_along_when_it_ended_only_the_first_task_counts_as_begun(world):
+    """It had said what it had done: the others run elsewhere, although they have no retries."""
+    outcomes = []
+    there = m.Strategy("NODE_AFFINITY", node_id=world.nodes[1].node_id)
+
+    async def program(core):
+        options = {"strategy": there, "max_retries": 0}
+        for _ in range(5):
+            await core.get_one(core.task({"token": 0}, **options))
+        refs = [core.task({"token": token, "sleep": 0.002}, **options) for token in (1, 2, 3)]
+        (lease,) = [lease for held in core.submitter.leases.held.values() for lease in held.queue.leases.values()]
+        assert len(lease.running) == 3
+        (worker,) = [process for process in world.loop.processes.values() if process.pid in pids(core)]
+        while worker.core.executor.running is None:
+            await asyncio.sleep(0.0001)
+        await asyncio.sleep(0.0005)
+        world.loop.kill(worker)
+        for ref in refs:
+            try:
+                outcomes.append(await core.get_one(ref))
+            except WorkerCrashedError as error:
+                outcomes.append(str(error))
+
+    def pids(core):
+        return {held.pid for held in core.submitter.leases.held.values()}
+
+    world.drive(program)
+    world.until(lambda: len(outcomes) == 3)
+    assert "WorkerCrashed" not in str(outcomes[1:]) and outcomes[1:] == [2, 3]
+    assert isinstance(outcomes[0], str)

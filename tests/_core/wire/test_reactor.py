@@ -136,6 +136,49 @@ def test_what_a_process_said_before_its_end_is_heard_although_it_takes_nothing_a
     assert listener.story == [*(b"%d" % number for number in range(100)), "closed"]
 
 
+def tcp_pair():
+    listening = socket.create_server(("127.0.0.1", 0))
+    with listening:
+        here = socket.create_connection(listening.getsockname())
+        return here, listening.accept()[0]
+
+
+@pytest.mark.parametrize(
+    ("sockets", "leaves_unread", "heard_all"),
+    [
+        (tcp_pair, False, True),
+        (tcp_pair, True, False),
+        (socket.socketpair, False, True),
+        (socket.socketpair, True, True),
+    ],
+)
+def test_a_reset_of_tcp_may_have_swallowed_what_the_peer_had_said(sockets, leaves_unread, heard_all):
+    """A socket that is closed with unread bytes resets its connection; one of this machine keeps what was sent."""
+
+    class Listener:
+        def received(self, connection, message, payload): ...
+
+        def closed(self, connection, reason):
+            over.finish()
+
+    reactor = Reactor()
+    over, (here, there) = Waiter(reactor), sockets()
+    token = b"token" if sockets is tcp_pair else None
+    with reactor.lock:
+        connection = reactor.add(here, Listener(), token, is_server=False)
+        connection._state = "open"  # as after the handshake
+        if leaves_unread:
+            connection.send(KvValue(value=b"nobody reads this"))
+            reactor.flush()
+        there.close()
+    reactor.start()
+    try:
+        assert reactor.wait(over, 5)
+    finally:
+        reactor.close()
+    assert connection.heard_all is heard_all
+
+
 def test_what_is_sent_while_the_follower_sleeps_in_poll_leaves_without_a_wait(pair):
     client, connection, _ = pair
     follower_leads, answered = threading.Event(), threading.Event()

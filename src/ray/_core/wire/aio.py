@@ -156,6 +156,7 @@ class Connection(asyncio.Protocol):
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.is_closed:
             future.set_exception(ConnectionLost(f"Not connected: {self.close_reason}"))
+            future.exception()  # seen: who only tells something does not wait
             return future
         message.rid = next(self._rids)
         self._replies[message.rid] = future

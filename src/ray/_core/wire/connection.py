@@ -50,6 +50,7 @@ class Connection:
         "_tls",
         "fd",
         "handler",
+        "heard_all",
         "is_closed",
         "out",
         "peer",
@@ -77,6 +78,9 @@ class Connection:
         self.out = bytearray()
         """Frames on their way to the system."""
         self.is_closed = False
+        self.heard_all = False
+        """Set before it closes: the peer has ended it, and all that it had said was read. A cut swallows what was under
+        way; so may a process that ends with unread bytes (TCP resets then), but not on this machine's own sockets."""
         self._decoder = codec.FrameDecoder()
         self._replies: dict[int, Callable[[Any], None]] = {}
         self._rids = itertools.count(1)
@@ -180,7 +184,9 @@ class Connection:
             return
         except OSError as error:
             data, reason = b"", str(error)
+            self.heard_all = self._handshake is None  # a Unix socket
         else:
+            self.heard_all = not data
             reason = "closed by the peer" if self._state == "open" else tls.why_closed()
         if self.is_closed:
             return

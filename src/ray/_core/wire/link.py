@@ -74,6 +74,7 @@ class Link:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.is_closed:
             future.set_exception(aio.ConnectionLost(f"Not connected: {self.close_reason}"))
+            future.exception()  # seen: who only tells something does not wait
             return future
         self._numbers += 1
         self._asked[self._numbers] = (request, future)

@@ -115,8 +115,11 @@ class Executor:
         return self._templates[connection][push.template_id]
 
     def connection_lost(self, connection: Connection) -> None:
-        """An owner has gone: what it has pushed still runs, in an actor. Locked."""
+        """An owner has gone: what it has pushed still runs in an actor, but no task begins that it may have given to
+        another worker by now. Locked."""
         self._templates.pop(connection, None)
+        if self.actor is None:
+            self._queue = deque(job for job in self._queue if job[0] is not connection or job[2] is None)
         self.invoker.producers.connection_lost(connection)
 
     def is_running_here(self) -> bool:

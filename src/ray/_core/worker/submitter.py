@@ -425,15 +425,20 @@ class Submitter:
         """A worker has gone: what was pushed to it runs again elsewhere, or fails when no retry is left."""
         self._known.pop(connection, None)
         for held, lost in self.leases.worker_lost(connection):
+            under_way: list[Record] = []
             for number, task_id in enumerate(lost):
                 record = self.tasks[task_id]
                 record.lease_id = 0
                 self._core.strays.attempt_lost(task_id, connection.peer.node_id)
-                # Tasks start in order, so only the first can have run: the rest lose no retry.
-                if number == 0 and not record.is_cancelled:
-                    self._ask_cause(record, held, connection.peer.worker_id)
+                # Tasks start in order, and before one without retries what is done was said: when all was heard, only
+                # the first can have run, and the rest lose no retry. A cut may have swallowed what was said of any.
+                may_have_run = number == 0 or (connection.was_open and not connection.heard_all)
+                if may_have_run and not record.is_cancelled:
+                    under_way.append(record)
                 else:
                     self._again(record, "its process ended before it began")
+            if under_way:
+                self._ask_cause(under_way, held, connection.peer.worker_id)
 
     def _again(self, record: Record, why: str = "") -> None:
         """What a lost worker had not begun, or may run once more, goes to another one."""
@@ -457,26 +462,30 @@ class Submitter:
         record.note(f"attempt {record.attempt + 1} was ended; the next one follows after {delay_s:g} s. {cause}")
         self._core.reactor.call_later(delay_s, lambda: self._again(record))
 
-    def _ask_cause(self, record: Record, held: Held, worker_id: bytes) -> None:
-        """A worker is lost with this task under way. Ask the raylet that granted the lease whether it lives: so is told
-        a crash of the worker from a node's; and what it said of the worker's end has come by then."""
+    def _ask_cause(self, records: list[Record], held: Held, worker_id: bytes) -> None:
+        """A worker is lost with these tasks under way. Ask the raylet that granted the lease whether it lives: so a
+        crash of the worker is told from a node's, and what the raylet said of the worker's end has come by then."""
 
         def answered(reply: Any) -> None:
             exited = self._exits.pop(worker_id, None)
-            if record.task_id not in self.tasks:
-                return
-            if exited is not None and exited.kind == "OUT_OF_MEMORY":
-                self._out_of_memory(record, exited.cause)
-            elif record.retries_left or record.is_cancelled:
-                record.retries_left -= record.retries_left > 0
-                self._again(record, "its node has died" if isinstance(reply, m.Failed) else _cause_of(exited))
-            elif isinstance(reply, m.Failed):
-                text = f"The node on which task {record.template.name} ran has died, and no retry is left."
-                self.fail(record, NodeDiedError(text))
-            else:
-                self._crash(record, _cause_of(exited))
+            for record in records:
+                if record.task_id in self.tasks:
+                    self._lost_at_work(record, exited, node_is_dead=isinstance(reply, m.Failed))
 
         held.raylet.request(m.Ping(), answered)
+
+    def _lost_at_work(self, record: Record, exited: m.WorkerExited | None, *, node_is_dead: bool) -> None:
+        """Its worker has gone, and it may have run there."""
+        if exited is not None and exited.kind == "OUT_OF_MEMORY":
+            self._out_of_memory(record, exited.cause)
+        elif record.retries_left or record.is_cancelled:
+            record.retries_left -= record.retries_left > 0
+            self._again(record, "its node has died" if node_is_dead else _cause_of(exited))
+        elif node_is_dead:
+            text = f"The node on which task {record.template.name} ran has died, and no retry is left."
+            self.fail(record, NodeDiedError(text))
+        else:
+            self._crash(record, _cause_of(exited))
 
     def _crash(self, record: Record, cause: str) -> None:
         text = (
@@ -493,7 +502,7 @@ def _average_us(record: Record) -> float | None:
 
 
 def _cause_of(exited: m.WorkerExited | None) -> str:
-    return "Its process ended." if exited is None else exited.cause
+    return "The connection to its process was lost." if exited is None else exited.cause
 
 
 LONGEST_TOLD = 20_000
