@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import polling
 import psutil
 import pytest
 from gone import wait_gone
@@ -27,6 +28,7 @@ import ray
 from ray._core.worker import object_ref
 from ray._core.worker.core import CoreWorker
 
+ray.cloudpickle.register_pickle_by_value(polling)  # tasks of tests wait, too, and workers cannot import it
 _failed = pytest.StashKey[bool]()
 
 
@@ -60,19 +62,14 @@ settings.register_profile("suite", deadline=None)  # how long an example takes i
 settings.load_profile("suite")
 
 
-def _alive(process):
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
 @pytest.fixture(scope="module")
 def cluster():
     """A local cluster of two CPUs, shared by the tests of a module."""
     context = ray.init(num_cpus=2, object_store_memory=256 * 1024 * 1024)
-    arena = Path(f"/dev/shm/ray-{context['node_id'][:16]}.arena")
+    arena = Path(f"/dev/shm/ray-{context.address_info['node_id'][:16]}.arena")
     assert arena.exists()
     processes = psutil.Process().children(recursive=True)
     yield
     ray.shutdown()
-    alive = wait_gone(processes, timeout=10)
-    assert [p for p in alive if _alive(p)] == []
+    assert wait_gone(processes, timeout=10) == []
     assert not arena.exists()

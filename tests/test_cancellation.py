@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from polling import wait_until
 
 import ray
 from ray._core.worker import object_ref
@@ -15,14 +16,6 @@ from ray.exceptions import RayTaskError, TaskCancelledError, WorkerCrashedError
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import the tests
 pytestmark = pytest.mark.usefixtures("cluster")
-
-
-def eventually(predicate, timeout_s=20.0):
-    """Poll until true."""
-    deadline_at_s = time.monotonic() + timeout_s
-    while not predicate():
-        assert time.monotonic() < deadline_at_s, predicate
-        time.sleep(0.01)
 
 
 def pending():
@@ -52,7 +45,7 @@ def cancelled(ref, **options):
 
 def test_a_sleeping_task_is_interrupted(tmp_path):
     ref = sleep.remote(tmp_path / "started")
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     error = cancelled(ref)
     assert isinstance(error, RayTaskError)
     assert ref.task_id().hex() in str(error)
@@ -68,7 +61,7 @@ def test_a_computing_task_is_interrupted(tmp_path):
             number += 1
 
     ref = compute.remote()
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     cancelled(ref)
 
 
@@ -84,7 +77,7 @@ def test_a_task_that_waits_in_get_is_interrupted_and_the_engine_is_whole(tmp_pat
 
     slow = sleep.remote(tmp_path / "other")
     ref = wait.remote([slow])
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     cancelled(ref, recursive=False)
     assert (tmp_path / "value").read_text() == "5"
     cancelled(slow)
@@ -101,7 +94,7 @@ def test_many_engine_calls_survive_interruptions(tmp_path):
 
     for number in range(15):
         ref = busy.remote(number)
-        eventually((tmp_path / str(number)).exists)
+        wait_until((tmp_path / str(number)).exists)
         time.sleep(0.003 * (number % 5))
         cancelled(ref)
     assert ray.get([identity.remote(number) for number in range(200)]) == list(range(200))
@@ -117,7 +110,7 @@ def test_a_task_may_catch_the_interruption_and_return(tmp_path):
             return "caught"
 
     ref = stubborn.remote()
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     ray.cancel(ref)
     assert ray.get(ref) == "caught"
 
@@ -132,7 +125,7 @@ def test_an_error_raised_in_a_handler_is_the_tasks_error(tmp_path):
             raise ValueError("mine") from None
 
     ref = other.remote()
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     ray.cancel(ref)
     with pytest.raises(ValueError, match="mine"):
         ray.get(ref, timeout=20)
@@ -148,7 +141,7 @@ def test_by_force_the_worker_ends_and_the_task_is_not_retried(tmp_path):
                 time.sleep(60)
 
     ref = runs.remote()
-    eventually((tmp_path / "runs").exists)
+    wait_until((tmp_path / "runs").exists)
     ray.cancel(ref, force=True)
     with pytest.raises((TaskCancelledError, WorkerCrashedError)):
         ray.get(ref, timeout=20)
@@ -165,7 +158,7 @@ def test_by_force_ends_code_that_never_lets_the_interpreter_go(tmp_path):
         re.match(r"(a+)+$", "a" * 64 + "b")  # exponential, in C
 
     ref = hard.remote()
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     ray.cancel(ref, force=True)
     with pytest.raises((TaskCancelledError, WorkerCrashedError)):
         ray.get(ref, timeout=20)
@@ -174,7 +167,7 @@ def test_by_force_ends_code_that_never_lets_the_interpreter_go(tmp_path):
 def test_waiting_tasks_never_run(tmp_path):
     running = [sleep.remote(tmp_path / f"running{number}") for number in range(2)]
     for number in range(2):
-        eventually((tmp_path / f"running{number}").exists)
+        wait_until((tmp_path / f"running{number}").exists)
     waiting = [sleep.remote(tmp_path / f"waiting{number}") for number in range(5)]
     dependent = identity.remote(waiting[0])
     on_argument = sleep.remote(tmp_path / "argument", running[0])
@@ -184,7 +177,7 @@ def test_waiting_tasks_never_run(tmp_path):
         with pytest.raises(TaskCancelledError):
             ray.get(ref, timeout=20)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["running0", "running1"]
-    eventually(lambda: pending() == 0)
+    wait_until(lambda: pending() == 0)
 
 
 def test_a_storm_of_cancels_leaves_a_working_cluster(tmp_path):
@@ -204,7 +197,7 @@ def test_infeasible_requests_are_taken_back():
     ref = identity.options(resources={"nowhere": 1}).remote(1)
     cancelled(ref)
     core = object_ref._core
-    eventually(lambda: not any(core.submitter.leases._open.values()))
+    wait_until(lambda: not any(core.submitter.leases._open.values()))
 
 
 def test_finished_tasks_stay_as_they_are():
@@ -228,13 +221,13 @@ def test_children_are_cancelled_with_their_parent(tmp_path):
             raise
 
     ref = parent.remote()
-    eventually((tmp_path / "child").exists)
+    wait_until((tmp_path / "child").exists)
     ray.cancel(ref, recursive=True)
     with pytest.raises(TaskCancelledError):
         ray.get(ref, timeout=20)
     # Both CPUs are free again, so the child does not sleep on.
     assert ray.get([identity.remote(number) for number in range(2)]) == [0, 1]
-    eventually((tmp_path / "told").exists)
+    wait_until((tmp_path / "told").exists)
 
 
 def test_a_borrower_cancels_through_the_owner(tmp_path):
@@ -243,7 +236,7 @@ def test_a_borrower_cancels_through_the_owner(tmp_path):
         ray.cancel(box[0])
 
     ref = sleep.remote(tmp_path / "started")
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     ray.get(cancel.remote([ref]))
     with pytest.raises(TaskCancelledError):
         ray.get(ref, timeout=20)
@@ -258,7 +251,7 @@ def test_a_generator_ends_with_the_cancellation(tmp_path):
 
     stream = endless.remote()
     assert ray.get(next(stream)) == 0
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     ray.cancel(stream)
     (error,) = list(stream)
     with pytest.raises(TaskCancelledError):
@@ -290,7 +283,7 @@ def test_an_async_generator_task_is_cancelled(tmp_path):
 
     stream = endless.remote()
     next(stream)
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     ray.cancel(stream)
     (error,) = list(stream)
     with pytest.raises(TaskCancelledError):
@@ -348,7 +341,7 @@ class Async:
 def test_a_method_that_runs_may_ask_and_is_not_interrupted(tmp_path):
     actor = Plain.remote()
     ref = actor.poll.remote(tmp_path / "started")
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     error = cancelled(ref)
     assert not isinstance(error, RayTaskError)
     assert (tmp_path / "saw").exists()
@@ -358,7 +351,7 @@ def test_queued_methods_are_dropped(tmp_path):
     actor = Plain.remote()
     first = actor.sleep.remote(tmp_path / "first", 0.5)
     second = actor.sleep.remote(tmp_path / "second", 0)
-    eventually((tmp_path / "first").exists)
+    wait_until((tmp_path / "first").exists)
     cancelled(second)
     assert ray.get(first) == "slept"
     assert not (tmp_path / "second").exists()
@@ -378,7 +371,7 @@ def test_methods_in_threads_are_dropped_or_told(tmp_path):
     actor = Plain.options(max_concurrency=2).remote()
     running = [actor.poll.remote(tmp_path / name) for name in ("first", "second")]
     for name in ("first", "second"):
-        eventually((tmp_path / name).exists)
+        wait_until((tmp_path / name).exists)
     queued = actor.poll.remote(tmp_path / "third")
     cancelled(queued)
     for ref in running:
@@ -389,11 +382,11 @@ def test_methods_in_threads_are_dropped_or_told(tmp_path):
 def test_coroutines_are_cancelled_and_their_error_is_of_a_task(tmp_path):
     actor = Async.remote()
     ref = actor.sleep.remote(tmp_path / "started")
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     assert isinstance(cancelled(ref), RayTaskError)
     assert (tmp_path / "told").exists()
     ref = actor.swallow.remote(tmp_path / "again")
-    eventually((tmp_path / "again").exists)
+    wait_until((tmp_path / "again").exists)
     cancelled(ref)
     assert ray.get(actor.quick.remote()) == "quick"
 
@@ -401,7 +394,7 @@ def test_coroutines_are_cancelled_and_their_error_is_of_a_task(tmp_path):
 def test_coroutines_that_wait_for_their_turn_are_dropped(tmp_path):
     actor = Async.options(max_concurrency=1).remote()
     running = actor.sleep.remote(tmp_path / "running")
-    eventually((tmp_path / "running").exists)
+    wait_until((tmp_path / "running").exists)
     cancelled(actor.swallow.remote(tmp_path / "queued"))
     cancelled(running)
     assert not (tmp_path / "queued").exists()
@@ -414,7 +407,7 @@ def test_generator_methods_are_cancelled(kind, limit, tmp_path):
     actor = kind.remote()
     stream = actor.numbers.options(_generator_backpressure_num_objects=limit).remote(tmp_path / "started")
     next(stream)
-    eventually((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists)
     ray.cancel(stream)
     *_, error = list(stream)
     with pytest.raises(TaskCancelledError):
@@ -434,4 +427,4 @@ def test_only_refs_and_generators_are_cancelled():
 
 def test_nothing_is_left_of_cancelled_tasks(tmp_path):
     gc.collect()
-    eventually(lambda: pending() == 0)
+    wait_until(lambda: pending() == 0)

@@ -24,8 +24,7 @@ def cluster(tmp_path_factory):
     processes += [child for process in processes for child in process.children(recursive=True)]
     ray.shutdown()
     mine.shutdown()
-    alive = wait_gone(processes, timeout=10)
-    assert alive == []
+    assert wait_gone(processes, timeout=10) == []
     arenas = {Path(node.plasma_store_socket_name) for node in nodes}
     assert not arenas & (set(Path("/dev/shm").glob("ray-*.arena")) - before)
     assert not [node.raylet_socket_name for node in nodes if os.path.exists(node.raylet_socket_name)]
@@ -84,8 +83,7 @@ def test_a_node_removed_without_grace_counts_as_crashed(cluster):
     dead = states(cluster.address)[other.node_id]
     assert (dead.state, dead.death_reason) == ("DEAD", "UNEXPECTED_TERMINATION")
     assert not os.path.exists(other.plasma_store_socket_name)
-    alive = wait_gone(children, timeout=10)
-    assert alive == []
+    assert wait_gone(children, timeout=10) == []
 
 
 def test_a_killed_raylet_is_noticed(cluster):

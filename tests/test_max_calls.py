@@ -6,19 +6,12 @@ import time
 
 import numpy as np
 import pytest
+from polling import wait_until
 
 import ray
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import the tests
 pytestmark = pytest.mark.usefixtures("cluster")
-
-
-def eventually(predicate, timeout_s=20.0):
-    """Poll until true."""
-    deadline_at_s = time.monotonic() + timeout_s
-    while not predicate():
-        assert time.monotonic() < deadline_at_s, predicate
-        time.sleep(0.01)
 
 
 def is_gone(pid):
@@ -42,13 +35,13 @@ def thrice():
 def test_a_worker_ends_after_one_run():
     pids = ray.get([once.remote() for _ in range(20)])
     assert len(set(pids)) == 20
-    eventually(lambda: all(map(is_gone, pids)))
+    wait_until(lambda: all(map(is_gone, pids)))
 
 
 def test_a_worker_runs_a_function_no_more_often_than_told():
     pids = ray.get([thrice.remote() for _ in range(60)])
     assert max(pids.count(pid) for pid in set(pids)) <= 3
-    eventually(lambda: sum(map(is_gone, set(pids))) >= 18)
+    wait_until(lambda: sum(map(is_gone, set(pids))) >= 18)
 
 
 def test_other_functions_do_not_count():
@@ -68,7 +61,7 @@ def test_results_outlive_their_worker():
 
     refs = [make.remote() for _ in range(5)]
     values = ray.get(refs)
-    eventually(lambda: all(is_gone(pid) for pid, _ in values))
+    wait_until(lambda: all(is_gone(pid) for pid, _ in values))
     assert all(ray.get(ref)[1][-1] == 199_999 for ref in refs)
 
 
@@ -82,7 +75,7 @@ def test_a_worker_stays_as_long_as_others_need_what_it_owns():
     assert not is_gone(pid)
     assert ray.get(inner)[-1] == 199_999
     del inner
-    eventually(lambda: is_gone(pid))
+    wait_until(lambda: is_gone(pid))
 
 
 def test_children_end_before_their_parents_worker_does(tmp_path):
@@ -97,8 +90,8 @@ def test_children_end_before_their_parents_worker_does(tmp_path):
         return os.getpid()
 
     pid = ray.get(parent.remote())
-    eventually((tmp_path / "done").exists)
-    eventually(lambda: is_gone(pid))
+    wait_until((tmp_path / "done").exists)
+    wait_until(lambda: is_gone(pid))
 
 
 def test_failed_runs_and_generators_count_too():
@@ -117,7 +110,7 @@ def test_failed_runs_and_generators_count_too():
         pids.append(caught.value.cause.args[0])
         pids += [ray.get(ref) for ref in stream.remote()]
     assert len(set(pids)) == 6
-    eventually(lambda: all(map(is_gone, pids)))
+    wait_until(lambda: all(map(is_gone, pids)))
 
 
 def test_other_options_keep_the_limit():

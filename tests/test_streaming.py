@@ -4,11 +4,11 @@ import asyncio
 import gc
 import os
 import sys
-import time
 
 import numpy as np
 import psutil
 import pytest
+from polling import wait_until
 
 import ray
 from ray._core.worker import object_ref
@@ -16,14 +16,6 @@ from ray.exceptions import RayTaskError, WorkerCrashedError
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import the tests
 pytestmark = pytest.mark.usefixtures("cluster")
-
-
-def eventually(predicate, timeout_s=20.0):
-    """Poll until true."""
-    deadline_at_s = time.monotonic() + timeout_s
-    while not predicate():
-        assert time.monotonic() < deadline_at_s, predicate
-        time.sleep(0.01)
 
 
 def owned():
@@ -36,7 +28,7 @@ def owned():
 
 
 def wait_for(path):
-    eventually(path.exists)
+    wait_until(path.exists)
 
 
 @ray.remote
@@ -60,10 +52,10 @@ def test_items_nobody_took_are_freed_with_the_generator(tmp_path):
     ray.get(stream.completed())
     assert owned() > before + 15
     del stream
-    eventually(lambda: owned() == before + 1)
+    wait_until(lambda: owned() == before + 1)
     assert ray.get(first)[0] == 0
     del first
-    eventually(lambda: owned() == before)
+    wait_until(lambda: owned() == before)
 
 
 def test_a_task_whose_generator_is_gone_runs_to_its_end_and_leaves_nothing(tmp_path):
@@ -72,7 +64,7 @@ def test_a_task_whose_generator_is_gone_runs_to_its_end_and_leaves_nothing(tmp_p
     for number in range(4):
         large.remote(40, tmp_path / str(number))
         wait_for(tmp_path / str(number))
-    eventually(lambda: owned() == before)
+    wait_until(lambda: owned() == before)
 
 
 def test_backpressure_ends_with_the_generator(tmp_path):
@@ -107,13 +99,13 @@ def test_a_worker_killed_in_mid_stream_is_replaced_and_nothing_is_given_twice(tm
             file.write(f"{os.getpid()}\n")
         for number in range(6):
             if number == 3:
-                eventually((tmp_path / "go").exists)
+                wait_until((tmp_path / "go").exists)
             yield np.full(100_000, number)
 
     stream = numbers.remote()
     taken = [next(stream)]
     ray.wait([stream])
-    eventually(lambda: owned() and stream._stream.positions.arrived == 3)
+    wait_until(lambda: owned() and stream._stream.positions.arrived == 3)
     os.kill(int((tmp_path / "runs").read_text()), 9)
     (tmp_path / "go").touch()
     taken += list(stream)
@@ -128,11 +120,11 @@ def test_a_run_that_gives_fewer_items_than_the_one_before_is_told(tmp_path):
         (tmp_path / "ran").touch()
         yield from range(1 if again else 3)
         if not again:
-            eventually((tmp_path / "go").exists)
+            wait_until((tmp_path / "go").exists)
             os._exit(1)
 
     stream = shrinking.remote()
-    eventually(lambda: owned() and stream._stream.positions.arrived == 3)
+    wait_until(lambda: owned() and stream._stream.positions.arrived == 3)
     (tmp_path / "go").touch()
     refs = list(stream)
     assert ray.get(refs[:3]) == [0, 1, 2]
@@ -278,7 +270,7 @@ def test_dynamic_returns_live_with_the_one_ref_and_their_error_comes_last():
         ray.get(items[3])
     del ref, items
     gc.collect()
-    eventually(lambda: owned() == before)
+    wait_until(lambda: owned() == before)
 
 
 def test_a_driver_leaves_no_worker_behind_a_blocked_generator():

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from polling import wait_until
 
 import ray
 from ray._core.worker import object_ref
@@ -16,21 +17,13 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers canno
 pytestmark = pytest.mark.usefixtures("cluster")
 
 
-def eventually(predicate, timeout_s=20.0):
-    """Poll until true."""
-    deadline_at_s = time.monotonic() + timeout_s
-    while not predicate():
-        assert time.monotonic() < deadline_at_s, predicate
-        time.sleep(0.01)
-
-
 @ray.remote(num_cpus=0)
 class Plain:
     def numbers(self, count, gate=None):
         for number in range(count):
             yield number
             if gate is not None and number == count // 2:
-                eventually(gate.exists)
+                wait_until(gate.exists)
 
     def large(self, count):
         for number in range(count):
@@ -81,7 +74,7 @@ def test_methods_stream_small_and_large_items(kind, options):
 def test_backpressure_holds_methods_back_and_nothing_else(kind, options, tmp_path):
     actor = kind.options(**options).remote()
     stream = actor.numbers.options(_generator_backpressure_num_objects=2).remote(10)
-    eventually(lambda: stream._stream.positions.arrived == 2)
+    wait_until(lambda: stream._stream.positions.arrived == 2)
     if kind is Async or options:
         assert ray.get(actor.pid.remote(), timeout=20)
     assert stream._stream.positions.arrived == 2
@@ -114,7 +107,7 @@ def test_a_restarted_actor_goes_on_where_the_stream_was(kind, options, tmp_path)
     actor = kind.options(max_restarts=1, max_task_retries=1, **options).remote()
     stream = actor.numbers.remote(10, tmp_path / "gate")
     taken = [next(stream) for _ in range(4)]
-    eventually(lambda: stream._stream.positions.arrived == 6)
+    wait_until(lambda: stream._stream.positions.arrived == 6)
     pid = ray.get(actor.pid.remote()) if kind is Async or options else pid_of(actor)
     os.kill(pid, 9)
     (tmp_path / "gate").touch()
@@ -177,7 +170,7 @@ def test_an_actor_may_limit_all_its_streams_together(kind, tmp_path):
     actor = kind.options(_actor_generator_backpressure_num_objects=3, **options).remote()
 
     def arrived(stream, count):
-        eventually(lambda: stream._stream.positions.arrived == count)
+        wait_until(lambda: stream._stream.positions.arrived == count)
         time.sleep(0.05)
         return stream._stream.positions.arrived == count
 

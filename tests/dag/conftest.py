@@ -1,4 +1,4 @@
-"""The same fixtures as for `ray.util`: a shared cluster, on any Ray.
+"""A cluster for the tests of `ray.dag`, on the public API alone, so they run on any Ray:
 
 python -m pytest tests/dag --confcutdir=tests/dag
 """
@@ -22,10 +22,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "timeout: seconds that a test may take")
 
 
-def _alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
     """A local cluster of 4 CPUs, shared by the tests of a module; none of its processes outlives the module."""
@@ -33,5 +29,4 @@ def cluster():
     started = psutil.Process().children(recursive=True)
     yield
     ray.shutdown()
-    left = wait_gone(started, timeout=20)
-    assert [process for process in left if _alive(process)] == []
+    assert wait_gone(started, timeout=20) == []

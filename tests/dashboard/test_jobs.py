@@ -31,8 +31,7 @@ def url():
     yield f"http://{context.dashboard_url}"
     processes = psutil.Process().children(recursive=True)
     ray.shutdown()
-    alive = wait_gone(processes, timeout=10)
-    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert wait_gone(processes, timeout=10) == []
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import random
 import socket
 import threading
-import time
 
 import psutil
 import pytest
 from gone import wait_gone
+from polling import wait_until
 from proxy import Proxy
 
 import ray
@@ -84,13 +84,6 @@ def two():
     both.close()
 
 
-def until(condition, timeout_s=20):
-    deadline_at_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_at_s
-        time.sleep(0.01)
-
-
 @ray.remote(num_cpus=0.5, max_retries=-1, scheduling_strategy="SPREAD")
 def double(number):
     return 2 * number, bytes(200_000)
@@ -134,11 +127,11 @@ def test_all_results_come_and_nobody_is_declared_dead(two):
             ray.kill(made)
     finally:
         cutter.stop()
-    until(two.is_alive)
+    wait_until(two.is_alive)
     assert ray.get(once.call.remote(), timeout=60) == calls + 1
     [job] = list_jobs()
     assert job.status == "RUNNING"
-    until(lambda: [each.state for each in list_actors(filters=[("class_name", "=", "Once")])].count("ALIVE") == 1)
+    wait_until(lambda: [each.state for each in list_actors(filters=[("class_name", "=", "Once")])].count("ALIVE") == 1)
 
 
 def test_a_node_that_is_back_within_the_grace_goes_on_and_what_was_ordered_meanwhile_is_done(two):

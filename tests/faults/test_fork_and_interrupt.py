@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+from polling import wait_until
 
 import ray
 from ray.cluster_utils import Cluster
@@ -25,13 +25,6 @@ def ended(process):
     said, complained = process.communicate(timeout=60)
     assert process.returncode == 0, complained
     return said
-
-
-def wait_until(condition, what, timeout_s=15):
-    deadline_at_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_at_s, f"not within {timeout_s} s: {what}"
-        time.sleep(0.01)
 
 
 TERMINATED = """

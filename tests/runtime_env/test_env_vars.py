@@ -20,8 +20,7 @@ def init():
     yield start
     processes = psutil.Process().children(recursive=True)
     ray.shutdown()
-    alive = wait_gone(processes, timeout=10)
-    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert wait_gone(processes, timeout=10) == []
 
 
 @ray.remote

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from ray._core.node import processes
@@ -70,11 +69,3 @@ def arenas_of(found):
         if "--settings" in argv:
             names.append(Path(json.loads(argv[argv.index("--settings") + 1])["arena_path"]))
     return names
-
-
-def wait_until(condition, what, timeout_s=15):
-    """Poll for what another process does."""
-    deadline_at_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_at_s, f"not within {timeout_s} s: {what}"
-        time.sleep(0.01)

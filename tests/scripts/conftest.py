@@ -4,7 +4,8 @@ import shutil
 import tempfile
 
 import pytest
-from commands import Shell, arenas_of, wait_until
+from commands import Shell, arenas_of
+from polling import wait_until
 
 from ray._core.node import processes
 

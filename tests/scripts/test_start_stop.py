@@ -11,8 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from commands import arenas_of, wait_until
+from commands import arenas_of
 from gone import wait_gone
+from polling import wait_until
 
 JOB = """
 import ray
@@ -113,8 +114,7 @@ def test_a_worker_node_killed_is_a_recent_failure(shell):
     children = psutil.Process(raylets[-1].pid).children(recursive=True)
     os.kill(raylets[-1].pid, signal.SIGKILL)
     wait_until(lambda: not arena.exists(), "the reaper unlinks the arena of a killed raylet")
-    alive = wait_gone(children, timeout=10)
-    assert alive == []
+    assert wait_gone(children, timeout=10) == []
     wait_until(lambda: "(no failures)" not in shell.ray("status")[0], "the GCS notices")
 
 

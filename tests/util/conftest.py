@@ -23,10 +23,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "timeout: seconds that a test may take")
 
 
-def _alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
 @pytest.fixture(scope="module")
 def cluster(request):
     """A local cluster of 4 CPUs, shared by the tests of a module; none of its processes outlives the module."""
@@ -40,5 +36,4 @@ def cluster(request):
     started = psutil.Process().children(recursive=True)
     yield
     ray.shutdown()
-    left = wait_gone(started, timeout=20)
-    assert [process for process in left if _alive(process)] == []
+    assert wait_gone(started, timeout=20) == []

@@ -39,7 +39,7 @@ def nodes():
     yield cluster
     ray.shutdown()
     cluster.shutdown()
-    assert [each for each in wait_gone(started, timeout=20) if each.status() != psutil.STATUS_ZOMBIE] == []
+    assert wait_gone(started, timeout=20) == []
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """What becomes of an exception of user code: `RayTaskError`, and the form in which a caller sees it.
 
-Floor: common, pure. `ray.get` raises `error.as_instanceof_cause()`: an exception that is both a `RayTaskError` and
-an instance of the class that the user's code raised, so `except ValueError` works across processes.
+Floor: common, pure but for the process id. `ray.get` raises `error.as_instanceof_cause()`: an exception that is both
+a `RayTaskError` and an instance of the class that the user's code raised; so `except ValueError` works across
+processes.
 Imported by `errors.py` only; import it from there.
 """
 

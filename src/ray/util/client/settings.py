@@ -1,4 +1,4 @@
-"""Sizes and times of the Ray Client; the sole reader of its environment variables. Floor: client, pure."""
+"""Sizes and times of the Ray Client; the sole reader of its environment variables. Floor: client."""
 
 from __future__ import annotations
 
