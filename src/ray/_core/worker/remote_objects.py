@@ -76,7 +76,11 @@ class RemoteObjects:
     def _came(self, key: bytes, owner: m.Address, places: list[m.StoreLocation], reply: Any) -> None:
         entry = self._core.objects.get(key)
         if isinstance(reply, m.ObjectLocal):
-            if entry is not None:  # if not, the owner frees it: it has heard of the copy from the raylet
+            if entry is None:
+                return  # the owner frees it: it has heard of the copy from the raylet
+            if entry.value is None:  # counts as lost, and is made again: so nobody may rely on this copy
+                entry.is_coming = False
+            else:
                 here = m.StoreLocation(self._core.node.node_id, reply.offset, reply.size)
                 entry.here, entry.is_coming, entry.urgency = here, False, m.PULL_FOR_TASK
                 self.arrived(entry)
@@ -90,6 +94,8 @@ class RemoteObjects:
             if entry.owner is not None:  # the owner finds another copy, makes it again, or says why it cannot
                 entry.value, entry.asked = None, False
                 self._core.refs.fetch(key, entry)
+            elif entry.arrivals:  # it has been made again meanwhile, elsewhere
+                self.bring(key, entry)
         else:
             text = f"Object {key.hex()} cannot be brought here. {reply.message}"
             if reply.kind == "full":
@@ -114,8 +120,12 @@ class RemoteObjects:
     def arrived(self, entry: Entry) -> None:
         """The value is here: wake whoever waits for that."""
         arrivals, entry.arrivals = entry.arrivals, []
+        is_error = entry.value is not None and entry.value.is_error
         for waiter in arrivals:
-            waiter.arrived()
+            if is_error and waiter.fails_fast:
+                waiter.finish()
+            else:
+                waiter.arrived()
 
     # ---------------------------------------------------------- the owner's directory
 

@@ -11,6 +11,7 @@ import contextvars
 import errno
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -221,13 +222,15 @@ class Values:
         """
         core = self._core
         entry = core.objects[ref.binary()]
-        while not core.remote.is_here(entry):
+        while True:
+            with core.lock:  # it may be lost at any moment
+                if core.remote.is_here(entry):
+                    problem, entry.problem = entry.problem, None
+                    if problem is not None:
+                        raise problem
+                    assert entry.value is not None
+                    return entry.value, entry.here or entry.value.location
             self._await([ref], 1, BRINGING_S, lends_cpu=entry.value is None, urgency=m.PULL_FOR_TASK)
-        problem, entry.problem = entry.problem, None
-        if problem is not None:
-            raise problem
-        assert entry.value is not None
-        return entry.value, entry.here or entry.value.location
 
     def _mark_seen(self, refs: list[ObjectRef[Any]]) -> None:
         """Their errors, if they are any, are known to the user."""
@@ -240,18 +243,7 @@ class Values:
 
     def get(self, refs: list[ObjectRef[Any]], timeout_s: float | None) -> list[Any]:
         """Values in order. One that failed is raised, even while others are not ready. Raises GetTimeoutError."""
-        core = self._core
-        self._await(refs, len(refs), timeout_s, fails_fast=True)
-        objects, is_here = core.objects, core.remote.is_here
-        values = [entry.value if is_here(entry := objects[ref._id]) else None for ref in refs]
-        if None in values:
-            for ref, value in zip(refs, values, strict=True):
-                if value is not None and value.is_error:
-                    self.load(ref, value)
-            missing = sum(value is None for value in values)
-            raise GetTimeoutError(
-                f"Get timed out: some object(s) not ready. {missing} of {len(refs)} were not within {timeout_s} s."
-            )
+        values = self._values_here(refs, timeout_s)
         # What is small and plain needs no more of `load` than this: a quarter of what a get of many takes.
         return [
             serialization.deserialize(blob)
@@ -264,6 +256,29 @@ class Values:
             if value is not None
         ]
 
+    def _values_here(self, refs: list[ObjectRef[Any]], timeout_s: float | None) -> list[m.Value | None]:
+        """All values, each of which can be read on this node now. Waits for them, and again for what is lost meanwhile.
+
+        Raises: the error of one that failed; GetTimeoutError.
+        """
+        objects, is_here = self._core.objects, self._core.remote.is_here
+        left_s = timeout_s
+        ends_at_s = 0.0 if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            self._await(refs, len(refs), left_s, fails_fast=True)
+            values = [entry.value if is_here(entry := objects[ref._id]) else None for ref in refs]
+            if None not in values:
+                return values
+            for ref, value in zip(refs, values, strict=True):
+                if value is not None and value.is_error:
+                    self.load(ref, value)
+            if timeout_s is not None:
+                left_s = ends_at_s - time.monotonic()
+                if left_s <= 0:
+                    missing = sum(value is None for value in values)
+                    text = f"{missing} of {len(refs)} were not within {timeout_s} s."
+                    raise GetTimeoutError(f"Get timed out: some object(s) not ready. {text}")
+
     def wait(
         self, refs: list[Any], num_returns: int, timeout_s: float | None, fetch_local: bool = True
     ) -> tuple[list[Any], list[Any]]:
@@ -275,10 +290,16 @@ class Values:
         with core.lock:
             core.refs.drain()
             found = self._first_ready(refs, num_returns, fetch_local)
-        if len(found) < num_returns:
-            self._await(refs, num_returns, timeout_s, fetch_local=fetch_local, urgency=m.PULL_FOR_WAIT)
+        left_s = timeout_s
+        ends_at_s = 0.0 if timeout_s is None else time.monotonic() + timeout_s
+        while len(found) < num_returns:
+            self._await(refs, num_returns, left_s, fetch_local=fetch_local, urgency=m.PULL_FOR_WAIT)
             with core.lock:
                 found = self._first_ready(refs, num_returns, fetch_local)
+            if timeout_s is not None:
+                left_s = ends_at_s - time.monotonic()
+                if left_s <= 0:
+                    break
         ready = [refs[number] for number in found]
         if len(found) <= FEW_READY:
             rest = refs.copy()
@@ -345,11 +366,12 @@ class Values:
                     if entry.value is None:  # else its owner is known to be dead: nobody would end a wait for it
                         pending.append(entry)
                         continue
-                has_failed = has_failed or entry.value.is_error
                 if fetch_local and not core.remote.is_here(entry):
                     core.remote.bring(key, entry, urgency)
                     if not core.remote.is_here(entry):
                         pending.append(entry)
+                        continue
+                has_failed = has_failed or (entry.value is not None and entry.value.is_error)
             needed = count - (len(refs) - len(pending))
             if needed <= 0 or (fails_fast and has_failed):
                 return
@@ -422,10 +444,11 @@ class Values:
         future: Future[Any] = Future()
 
         def deliver() -> None:
-            self._settle(future, ref)
+            value = self._value_here(ref, lambda: self._deliveries.submit(deliver))
+            if value is not None:  # else it is not yet, or was lost before it could be read
+                self._settle(future, ref, value)
 
-        if self._is_here(ref, lambda: self._deliveries.submit(deliver)):
-            deliver()
+        deliver()
         return future
 
     def asyncio_future(self, ref: ObjectRef[Any], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
@@ -434,8 +457,11 @@ class Values:
         context = contextvars.copy_context()
 
         def deliver() -> None:
-            if not future.done():  # cancelled, that is
-                self._settle(future, ref)
+            if future.done():  # cancelled, that is
+                return
+            value = self._value_here(ref, arrived)
+            if value is not None:
+                self._settle(future, ref, value)
 
         def arrived() -> None:
             if self._core.reactor.is_hosted_here(loop):
@@ -444,26 +470,24 @@ class Values:
             with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits there any more
                 loop.call_soon_threadsafe(deliver, context=context)
 
-        if self._is_here(ref, arrived):
+        if self._value_here(ref, arrived) is not None:
             loop.call_soon(deliver)
         return future
 
-    def _settle(self, future: Future[Any] | asyncio.Future[Any], ref: ObjectRef[Any]) -> None:
+    def _settle(self, future: Future[Any] | asyncio.Future[Any], ref: ObjectRef[Any], value: m.Value) -> None:
         """Never with the lock held: unpickling runs the user's code, which may wait for other objects."""
         try:
-            value = self._core.objects[ref.binary()].value
-            assert value is not None
             future.set_result(self.load(ref, value))
         except BaseException as error:
             future.set_exception(error)
 
-    def _is_here(self, ref: ObjectRef[Any], arrived: Callable[[], None]) -> bool:
-        """Whether the value can be read on this node; if not, the leader calls `arrived` (locked) when it can."""
+    def _value_here(self, ref: ObjectRef[Any], arrived: Callable[[], None]) -> m.Value | None:
+        """The value, if it can be read on this node; if not, the leader calls `arrived` (locked) when it can."""
         core = self._core
         with core.lock:
             entry = core.objects[ref.binary()]
             if core.remote.is_here(entry):
-                return True
+                return entry.value
             entry.arrivals = [*entry.arrivals, _Delivery(arrived, core.current)]
             if entry.value is None:
                 entry.urgency = m.PULL_FOR_GET
@@ -471,7 +495,7 @@ class Values:
             else:
                 core.remote.bring(ref.binary(), entry, m.PULL_FOR_GET)
             core.reactor.flush()
-            return False
+            return None
 
 
 def _forget(waiter: Waiter, slots: list[Entry | OpenStream]) -> None:
