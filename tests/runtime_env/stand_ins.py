@@ -39,7 +39,7 @@ inside = {"container": "podman", "PATH": os.environ["PATH"], "PYTHONPATH": SOURC
 entrypoint = mounted = None
 for argument in arguments:
     name, _, value = argument.partition("=")
-    if name in ("--rm", "--cgroup-manager", "--network", "--pid", "--ipc", "--userns"):
+    if name in ("--rm", "--cgroup-manager", "--network", "--pid", "--ipc", "--cap-add", "--userns"):
         continue
     if not name.startswith("-"):
         break

@@ -382,11 +382,13 @@ def test_without_conda_it_says_so(builder, monkeypatch):
 
 
 def test_containers_share_what_a_worker_needs_of_its_node():
-    command = wrappers.podman_command("image:1", "/tmp/s", {"A": "b c"}, ["--privileged"], {"RAY_X": "1", "HOME": "/"})
-    assert command == (
-        "podman run --rm -v /tmp/s:/tmp/s --cgroup-manager=cgroupfs --network=host --pid=host --ipc=host "
-        "--userns=keep-id --env RAY_X=1 --env 'A=b c' --privileged --entrypoint python image:1"
-    )
+    def command(as_root):
+        return wrappers.podman_command("image:1", "/tmp/s", ["RAY_X", "A"], ["-v=/a b:/c"], as_root=as_root)
+
+    given = "podman run --rm -v /tmp/s:/tmp/s --cgroup-manager=cgroupfs --network=host --pid=host --ipc=host {} {} {}"
+    variables, rest = "--env=RAY_X --env=A", "'-v=/a b:/c' --entrypoint python image:1"
+    assert command(True) == given.format("--cap-add=SYS_PTRACE", variables, rest)
+    assert command(False) == given.format("--userns=keep-id", variables, rest)
 
 
 def test_wrappers_change_how_the_worker_starts(builder, monkeypatch):

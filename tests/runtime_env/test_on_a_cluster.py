@@ -1,7 +1,6 @@
 """Environments on a real cluster: from `ray.init` and `.options` to the worker's process and back."""
 
 import os
-import shutil
 import signal
 import sys
 import time
@@ -308,7 +307,7 @@ def test_a_users_plug_in_makes_and_removes_what_its_field_asks_for(init, tmp_pat
 
 
 def test_workers_inside_of_what_conda_podman_nsys_and_rocprof_make_of_them(init, tmp_path, monkeypatch):
-    """By stand-ins for these tools; the tests below are with the real ones."""
+    """By stand-ins for these tools; test_real_tools.py is with the real ones."""
     programs = stand_ins.install(tmp_path / "tools")
     monkeypatch.setenv("RAY_CONDA_HOME", str(tmp_path / "tools"))
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
@@ -343,29 +342,3 @@ def test_workers_inside_of_what_conda_podman_nsys_and_rocprof_make_of_them(init,
     assert told["rocprof"][1] == {"HOST_ONLY": "1", "PROFILED_WITH": "--trace=true", "A": "3"}
     by_path = tell.options(runtime_env={"conda": own, "env_vars": {"A": "1"}}).remote("tiny_wheel")
     assert ray.get(by_path) == (own, {"HOST_ONLY": "1", "A": "1"})
-
-
-@pytest.mark.skipif(shutil.which("conda") is None, reason="this machine has no conda")
-def test_a_worker_in_an_environment_of_conda(init):
-    @ray.remote(runtime_env={"conda": {"dependencies": [f"python={sys.version_info[0]}.{sys.version_info[1]}"]}})
-    def where():
-        return sys.prefix
-
-    init()
-    assert "/conda/" in ray.get(where.remote(), timeout=100)
-
-
-@pytest.mark.skipif(
-    shutil.which("podman") is None or "RAY_TEST_IMAGE" not in os.environ,
-    reason="this machine has no podman, or RAY_TEST_IMAGE names no image with this package in it",
-)
-@pytest.mark.parametrize("field", ["image_uri", "container"])
-def test_a_worker_in_a_container(init, field):
-    image = os.environ["RAY_TEST_IMAGE"]
-
-    @ray.remote(runtime_env={field: image if field == "image_uri" else {"image": image}})
-    def in_container():
-        return os.path.exists("/run/.containerenv")
-
-    init()
-    assert ray.get(in_container.remote(), timeout=100)

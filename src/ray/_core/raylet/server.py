@@ -54,6 +54,8 @@ DASHBOARD = "ray.dashboard.dashboard"
 START_ATTEMPTS = 3
 """So many workers of one environment may end before they register; then the environment counts as broken."""
 FORK_RETRY_S = 1.0
+WRAPPER_TIME_S = 60.0
+"""A program that had a worker inside it may go on for so long."""
 LAST_WORDS_S = 1.0
 """How long a dead worker's connection may stay open before its death is taken as told."""
 
@@ -75,6 +77,8 @@ class Raylet:
         self.environments = EnvLink(self.config.start_timeout_s)
         self._job_environments = JobEnvironments(self.environments)
         self._start_failures: dict[str, int] = {}
+        self._wrappers: dict[int, asyncio.TimerHandle] = {}
+        """Programs whose worker has ended, by process id: when they have to end, too."""
         self.actors = ActorHost(self)
         self.bundles = BundleManager(self)
         self.objects = ObjectManager(self, settings["object_store_memory"])
@@ -195,7 +199,8 @@ class Raylet:
     def close(self) -> None:
         """End the workers and the zygote, and give the shared memory and what was spilled back."""
         for worker in self.pool.workers.values():
-            self.machine.kill(worker.pid)
+            for pid in {worker.pid, worker.child_pid}:
+                self.machine.kill(pid)
         self.machine.kill(self._agent.pid)
         self._gcs_watch.close()
         self.environments.close()
@@ -227,7 +232,7 @@ class Raylet:
         self.leases.owner_gone(connection)
         if isinstance(connection.peer, Worker):
             if connection.peer.status is None:
-                self.machine.kill(connection.peer.pid)
+                self._connection_gone(connection.peer)
             else:
                 self._worker_gone(connection.peer)
         self.objects.connection_lost(connection)
@@ -241,6 +246,7 @@ class Raylet:
                 connection.close("This worker is not of this node.")
             else:
                 worker.connection, connection.peer = connection, worker
+                worker.pid = connection.peer_pid() or worker.pid
         elif hello.role == "bulk":
             self.objects.giving.serve_stream(connection)
         elif hello.role == "runtime_env_agent":
@@ -309,7 +315,23 @@ class Raylet:
         if isinstance(connection.peer, Worker):
             connection.peer.exit_kind, connection.peer.exit_note = message.kind, message.cause
 
+    def _connection_gone(self, worker: Worker) -> None:
+        """It ends, or has ended; what it ran in may have work left, such as a profile to write, but not for ever."""
+        self.machine.kill(worker.pid)
+        if worker.child_pid not in (0, worker.pid):
+            loop = asyncio.get_running_loop()
+            loop.call_later(LAST_WORDS_S, self._outlived, worker)
+            self._wrappers[worker.child_pid] = loop.call_later(WRAPPER_TIME_S, self.machine.kill, worker.child_pid)
+
+    def _outlived(self, worker: Worker) -> None:
+        """Nobody waits for what a worker ran in."""
+        if worker.status is None:
+            self._worker_gone(worker)
+
     def _child_exited(self, _: aio.Connection, message: m.ChildExited) -> None:
+        wrapper = self._wrappers.pop(message.pid, None)
+        if wrapper is not None:
+            wrapper.cancel()
         if self._agent.exited(message.pid, _describe_exit(message.status)):
             return
         worker = self.pool.by_pid(message.pid)
@@ -322,10 +344,9 @@ class Raylet:
             asyncio.get_running_loop().call_later(LAST_WORDS_S, self._worker_gone, worker)
 
     def _worker_gone(self, worker: Worker) -> None:
-        """The process has ended and its connection is read to the end."""
+        """The process has ended, as far as anybody waits for it, and its connection is read to the end."""
         if self.pool.remove(worker.worker_id) is None:
             return
-        assert worker.status is not None
         kind, cause = worker.exit_kind or "WORKER_DIED", worker.exit_note or _describe_exit(worker.status)
         if not worker.exit_kind and not worker.exit_note:
             event = unexpected_exit(worker, self.node, cause)
@@ -349,7 +370,7 @@ class Raylet:
         elif failures < START_ATTEMPTS:
             self._start_failures[worker.runtime_env] = failures
         else:
-            path = f"{worker.log.replace('{pid}', str(worker.pid))}.err"
+            path = f"{worker.log.replace('{pid}', str(worker.child_pid))}.err"
             text = f"A worker of this environment ended at its start, {failures} times. {cause}"
             self.leases.env_failed(worker.runtime_env, f"{text} The last lines of {path}:\n{_last_lines(path)}")
 
@@ -421,7 +442,9 @@ def _bind_to(host: str) -> str:
     return "0.0.0.0" if address.version == 4 else "::"
 
 
-def _describe_exit(status: int) -> str:
+def _describe_exit(status: int | None) -> str:
+    if status is None:
+        return "Worker unexpectedly exits: its connection was closed."
     if os.WIFSIGNALED(status):
         return f"Worker unexpectedly exits: it was killed by {signal.Signals(os.WTERMSIG(status)).name}."
     return f"Worker unexpectedly exits: its process ended with an exit code {os.waitstatus_to_exitcode(status)}."

@@ -16,6 +16,9 @@ class Worker:
 
     worker_id: bytes
     pid: int = 0
+    """Of the worker itself, as soon as it has connected."""
+    child_pid: int = 0
+    """Of what the zygote started: another one where a program has the worker inside it (podman, nsys, uv run)."""
     address: Address | None = None
     connection: Any = None
     job_id: bytes = b""
@@ -74,7 +77,8 @@ class WorkerPool:
         self._count_starting(worker, 1)
 
     def forked(self, worker: Worker, pid: int) -> None:
-        worker.pid = pid
+        worker.child_pid = pid
+        worker.pid = worker.pid or pid  # it may have connected before the zygote's word came
         self._by_pid[pid] = worker
 
     def registered(self, worker: Worker, address: Address) -> None:
@@ -90,7 +94,7 @@ class WorkerPool:
             self._count_starting(worker, -1)
         if worker in self._idle:
             self._idle.remove(worker)
-        self._by_pid.pop(worker.pid, None)
+        self._by_pid.pop(worker.child_pid, None)
         self._unindex(worker)
         return worker
 

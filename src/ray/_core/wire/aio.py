@@ -185,6 +185,11 @@ class Connection(asyncio.Protocol):
     def is_encrypted(self) -> bool:
         return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
 
+    def peer_pid(self) -> int:
+        """The process at the other end of a Unix socket; 0 when it is none, or nobody tells."""
+        sock = self._transport.get_extra_info("socket") if self._transport is not None and self.is_local else None
+        return auth.unix_peer_pid(sock) if sock is not None else 0
+
     def detach(self) -> socket.socket:
         """Take the connection from the event loop: its socket, blocking. To the handler it is closed.
 

@@ -172,10 +172,21 @@ def check_unix_peer(sock: socket.socket) -> None:
     """Refuse a Unix-socket peer that runs as another user (root may connect anywhere)."""
     if not hasattr(socket, "SO_PEERCRED"):  # macOS: the socket's directory (0700) is the guard
         return
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid = struct.unpack("3i", credentials)[1]
+    uid = _peer(sock)[1]
     if uid not in (os.geteuid(), 0):
         raise AuthenticationFailed(f"A process of uid {uid} tried to connect; this one runs as {os.geteuid()}.")
+
+
+def unix_peer_pid(sock: socket.socket) -> int:
+    """The process that has connected, as this process's own namespace numbers it; 0 where the kernel does not tell."""
+    return _peer(sock)[0] if hasattr(socket, "SO_PEERCRED") else 0
+
+
+def _peer(sock: socket.socket) -> tuple[int, int, int]:
+    """Its process, user and group."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, gid = struct.unpack("3i", credentials)
+    return pid, uid, gid
 
 
 def token_mode(environ: Mapping[str, str] = os.environ) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,23 +30,27 @@ class PyExecutablePlugin(RuntimeEnvPlugin):
             context.py_executable = str(command)
 
 
+# What only the raylet sets for a worker.
+_OF_THE_RAYLET = ("RAY_RAYLET_SOCKET", "RAY_NODE_ID_HEX", "RAY_SESSION_DIR", "RAY_NODE_IP")
+# The image's own Ray lies where it likes; as one word, for it takes the place of the script.
+_WORKER_OF_THE_IMAGE = "-mray.workers.default_worker"
+
+
 def podman_command(
-    image: str,
-    session_dir: str,
-    env_vars: dict[str, str],
-    run_options: list[str],
-    environ: dict[str, str],
+    image: str, session_dir: str, variables: Iterable[str], run_options: Sequence[str], *, as_root: bool
 ) -> str:
     """The shell command in whose container a worker's arguments are run by the image's python. Pure.
 
     The container shares the host's network, processes and shared memory, since the worker speaks to its raylet through
-    the sockets and the arena; and the session's directory.
+    the sockets and the arena; and the session's directory. `variables` are passed on by name alone: everybody on the
+    machine reads command lines, and the cluster's token is among them.
     """
     command = ["podman", "run", "--rm", "-v", f"{session_dir}:{session_dir}"]
-    command += ["--cgroup-manager=cgroupfs", "--network=host", "--pid=host", "--ipc=host", "--userns=keep-id"]
-    inherited = {name: value for name, value in environ.items() if name.startswith("RAY_")}
-    for name, value in {**inherited, **env_vars}.items():
-        command += ["--env", f"{name}={value}"]
+    command += ["--cgroup-manager=cgroupfs", "--network=host", "--pid=host", "--ipc=host"]
+    # Root has its own id inside anyway, and podman refuses to keep it. The capability opens `/proc/<raylet>/fd`, where
+    # the file is to which objects go for which there is no memory.
+    command.append("--cap-add=SYS_PTRACE" if as_root else "--userns=keep-id")
+    command += [f"--env={name}" for name in variables]
     return shlex.join([*command, *run_options, "--entrypoint", "python", image])
 
 
@@ -54,11 +59,11 @@ class _ImagePlugin(RuntimeEnvPlugin):
         self._session_dir = session_dir
 
     def _contain(self, context: RuntimeEnvContext, image: str, options: list[str], worker_path: str | None) -> None:
-        # What only the raylet sets for the worker is passed on by name.
-        passed = ["--env=RAY_RAYLET_SOCKET", "--env=RAY_NODE_ID_HEX", "--env=RAY_SESSION_DIR", "--env=RAY_NODE_IP"]
-        command = podman_command(image, self._session_dir, context.env_vars, [*passed, *options], dict(os.environ))
-        context.py_executable = command
-        context.override_worker_entrypoint = worker_path
+        of_ray = [name for name in os.environ if name.startswith("RAY_")]
+        variables = sorted({*of_ray, *_OF_THE_RAYLET, *context.env_vars})
+        as_root = os.geteuid() == 0
+        context.py_executable = podman_command(image, self._session_dir, variables, options, as_root=as_root)
+        context.override_worker_entrypoint = worker_path or _WORKER_OF_THE_IMAGE
 
 
 class ContainerPlugin(_ImagePlugin):

@@ -150,10 +150,17 @@ class _File:
     def of_process(self, pid: int) -> None:
         if not self.node_id:
             self.node_id = _node(self.source, None, None)
-        names = self.source.ask(m.ListLogs(node_id=self.node_id, pattern=f"worker-*-{pid}.{self.suffix}")).names
+        names = self._names_like(f"worker-*-{pid}.{self.suffix}")
+        if not names:  # it runs inside another program, whose process id the file has: a container, `uv run`
+            for row in self.source.rows(StateResource.WORKERS, self.source.timeout_s):
+                if row["pid"] == pid and row["node_id"] == self.node_id.hex():
+                    names = self._names_like(f"worker-{row['worker_id']}-*.{self.suffix}")
         if not names:
             raise RayStateApiException(f"There is no .{self.suffix} log of a worker with process id {pid} there.")
         self.name, self.is_worker = names[-1], True
+
+    def _names_like(self, pattern: str) -> list[str]:
+        return list(self.source.ask(m.ListLogs(node_id=self.node_id, pattern=pattern)).names)
 
     def _row(self, resource: StateResource, column: str, wanted: str, attempt: int | None = None) -> dict[str, Any]:
         for row in self.source.rows(resource, self.source.timeout_s):
