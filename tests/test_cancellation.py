@@ -11,6 +11,7 @@ import pytest
 from polling import wait_until
 
 import ray
+from ray._core.common import messages as m
 from ray._core.worker import object_ref
 from ray.exceptions import RayTaskError, TaskCancelledError, WorkerCrashedError
 
@@ -228,6 +229,30 @@ def test_children_are_cancelled_with_their_parent(tmp_path):
     # Both CPUs are free again, so the child does not sleep on.
     assert ray.get([identity.remote(number) for number in range(2)]) == [0, 1]
     wait_until((tmp_path / "told").exists)
+
+
+@pytest.mark.parametrize("is_timeout", [False, True])
+def test_what_an_answered_task_has_submitted_is_part_of_its_answer(tmp_path, is_timeout):
+    """The word of the cancelling, or of the `timeout=`, crosses the answer on its way to the worker."""
+
+    @ray.remote
+    def parent():
+        return [sleep.options(num_cpus=0).remote(tmp_path / "child", 0.5)]
+
+    ref = parent.remote()
+    [child] = ray.get(ref)
+    task_id = ref.task_id().binary()
+    core = object_ref._core
+    with core.lock:
+        [held] = core.submitter.leases.held.values()
+        if is_timeout:
+            answers = []
+            held.worker.request(m.ExpireTask(task_id=task_id), answers.append)
+        else:
+            held.worker.send(m.CancelTask(task_id, force=False, recursive=True))
+        core.reactor.flush()
+    assert ray.get(child, timeout=20) == "done"
+    assert not is_timeout or answers
 
 
 def test_a_borrower_cancels_through_the_owner(tmp_path):

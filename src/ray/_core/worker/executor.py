@@ -222,11 +222,14 @@ class Executor:
     # ---------------------------------------------------------- cancelling
 
     def cancel(self, request: m.CancelTask) -> None:
-        """The owner of a task cancels it. One that has ended has been answered already. Locked."""
-        if request.recursive:
+        """The owner of a task cancels it. One that has been answered stays as it is, and so does what it has submitted,
+        which may be part of the answer. Locked."""
+        if request.recursive and self._is_unanswered(request.task_id):
             self._core.cancellation.cancel_children(request.task_id, request.force)
         running = self.interrupts.running
         if running is not None and running.task_id == request.task_id:
+            if running.is_answered:
+                return
             running.is_canceled = True
             if self.actor is not None:
                 self.invoker.producers.cancelled(request.task_id)
@@ -244,6 +247,9 @@ class Executor:
         if self.actor is not None:
             self.actor.cancel(request.task_id)
             self.invoker.producers.cancelled(request.task_id)
+
+    def _is_unanswered(self, task_id: bytes) -> bool:
+        return any(call.task_id == task_id and not call.is_answered for call in list(self.invoker.running))
 
     def expire(self, connection: Connection, request: m.ExpireTask) -> None:
         """The owner's timeout for a call is over: tell how far it has come, then cancel it. Locked."""
