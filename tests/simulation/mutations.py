@@ -39,7 +39,7 @@ def _instead(owner: Any, name: str, new: Callable[..., Any]) -> Any:
 def a_blocked_worker_gives_its_cpu_back_twice() -> Any:
     def release(self: Scheduler, lease_id: object) -> None:
         was_blocked = lease_id in self._blocked
-        held = self.held_by(lease_id)
+        held = self._held.get(lease_id, {})
         original(self, lease_id)
         if was_blocked:
             add(self.available, {name: units for name, units in held.items() if name == "CPU"})

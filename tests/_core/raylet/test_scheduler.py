@@ -11,12 +11,20 @@ from ray._core.raylet.scheduler import Scheduler
 UNIT = 10_000
 
 
+def next_grant(scheduler, lease_id):
+    """Grant the first request that fits; None when none does."""
+    request = next(scheduler.fitting(), None)
+    if request is not None:
+        scheduler.grant(request, lease_id)
+    return request
+
+
 def test_jobs_take_turns():
     scheduler = Scheduler({"CPU": 3 * UNIT})
     for number in range(5):
         scheduler.enqueue(Waiting(("greedy", number), b"a", {"CPU": UNIT}))
     scheduler.enqueue(Waiting("modest", b"b", {"CPU": UNIT}))
-    granted = [scheduler.next_grant(lease_id) for lease_id in range(4)]
+    granted = [next_grant(scheduler, lease_id) for lease_id in range(4)]
     assert [each and each.key for each in granted] == [("greedy", 0), "modest", ("greedy", 1), None]
 
 
@@ -24,10 +32,10 @@ def test_a_request_for_what_is_taken_holds_nobody_up_who_needs_something_else():
     scheduler = Scheduler({"CPU": 2 * UNIT, "GPU": UNIT})
     for key, demand in ("a", {"GPU": UNIT}), ("b", {"GPU": UNIT}), ("c", {"CPU": UNIT}), ("d", {"CPU": UNIT}):
         scheduler.enqueue(Waiting(key, b"j", demand))
-    assert [scheduler.next_grant(lease_id).key for lease_id in range(3)] == ["a", "c", "d"]
-    assert scheduler.next_grant(9) is None
+    assert [next_grant(scheduler, lease_id).key for lease_id in range(3)] == ["a", "c", "d"]
+    assert next_grant(scheduler, 9) is None
     scheduler.release(0)
-    assert scheduler.next_grant(9).key == "b"
+    assert next_grant(scheduler, 9).key == "b"
 
 
 def test_what_waits_counts_as_taken_for_whoever_comes_next():
@@ -49,13 +57,12 @@ def test_servable_counts_what_fits_together():
     assert sum(scheduler.servable(2).values()) == 2
 
 
-def test_an_actor_keeps_less_than_it_took_to_place_it():
+def test_what_is_taken_at_once_is_had_by_nobody_else_until_it_is_released():
     scheduler = Scheduler({"CPU": UNIT})
     assert scheduler.try_take(1, {"CPU": UNIT})
     assert not scheduler.try_take(2, {"CPU": UNIT})
-    scheduler.keep_only(1, {})
-    assert scheduler.try_take(2, {"CPU": UNIT})
     scheduler.release(1)
+    assert scheduler.try_take(2, {"CPU": UNIT})
     scheduler.release(2)
     scheduler.validate()
 
@@ -78,25 +85,25 @@ def with_bundles(*cpus):
 def test_what_takes_any_bundle_takes_one_with_room_for_all_of_it():
     scheduler = with_bundles(UNIT, 2 * UNIT)
     scheduler.enqueue(in_group("two", -1, CPU=2 * UNIT))
-    assert scheduler.next_grant(1).key == "two"
+    assert next_grant(scheduler, 1).key == "two"
     assert scheduler.leases_holding(mark_of(GROUP, 1)) == [1]
     scheduler.enqueue(in_group("one", 1, CPU=UNIT))
-    assert scheduler.next_grant(2) is None, "bundle 1 is full"
+    assert next_grant(scheduler, 2) is None, "bundle 1 is full"
     scheduler.enqueue(in_group("any", -1, CPU=UNIT))
-    assert scheduler.next_grant(2).key == "any"
+    assert next_grant(scheduler, 2).key == "any"
     scheduler.validate()
 
 
 def test_two_halves_are_no_whole_bundle():
     scheduler = with_bundles(UNIT, UNIT)
     scheduler.enqueue(in_group("two", -1, CPU=2 * UNIT))
-    assert scheduler.next_grant(1) is None
+    assert next_grant(scheduler, 1) is None
 
 
 def test_a_bundle_leaves_nothing_behind():
     scheduler = with_bundles(UNIT)
     scheduler.enqueue(in_group("a", 0, CPU=UNIT))
-    scheduler.next_grant(1)
+    next_grant(scheduler, 1)
     scheduler.set_blocked(1, True)
     assert scheduler.available[f"CPU_group_0_{GROUP.hex()}"] == UNIT
     scheduler.release(1)
@@ -116,10 +123,10 @@ def test_a_blocked_worker_lends_its_cpu_and_takes_it_back_below_zero():
     scheduler = Scheduler({"CPU": UNIT})
     for key in "ab":
         scheduler.enqueue(Waiting(key, b"j", {"CPU": UNIT}))
-    assert scheduler.next_grant(1).key == "a"
-    assert scheduler.next_grant(2) is None
+    assert next_grant(scheduler, 1).key == "a"
+    assert next_grant(scheduler, 2) is None
     scheduler.set_blocked(1, True)
-    assert scheduler.next_grant(2).key == "b"
+    assert next_grant(scheduler, 2).key == "b"
     scheduler.set_blocked(1, False)
     assert scheduler.available == {"CPU": -UNIT}
     scheduler.release(1)
@@ -143,7 +150,7 @@ def test_resources_always_add_up_and_every_request_is_granted_in_the_end(steps):
             scheduler.enqueue(Waiting(count, bytes([pick % 3]), {"CPU": amount * UNIT}))
             waiting.add(count)
         elif action == "grant":
-            request = scheduler.next_grant(count)
+            request = next_grant(scheduler, count)
             if request is not None:
                 waiting.remove(request.key)
                 leases.append(count)
@@ -163,7 +170,7 @@ def test_resources_always_add_up_and_every_request_is_granted_in_the_end(steps):
         scheduler.release(lease)
     while waiting:
         count += 1
-        request = scheduler.next_grant(count)
+        request = next_grant(scheduler, count)
         assert request is not None
         waiting.remove(request.key)
         scheduler.release(count)
@@ -175,20 +182,20 @@ def test_what_cannot_run_keeps_nothing_else_of_its_job_waiting():
     scheduler.enqueue(Waiting("impossible", b"j", {"GPU": UNIT}))
     scheduler.enqueue(Waiting("nothing", b"j", {}))
     scheduler.enqueue(Waiting("one", b"j", {"CPU": UNIT}))
-    assert [scheduler.next_grant(lease_id).key for lease_id in range(2)] == ["nothing", "one"]
-    assert scheduler.next_grant(2) is None
+    assert [next_grant(scheduler, lease_id).key for lease_id in range(2)] == ["nothing", "one"]
+    assert next_grant(scheduler, 2) is None
 
 
 def test_a_large_request_is_served_although_small_ones_never_end():
     scheduler = Scheduler({"CPU": 2 * UNIT})
     scheduler.enqueue(Waiting("small", b"j", {"CPU": UNIT}))
-    assert scheduler.next_grant(0).key == "small"
+    assert next_grant(scheduler, 0).key == "small"
     scheduler.enqueue(Waiting("large", b"j", {"CPU": 2 * UNIT}))
     for lease_id in range(1, 1000):
         scheduler.enqueue(Waiting("small", b"j", {"CPU": UNIT}))
-        granted = scheduler.next_grant(lease_id)
+        granted = next_grant(scheduler, lease_id)
         scheduler.release(lease_id - 1)
-        granted = granted or scheduler.next_grant(lease_id)
+        granted = granted or next_grant(scheduler, lease_id)
         if granted is not None and granted.key == "large":
             return
     raise AssertionError("the large request starves")
@@ -205,7 +212,7 @@ def serve(scheduler, count):
     """Grant and release one after another; the keys."""
     keys = []
     for _ in range(count):
-        request = scheduler.next_grant("lease")
+        request = next_grant(scheduler, "lease")
         keys.append(request and request.key)
         scheduler.release("lease")
         scheduler.validate()
@@ -233,9 +240,9 @@ def test_the_higher_priority_takes_what_is_kept_free_for_a_lower_one_that_waits_
     ask(scheduler, "wide", cpus=2)
     for number in range(20):  # until the room is kept for it
         ask(scheduler, number)
-        scheduler.next_grant(number)
+        next_grant(scheduler, number)
         scheduler.release(number)
-    assert scheduler.next_grant("none") is None
+    assert next_grant(scheduler, "none") is None
     ask(scheduler, "urgent", priority=1)
     assert serve(scheduler, 2) == ["urgent", None]
 
@@ -294,9 +301,9 @@ def test_ten_thousand_shapes_cost_no_more_than_their_number():
     for number in range(count):
         scheduler.enqueue(Waiting(number, b"j", {"CPU": UNIT, "memory": number + 1}))
     served = []
-    while (request := scheduler.next_grant(1)) is not None:
+    while (request := next_grant(scheduler, 1)) is not None:
         served.append(request.key)
-        assert scheduler.next_grant(2) is None
+        assert next_grant(scheduler, 2) is None
         assert scheduler.servable(4) == {}
         scheduler.release(1)
     assert served == list(range(count))

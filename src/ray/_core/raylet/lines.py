@@ -111,9 +111,6 @@ class JobLines:
     def __iter__(self) -> Iterator[Line]:
         return iter(self._lines.values())
 
-    def line_of(self, request: Waiting) -> Line:
-        return self._lines[request.shape]
-
     def add(self, request: Waiting) -> Line | None:
         """Returns: its line if that is a new one."""
         shape = request.shape

@@ -221,13 +221,6 @@ class Scheduler:
                     self._starving[line] = None
                 line.is_passed = True
 
-    def next_grant(self, lease_id: int) -> Waiting | None:
-        """Grant the first request that fits; None when none does."""
-        request = next(self.fitting(), None)
-        if request is not None:
-            self.grant(request, lease_id)
-        return request
-
     def try_take(self, lease_id: object, demand: Resources) -> bool:
         """Take `demand` at once, past those who wait (an actor which the GCS has placed here); False: no room."""
         if not fits(demand, self.available):
@@ -235,13 +228,6 @@ class Scheduler:
         subtract(self.available, demand)
         self._held[lease_id] = dict(demand)
         return True
-
-    def keep_only(self, lease_id: object, held: Resources) -> None:
-        """A lease needs no more than `held` from now on (an actor once it is created)."""
-        was = self._held[lease_id]
-        add(self.available, was)
-        subtract(self.available, held)
-        self._held[lease_id] = dict(held)
 
     def release(self, lease_id: object) -> None:
         """The lease is over; an unknown one (returned twice) changes nothing."""
@@ -259,9 +245,6 @@ class Scheduler:
             self._blocked.discard(lease_id)
             held = {name: units for name, units in held.items() if not is_cpu(name)}
         add(self.available, held)
-
-    def held_by(self, lease_id: object) -> Resources:
-        return self._held.get(lease_id, {})
 
     def held(self) -> list[tuple[object, Resources]]:
         """All leases, and what they hold."""

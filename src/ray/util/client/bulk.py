@@ -28,7 +28,6 @@ LEAST_SIZE = 1 << 20
 """Bytes: smaller values are not worth another connection's order."""
 _HEAD = struct.Struct("<QBIQ")
 _MOST_BUFFERS = 1 << 20
-_CLIENT_ID_SIZE = 32
 _CONNECT_S = 2.0
 
 

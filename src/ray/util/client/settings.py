@@ -16,8 +16,6 @@ CLIENT_SERVER_MAX_THREADS = int(os.environ.get("RAY_CLIENT_SERVER_MAX_THREADS", 
 """Each client holds two threads of a server (data and logs), so half as many clients are served."""
 CHECK_CHANNEL_TIMEOUT_S = float(os.environ.get("RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S", "30"))
 """How long the proxy waits for a client's new server to serve."""
-CHECK_PROCESS_INTERVAL_S = 30.0
-"""How often the proxy looks for servers that have ended."""
 TIMEOUT_FOR_SPECIFIC_SERVER_S = 30.0
 """A specific server without clients ends after this long."""
 

@@ -16,8 +16,6 @@ Z: zygote. Adding a field: at the end, with a default.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from ray._core.common.messages.actors import *
@@ -48,6 +46,3 @@ def _all_messages() -> tuple[type[msgspec.Struct], ...]:
 
 ALL: tuple[type[msgspec.Struct], ...] = _all_messages()
 """Every message class, by tag."""
-
-AnyMessage = Any
-"""What a decoder returns: one of `ALL`."""
