@@ -82,7 +82,8 @@ except ray.exceptions.WorkerCrashedError:
     assert out[0].startswith(
         "(raylet) A worker died or was killed while executing a task by an unexpected system error."
     )
-    assert out[0].endswith("Worker exit detail: Worker unexpectedly exits: its process ended with an exit code 3.")
+    assert "Worker exit detail: Worker unexpectedly exits with a connection error code 2. End of file." in out[0]
+    assert out[0].endswith("Its process ended with an exit code 3.")
 
 
 def _node():

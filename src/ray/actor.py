@@ -296,7 +296,7 @@ class ActorClass(Generic[T]):
         return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        name = self.__name__
+        name = self.__qualname__
         raise TypeError(f"Actors cannot be instantiated directly. Instead of '{name}()', use '{name}.remote()'.")
 
     def __getattr__(self, name: str) -> Any:
@@ -353,7 +353,7 @@ class ActorClass(Generic[T]):
     def _prepare(self, core: Any) -> None:
         self._options = actor_options(
             self._default_options,
-            class_name=self.__name__,
+            class_name=self.__qualname__,
             is_async=self._inspected.is_async,
             parent_env=runtime_env_here(core),
             namespace=core.namespace,
@@ -362,7 +362,7 @@ class ActorClass(Generic[T]):
         self._session = core.session_token
 
     def __repr__(self) -> str:
-        return f"ActorClass({self.__name__})"
+        return f"<{self._inspected.modified_class.__module__}.ActorClass({self.__name__}) object at {id(self):#x}>"
 
     def __reduce__(self) -> Any:
         return _restore_class, (self._inspected.modified_class.__mro__[1], self._default_options)

@@ -54,7 +54,7 @@ class RemoteFunction:
         self._least, self._most = 1, 0  # until there is a checker, no call passes without it
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        name = f"{self._function.__module__}.{self._function.__qualname__}"
+        name = f"{self._function.__module__}.{self._function.__name__}"
         raise TypeError(
             f"Remote functions cannot be called directly. Instead of running '{name}()', try '{name}.remote()'."
         )

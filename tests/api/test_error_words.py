@@ -8,6 +8,7 @@ import pytest
 
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, PendingCallsLimitExceeded
+from ray.util.state import get_actor
 
 pytestmark = pytest.mark.usefixtures("shared_ray")
 
@@ -103,10 +104,27 @@ def test_a_dead_actor_tells_how_it_died():
     killed = Mortal.remote()
     ray.get(killed.ready.remote())
     ray.kill(killed)
-    with pytest.raises(ActorDiedError, match=r"The actor is dead because it was killed by `ray.kill`"):
+    with pytest.raises(ActorDiedError, match=r"The actor is dead because it was killed by `ray.kill`") as died:
         ray.get(killed.ready.remote())
+    context = get_actor(killed._actor_id.hex()).death_cause["actor_died_error_context"]
+    assert context["error_message"] == "The actor is dead because it was killed by `ray.kill`."
+    assert context["reason"] == "RAY_KILL" and context["node_ip_address"] == died.value.ip != ""
     with pytest.raises(ActorDiedError, match="The actor died because of an error raised in its creation task"):
         ray.get(Mortal.remote(fails=True).ready.remote())
+
+
+def test_a_class_inside_a_function_is_told_by_its_qualified_name():
+    @ray.remote(num_cpus=0)
+    class Local:
+        def fail(self):
+            raise ValueError
+
+    name = "test_a_class_inside_a_function_is_told_by_its_qualified_name.<locals>.Local"
+    handle = Local.remote()
+    assert repr(handle) == f"Actor({name}, {handle._actor_id.hex()})"
+    with pytest.raises(ValueError, match=r"ray::Local.fail\(\)"):
+        ray.get(handle.fail.remote())
+    assert get_actor(handle._actor_id.hex()).class_name == name
 
 
 def test_names_and_limits_that_are_reached():

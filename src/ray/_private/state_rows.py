@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from ray._core.common import messages as m
+from ray._core.common.actor_death import death_reason
 from ray._core.common.ids import WorkerID
+from ray._core.common.naming import short_name
 from ray._core.common.resources import to_float
 from ray._core.common.task_events import TaskEvent, TaskRow
 
@@ -21,6 +23,17 @@ _ACTOR_STATES = {
     "ALIVE": "FINISHED",
 }
 """Of its creation task, by the actor's own."""
+_DEATH_REASONS = {
+    "KILLED": "RAY_KILL",
+    "OUT_OF_SCOPE": "OUT_OF_SCOPE",
+    "OWNER_DIED": "OWNER_DIED",
+    "NODE_DIED": "NODE_DIED",
+    "WORKER_DIED": "WORKER_DIED",
+    "USER_ERROR": "WORKER_DIED",
+    "INTENDED_USER_EXIT": "WORKER_DIED",
+    "OUT_OF_MEMORY": "WORKER_DIED",
+}
+"""Ray's words for kinds of death."""
 _SCHEDULING_STATES = {"CREATED": "FINISHED", "REMOVED": "REMOVED"}
 
 
@@ -54,7 +67,9 @@ def _death_cause(info: m.ActorInfo) -> Row:
         failure = {"formatted_exception_string": info.death_cause, "language": "PYTHON"}
         return {"creation_task_failure_context": failure}
     context = {
-        "error_message": info.death_cause,
+        "error_message": f"The actor is dead because {death_reason(info)}",
+        "reason": _DEATH_REASONS.get(info.death_kind, "UNSPECIFIED"),
+        "node_ip_address": info.last_host,
         "actor_id": info.actor_id.hex(),
         "class_name": info.class_name,
         "name": info.name,
@@ -222,7 +237,7 @@ def _runtime_env_info(text: str) -> Row:
 
 def creation_task(info: m.ActorInfo) -> Row:
     """The constructor's call, which the actor's own state tells of."""
-    constructor = f"{info.class_name}.__init__"
+    constructor = f"{short_name(info.class_name)}.__init__"
     ran = info.pid != 0 and info.error is None
     state = _ACTOR_STATES.get(info.state) or ("FINISHED" if ran else "FAILED")
     passed = [

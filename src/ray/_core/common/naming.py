@@ -11,6 +11,11 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parents[2]
 
 
+def short_name(class_name: str) -> str:
+    """Of a class's qualified name the last part: calls and output are named by it."""
+    return class_name.rpartition(".")[2]
+
+
 def shown_module(module: str) -> str:
     """`module` itself; for `__main__` the name of the driver's script, as Ray has it, where there is one."""
     if module != "__main__":

@@ -250,7 +250,13 @@ class ActorTable:
         if actor is None or not self._is_current(actor, incarnation):
             return [Destroy(actor_id, address.node_id, False, "It was created too late: the actor is dead by now.")]
         changed = self._change(
-            actor, state="ALIVE", address=address, node_id=address.node_id, pid=pid, repr_name=repr_name
+            actor,
+            state="ALIVE",
+            address=address,
+            node_id=address.node_id,
+            pid=pid,
+            repr_name=repr_name,
+            last_host=address.host,
         )
         return [changed]
 

@@ -446,8 +446,15 @@ def _describe_exit(status: int | None) -> str:
     if status is None:
         return "Worker unexpectedly exits: its connection was closed."
     if os.WIFSIGNALED(status):
-        return f"Worker unexpectedly exits: it was killed by {signal.Signals(os.WTERMSIG(status)).name}."
-    return f"Worker unexpectedly exits: its process ended with an exit code {os.waitstatus_to_exitcode(status)}."
+        name = signal.Signals(os.WTERMSIG(status)).name
+        if name == "SIGTERM":
+            return f"Worker exits unexpectedly by a signal. The process receives a {name}."
+        what = f"It was killed by {name}."
+        if name == "SIGKILL":
+            what += " Common causes: the kernel's OOM killer (see dmesg), or `ray stop --force`."
+    else:
+        what = f"Its process ended with an exit code {os.waitstatus_to_exitcode(status)}."
+    return f"Worker unexpectedly exits with a connection error code 2. End of file. {what}"
 
 
 async def serve(settings: dict[str, Any], machine: Machine, ready_fd: int) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ray._core.common import messages as m
+from ray._core.common.actor_death import death_reason
 from ray._core.common.errors import (
     ActorDiedError,
     ActorPlacementGroupRemoved,
@@ -257,21 +258,6 @@ def unknown_actor(actor_id: bytes) -> m.ActorInfo:
     )
 
 
-_EXIT_TYPES = {
-    "WORKER_DIED": "SYSTEM_ERROR",
-    "USER_ERROR": "SYSTEM_ERROR",
-    "INTENDED_USER_EXIT": "INTENDED_USER_EXIT",
-}
-"""Kinds of death that are ends of the worker's process, and what Ray calls these."""
-
-
-def _why(info: m.ActorInfo) -> str:
-    kind = _EXIT_TYPES.get(info.death_kind)
-    if kind is not None:
-        return f"its worker process has died. Worker exit type: {kind} Worker exit detail: {info.death_cause}"
-    return f"{info.death_cause[:1].lower()}{info.death_cause[1:]}"
-
-
 def death_error(info: m.ActorInfo) -> Exception:
     """What a call on a dead actor raises."""
     hex_id = info.actor_id.hex()
@@ -291,13 +277,13 @@ def death_error(info: m.ActorInfo) -> Exception:
         case "RUNTIME_ENV":
             return RuntimeEnvSetupError(info.death_cause)
     return ActorDiedError(
-        f"The actor is dead because {_why(info)}",
+        f"The actor is dead because {death_reason(info)}",
         actor_id=hex_id,
         class_name=info.class_name,
         name=info.name,
         namespace=info.namespace,
         pid=info.pid,
-        ip=info.address.host if info.address is not None else "",
+        ip=info.last_host,
         reason=info.death_kind,
         preempted=info.preempted,
     )

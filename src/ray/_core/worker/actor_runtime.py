@@ -21,6 +21,7 @@ import msgspec
 
 from ray._core.common import log_markers
 from ray._core.common import messages as m
+from ray._core.common.naming import short_name
 from ray._core.store import serialization
 from ray._core.wire.alert_poll import AlertSelector
 from ray._core.wire.connection import Connection
@@ -65,7 +66,7 @@ class ActorRuntime:
             template_id=0,
             function_key="",
             function_blob=b"",
-            name=f"{spec.class_name}.__init__",
+            name=f"{short_name(spec.class_name)}.__init__",
             function_name=recipe.constructor,
             method="__init__",
             num_returns=0,
@@ -75,7 +76,7 @@ class ActorRuntime:
             self._loop = asyncio.SelectorEventLoop(AlertSelector())
             asyncio.set_event_loop(self._loop)  # constructors make locks and tasks on it
         output = self._invoker.output
-        output.announce(spec.job_id, log_markers.ACTOR, spec.class_name)
+        output.announce(spec.job_id, log_markers.ACTOR, short_name(spec.class_name))
         self.constructing = Call(template, spec.creation_task_id, None)
         token = current.set(self.constructing)
         try:

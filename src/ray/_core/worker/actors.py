@@ -27,7 +27,7 @@ from ray._core.common.errors import (
     RaySystemError,
 )
 from ray._core.common.ids import NO_ACTOR_PREFIX, object_id
-from ray._core.common.naming import shown_module
+from ray._core.common.naming import short_name, shown_module
 from ray._core.common.options import ActorOptions, MethodOptions
 from ray._core.store import serialization
 from ray._core.wire.connection import Connection
@@ -96,7 +96,7 @@ class ActorTemplate:
     def __init__(self, state: ActorState, method: str, options: MethodOptions, core: CoreWorker, number: int) -> None:
         definition = state.definition
         retries = options.max_task_retries
-        self.name = options.name or f"{definition.class_name}.{method}"
+        self.name = options.name or f"{short_name(definition.class_name)}.{method}"
         self.num_returns = options.num_returns
         self.timeout_s = options.timeout_s
         self.max_retries = definition.max_task_retries if retries is None else retries

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ray._core.common import log_markers
 from ray._core.common import messages as m
+from ray._core.common.naming import short_name
 from ray._core.store import serialization
 from ray._core.wire.connection import Connection
 from ray._core.wire.reactor import FLUSH_FRAMES, Waiter
@@ -172,7 +173,7 @@ class Executor:
             assert template is not None
             self._execute(Call(template, message.task_id, connection), message)
             return
-        self._idle_title = message.spec.class_name
+        self._idle_title = short_name(message.spec.class_name)
         self._title.show(self._idle_title)
         self.actor = ActorRuntime(self._core, self.invoker, self.end)
         self.actor.create(connection, message)

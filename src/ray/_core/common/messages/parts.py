@@ -188,6 +188,8 @@ class ActorInfo(Part, frozen=True):
     label_selector: dict[str, str] = {}
     placement_group_id: bytes = b""
     """All three as its class of scheduling has them, for the state API."""
+    last_host: str = ""
+    """Where it is or was last: `address` is of living actors only."""
 
 
 class JobInfo(Part, frozen=True):
