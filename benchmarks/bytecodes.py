@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import ray
+from ray._private.auto_init_hook import connected_core
 
 CALLS = 200
 _counts: Counts | None = None
@@ -89,16 +90,22 @@ def many() -> list[int]:
     return list(range(CALLS))
 
 
+def hold_refs() -> Any:
+    return ray.put([ray.put(0) for _ in range(CALLS)])
+
+
 def measure(path: str) -> tuple[Counts, Counts]:
     """Of the caller and of the worker, for `CALLS` calls. Needs a cluster whose one CPU nobody else uses, and whose
     workers can import this module.
 
     Args:
         path: "actor": a method is called and its result fetched; "task": a task; "put": a small value is put and got;
-            "returns": one task returns `CALLS` values; "refs": a value that holds so many refs is fetched.
+            "returns": one task returns `CALLS` values; "refs": a value that holds so many refs is fetched for the
+            first time.
     """
     server = Server.remote() if path == "actor" else None
-    holder = ray.put([ray.put(0) for _ in range(CALLS)]) if path == "refs" else None
+    holders = [hold_refs() for _ in range(2)] if path == "refs" else [None]
+    holder = holders[0]
     is_alone = path in ("put", "refs")
 
     def once() -> None:
@@ -115,6 +122,10 @@ def measure(path: str) -> tuple[Counts, Counts]:
         once()
     if not is_alone:
         ray.get(task.remote(start) if server is None else server.start.remote())
+    holder = holders[-1]
+    core = connected_core()
+    with core.lock:
+        core.task_log.flush()  # else the many tasks of before are described meanwhile
     start()
     for _ in range(1 if path in ("returns", "refs") else CALLS):
         once()

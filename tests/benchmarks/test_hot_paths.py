@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import bytecodes
 
-BOUNDS = {"actor": (3100, 2050), "task": (3400, 2150), "put": (930, 0), "returns": (540, 285), "refs": (98, 0)}
+BOUNDS = {"actor": (3000, 1850), "task": (3400, 1950), "put": (780, 0), "returns": (290, 95), "refs": (50, 0)}
 """By path: caller, worker. "returns" and "refs": for each value, or ref, of many."""
 
 

@@ -53,7 +53,7 @@ class Arrival:
     def __init__(self) -> None:
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def arrived(self) -> None:
+    def arrived(self, count: int = 1) -> None:
         if not self.future.done():
             self.future.set_result(None)
 

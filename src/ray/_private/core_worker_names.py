@@ -15,21 +15,25 @@ if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
 
 
-def _only_in_arguments(core: CoreWorker) -> Counter[bytes]:
-    """How many refs to each object nobody has but pending tasks, which keep those they were given. Locked.
+def _only_in_the_engine(core: CoreWorker) -> Counter[bytes]:
+    """How many refs to each object nobody has but pending tasks, which keep those they were given, and values whose
+    refs `get` has made already. Locked.
 
-    Only Python knows who else has one: a ref has as many references as places in arguments, this loop's, and the
+    Only Python knows who else has one: a ref has as many references as places of the engine, this loop's, and the
     user's.
     """
+    kept = [ref for record in core.submitter.tasks.values() for ref in record.packed.refs]
+    kept += [ref for record in core.submitter.tasks.values() for _, ref in record.packed.deps]
+    kept += [ref for entry in core.objects.values() for ref in (entry.inside or {}).values()]
     held: dict[int, list[ObjectRef[Any]]] = {}
-    for record in core.submitter.tasks.values():
-        for each in (*record.packed.refs, *(ref for _, ref in record.packed.deps)):
-            held.setdefault(id(each), []).append(each)
-            del each  # or the last would count once more
+    while kept:
+        each = kept.pop()
+        held.setdefault(id(each), []).append(each)
+        del each  # or the last would count once more
     found: Counter[bytes] = Counter()
     for places in held.values():
-        of_tasks = 2 * len(places)  # here, and there
-        if sys.getrefcount(places[0]) - 1 <= of_tasks:  # less the one of this question
+        of_engine = 2 * len(places)  # here, and there
+        if sys.getrefcount(places[0]) - 1 <= of_engine:  # less the one of this question
             found[places[0].binary()] += 1
     return found
 
@@ -52,7 +56,7 @@ class CoreWorkerNames:
         with core.lock:
             core.refs.drain()
             contained = Counter(key for entry in core.objects.values() for key in entry.inner)
-            ours = _only_in_arguments(core)
+            ours = _only_in_the_engine(core)
             return {
                 key.hex().encode(): {
                     "local": entry.local - ours[key],

@@ -63,10 +63,13 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
             f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be an ObjectRef or "
             "a list of ObjectRefs."
         )
-    for ref in object_refs:
+    for ref in object_refs if set(map(type, object_refs)) != _ONLY_REFS else ():
         if not isinstance(ref, ObjectRef):
             raise TypeError(f"Attempting to call `get` on the value {ref!r}, which is not an ray.ObjectRef.")
     return core.values.get(object_refs, timeout)
+
+
+_ONLY_REFS = {ObjectRef}
 
 
 def _has_compiled(refs: Any) -> bool:

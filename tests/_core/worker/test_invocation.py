@@ -20,7 +20,7 @@ def lent_for(connection_is_closed, monkeypatch):
     ref = SimpleNamespace(binary=lambda: b"inner", _owner=None)
     monkeypatch.setattr(serialization, "serialize", lambda value: SimpleNamespace(refs=[value]))
     caller = SimpleNamespace(peer=m.Address(b"", b"caller", "", 0, ""), is_closed=connection_is_closed)
-    Invoker(core, None).pack_value(SimpleNamespace(connection=caller), b"result", ref)
+    Invoker(core, None).pack_value(SimpleNamespace(connection=caller, task_id=bytes(24)), 1, ref)
     return lent
 
 

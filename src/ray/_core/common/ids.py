@@ -175,3 +175,13 @@ class TaskIDSource:
 def object_id(task_id: bytes, index: int) -> bytes:
     """The id of a task's return value number `index` (from 1), or of its `index`-th put (from 2**31)."""
     return task_id + index.to_bytes(4, "little")
+
+
+def return_ids(task_id: bytes, count: int) -> list[bytes]:
+    """The ids of a task's return values, in order."""
+    if count == 1:
+        return [task_id + _FIRST]
+    return [task_id + index.to_bytes(4, "little") for index in range(1, count + 1)]
+
+
+_FIRST = (1).to_bytes(4, "little")

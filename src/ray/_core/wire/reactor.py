@@ -70,9 +70,9 @@ class Waiter:
         self.reactor = reactor
         self._gate: LockType | None = None  # held while the thread is parked behind another leader
 
-    def arrived(self) -> None:
-        """One of the things waited for is there. Locked."""
-        self.remaining -= 1
+    def arrived(self, count: int = 1) -> None:
+        """So many of the things waited for are there. Locked."""
+        self.remaining -= count
         if self.remaining <= 0:
             self.finish()
 

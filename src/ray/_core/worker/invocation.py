@@ -47,6 +47,8 @@ class Call(msgspec.Struct, eq=False):
     """It raised what `retry_exceptions` names."""
     num_items: int = -1
     """Of a streaming call: how many items it has made."""
+    has_refs: bool = False
+    """There are refs in what it has returned."""
     start_s: float = msgspec.field(default_factory=time.perf_counter)
 
     @property
@@ -173,7 +175,7 @@ class Invoker:
         if call.is_canceled and call.template.method:
             self.refuse(call)
         elif call.template.num_returns == 1:
-            self.finish(call, [self.pack_value(call, object_id(call.task_id, 1), value)], failed=False)
+            self.finish(call, [self.pack_value(call, 1, value)], failed=False)
         elif call.template.num_returns == 0:
             self.finish(call, [], failed=False)
         else:
@@ -217,15 +219,19 @@ class Invoker:
                 core.executor.hand_back()
             self._answer(call, done)
 
-    def pack_value(self, call: Call, key: bytes, value: Any) -> m.Value:
-        """Serialize one result; refs inside are lent to the caller."""
+    def pack_value(self, call: Call, index: int, value: Any) -> m.Value:
+        """Serialize result number `index` of the call; refs inside are lent to the caller."""
         core = self.core
+        blob = serialization.plain_blob(value)
+        if blob is not None and len(blob) <= core.config.max_direct_call_object_size:
+            return m.Value(blob)
         serialized = serialization.serialize(value)
         assert call.connection is not None
-        written = core.values.write(key, serialized, call.connection.peer)
+        written = core.values.write(object_id(call.task_id, index), serialized, call.connection.peer)
         if not serialized.refs:
             return written
-        contained = [m.ContainedRef(ref.binary(), ref._owner or core.address) for ref in serialized.refs]
+        call.has_refs = True
+        contained = tuple(m.ContainedRef(ref.binary(), ref._owner or core.address) for ref in serialized.refs)
         with core.lock:
             for ref in serialized.refs:
                 if ref._owner is None and not call.connection.is_closed:  # a caller that has gone gives nothing back
@@ -271,7 +277,7 @@ class Invoker:
         """Send the results once every owner knows of the refs that this process keeps, or passes on."""
         core, connection = self.core, call.connection
         assert connection is not None
-        if not core.lending.has_unregistered and not any(value.contained for value in done.results):
+        if not core.lending.has_unregistered and not call.has_refs:
             connection.send(done)
             return
         caller = connection.peer

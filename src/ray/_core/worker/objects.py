@@ -11,6 +11,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from ray._core.common import messages as m
 from ray._core.common.errors import ObjectLostError, OwnerDiedError
 from ray._core.store import serialization
@@ -36,24 +38,21 @@ class Arrival(Protocol):
 
     fails_fast: bool
 
-    def arrived(self) -> None: ...
+    def arrived(self, count: int = 1) -> None: ...
 
     def finish(self) -> None: ...
 
 
-class Entry:
-    """One object. `owner` None: owned here. `held` counts pending tasks and containers.
-
-    There may be millions, most of them plain: what few need is no slot but a default of the class, and lies in the
-    instance's dict where it differs. So an entry takes 2 µs and 250 bytes less than with a slot for each.
-    """
-
-    __slots__ = ("__dict__", "arrivals", "callbacks", "held", "local", "owner", "urgency", "value")
+class _Rarely:
+    """What few entries need is no slot but a default of the class, and lies in the instance's dict where it differs:
+    so an entry takes 2 µs and 250 bytes less than with a slot for each."""
 
     lent: dict[bytes, int] | None = None
     """How often each borrower was counted; only `Lending` changes it."""
     inner: list[bytes] = NONE
     """Objects that the value contains."""
+    inside: dict[bytes, ObjectRef[Any]] | None = None
+    """The refs to these that `get` has found in the value: made by the first, and given to each that follows."""
     waiters: list[Waiter] = NONE
     """Who waits until the value is known, wherever it lies."""
     copies: list[m.StoreLocation] = NONE
@@ -79,16 +78,26 @@ class Entry:
     registered = 0
     """How often the owner has counted this process among the borrowers."""
 
-    def __init__(self, owner: m.Address | None) -> None:
-        self.owner = owner
-        self.local = 0
-        self.held = 0
-        self.value: m.Value | None = None
-        self.arrivals: list[Arrival] = NONE
-        """Who waits until the value can be read on this node."""
-        self.callbacks: list[Callable[[m.Value], None]] = NONE
-        self.urgency = m.PULL_FOR_TASK
-        """What a copy is wanted for on this node: the most urgent since the last one came."""
+
+class Entry(_Rarely, msgspec.Struct, dict=True, eq=False):
+    """One object. There may be millions, most of them plain. Being a Struct, it is made in half the time (0.1 µs), and
+    the collector looks at few."""
+
+    owner: m.Address | None
+    """None: owned here."""
+    local: int = 0
+    """Refs to it in this process."""
+    held: int = 0
+    """Pending tasks, and containers, that need it."""
+    value: m.Value | None = None
+    arrivals: list[Arrival] = NONE
+    """Who waits until the value can be read on this node."""
+    callbacks: list[Callable[[m.Value], None]] = NONE
+    urgency: int = m.PULL_FOR_TASK
+    """What a copy is wanted for on this node: the most urgent since the last one came."""
+
+    def __repr__(self) -> str:
+        return f"<Entry local={self.local} held={self.held} {'waits' if self.value is None else 'has its value'}>"
 
     def add_waiter(self, waiter: Waiter) -> None:
         if self.waiters:
@@ -234,7 +243,7 @@ class Lending:
         self._unregistered.clear()
         return found
 
-    def borrow_contained(self, container: ObjectRef[Any], contained: list[m.ContainedRef]) -> None:
+    def borrow_contained(self, container: ObjectRef[Any], contained: tuple[m.ContainedRef, ...]) -> None:
         """Refs were unpickled out of a value: register with their owners; `container` is held until they confirm."""
         for part in contained:
             entry = self._core.objects.get(part.object_id)

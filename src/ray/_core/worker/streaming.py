@@ -66,8 +66,7 @@ def answer_each(invoker: Invoker, call: Call, values: list[Any]) -> None:
     if len(values) != call.template.num_returns:
         raise ValueError(f"Task returned {len(values)} objects, but num_returns={call.template.num_returns}.")
     with Collected(invoker, call) as collected:
-        for value in values:
-            collected.add(value)
+        collected.add_all(values)
     collected.answer()
 
 
@@ -243,7 +242,7 @@ class Producer:
         if index <= self._held:  # the owner has it from an earlier run
             call.num_items = index
             return
-        value = self._invoker.pack_value(call, object_id(call.task_id, index + 1), item)
+        value = self._invoker.pack_value(call, index + 1, item)
         call.num_items = index
         message = m.GeneratorItem(call.task_id, index, value)
         with core.lock:
@@ -359,8 +358,14 @@ class Collected:
         if len(self._values) == self._wanted:
             _log.error("A task returned more than num_returns=%d objects; the rest is dropped.", self._wanted)
             return False
-        self._values.append(self._invoker.pack_value(self._call, self._key(len(self._values)), item))
+        self._values.append(self._invoker.pack_value(self._call, self._first + len(self._values), item))
         return True
+
+    def add_all(self, items: list[Any]) -> None:
+        """Pack as many as are wanted."""
+        values, pack_value, call = self._values, self._invoker.pack_value, self._call
+        for index, item in enumerate(items, self._first):
+            values.append(pack_value(call, index, item))
 
     def answer(self) -> None:
         count = len(self._values)
@@ -378,4 +383,4 @@ class Collected:
         assert call.connection is not None
         keys = [self._key(number) for number in range(len(self._values))]
         refs = [core.refs.borrowed_ref(key, call.connection.peer) for key in keys]
-        return self._invoker.pack_value(call, object_id(call.task_id, 1), DynamicObjectRefGenerator(refs))
+        return self._invoker.pack_value(call, 1, DynamicObjectRefGenerator(refs))

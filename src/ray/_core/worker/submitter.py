@@ -20,7 +20,7 @@ from ray._core.common.errors import (
     TaskUnschedulableError,
     WorkerCrashedError,
 )
-from ray._core.common.ids import object_id
+from ray._core.common.ids import object_id, return_ids
 from ray._core.common.options import DYNAMIC, STREAMING
 from ray._core.store import serialization
 from ray._core.wire.connection import Connection
@@ -94,7 +94,7 @@ class Submitter:
             record.parent_task_id = parent.task_id
         with core.lock:
             core.refs.drain()
-            refs: Any = core.refs.new_refs([object_id(task_id, index + 1) for index in range(num_refs(template))])
+            refs: Any = core.refs.new_refs(return_ids(task_id, num_refs(template)))
             self.tasks[task_id] = record
             if template.timeout_s is not None:
                 core.timeouts.begin(record, template.timeout_s)
@@ -317,12 +317,15 @@ class Submitter:
 
     def _accept_results(self, record: Record, done: m.TaskDone) -> None:
         core, task_id = self._core, record.task_id
+        keys, values = return_ids(task_id, len(done.results)), done.results
         if record.template.num_returns == DYNAMIC:
-            for index in range(len(done.results), 1, -1):
-                core.objects.setdefault(object_id(task_id, index), Entry(None))
-        for index in range(len(done.results), 0, -1):
-            key, value = object_id(task_id, index), done.results[index - 1]
-            if not record.attempt or not core.lineage.came_again(key, value):
+            for key in keys[1:]:
+                core.objects.setdefault(key, Entry(None))
+        if not record.attempt:
+            core.refs.accept_all(reversed(keys), reversed(values))
+            return
+        for key, value in zip(reversed(keys), reversed(values), strict=True):
+            if not core.lineage.came_again(key, value):
                 core.refs.accept(key, value)
 
     def discard(self, done: m.TaskDone) -> None:
@@ -344,8 +347,7 @@ class Submitter:
             keys = [object_id(record.task_id, number + 1) for number in range(1, done.num_items + 1)]
             self._core.lineage.keep(record, keys)
         elif any(value.location is not None for value in done.results):
-            keys = [object_id(record.task_id, number) for number in range(1, len(done.results) + 1)]
-            self._core.lineage.keep(record, keys)
+            self._core.lineage.keep(record, return_ids(record.task_id, len(done.results)))
 
     def fail(self, record: Record, error: BaseException | m.Value) -> None:
         """The task will never run (again): the error is its every result."""
