@@ -31,11 +31,13 @@ ORDERS = {
 class Source:
     """Random messages; one seed, one sequence.
 
-    Their ids come from a small pool, so that they speak of the same things.
+    Their ids come from a small pool, so that they speak of the same things. `beyond`: so often a number is outside of
+    what its field allows.
     """
 
-    def __init__(self, seed: int, known_ids: Sequence[bytes] = ()) -> None:
+    def __init__(self, seed: int, known_ids: Sequence[bytes] = (), beyond: float = 0.01) -> None:
         self.random = random.Random(seed)
+        self._beyond = beyond
         self._known = [*known_ids, *(self.random.randbytes(size) for size in (4, 16, 20, 24, 28, 28) for _ in range(3))]
         self._classes = [cls for cls in m.ALL if cls not in ORDERS]
 
@@ -43,12 +45,15 @@ class Source:
         return self.struct(self.random.choice(self._classes))
 
     def struct(self, cls: type, depth: int = 0) -> Any:
-        types_by_name = typing.get_type_hints(cls)
+        types_by_name = typing.get_type_hints(cls, include_extras=True)
         return cls(**{name: self.value(types_by_name[name], depth) for name in cls.__struct_fields__})  # type: ignore[attr-defined]
 
     def value(self, kind: Any, depth: int) -> Any:
         choose = self.random
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if origin is typing.Annotated:
+            number, limits = self.value(arguments[0], depth), arguments[1]
+            return number if choose.random() < self._beyond else min(max(number, limits.ge), limits.le)
         if origin in (types.UnionType, typing.Union):
             return self.value(choose.choice(arguments), depth)
         if kind is types.NoneType:

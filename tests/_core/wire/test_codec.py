@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray._core.common.messages import Chunk, KvPut, PushTask
+from ray._core.common.messages import Chunk, KvPut, PushTask, RequestLease, SchedulingClass
+from ray._core.common.resources import to_fixed
 from ray._core.wire import codec
 
 MESSAGES = st.one_of(
@@ -36,3 +37,16 @@ def test_bytes_that_are_no_message_raise_protocol_error_or_wait_for_more(data):
 def test_a_frame_beyond_the_limit_is_refused_before_it_is_buffered():
     with pytest.raises(codec.ProtocolError, match="another protocol"):
         codec.FrameDecoder(max_header=10).feed((11).to_bytes(4, "little") + bytes(4))
+
+
+@pytest.mark.parametrize("units", [-1, 1 << 61, -(2**63), 2**64 - 1])
+def test_an_amount_that_is_below_zero_or_too_much_is_refused(units):
+    """What is negative fits everywhere and leaves a node with more than 64 bits hold: it could tell nobody any more."""
+    request = RequestLease(scheduling=SchedulingClass({"CPU": units}))
+    with pytest.raises(codec.ProtocolError, match="Expected `int`"):
+        codec.FrameDecoder().feed(codec.encode(request))
+
+
+def test_what_a_user_asks_for_beyond_that_is_told_to_him():
+    with pytest.raises(ValueError, match="'memory' is too much: at most"):
+        to_fixed({"memory": 1e15})

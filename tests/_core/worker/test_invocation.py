@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from ray._core.common import messages as m
 from ray._core.store import serialization
-from ray._core.worker.invocation import Invoker
+from ray._core.worker.invocation import Invoker, _is_retried
 
 
 def lent_for(connection_is_closed, monkeypatch):
@@ -31,3 +31,10 @@ def test_refs_in_a_result_are_lent_to_the_caller(monkeypatch):
 def test_nothing_is_lent_to_a_caller_that_has_gone(monkeypatch):
     """It would give nothing back, and the object would live as long as this process."""
     assert lent_for(True, monkeypatch) == []
+
+
+def test_a_task_whose_retry_exceptions_cannot_be_read_is_not_retried_and_its_error_is_told(caplog):
+    """The worker died of it, with all that it owned."""
+    assert not _is_retried(b"no pickle", ValueError("the task's own"))
+    assert "retry_exceptions cannot be read here" in caplog.text
+    assert _is_retried(serialization.dump_code((ValueError,)), ValueError())

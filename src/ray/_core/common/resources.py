@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+MOST_UNITS = 1 << 60
+"""Of one resource, in one request or of one node (115 TB of memory): sums of several still fit into 64 bits."""
 UNIT = 10_000
 """Fixed point: 1.0 of a resource is 10,000 units (Ray's precision is 0.0001)."""
 
@@ -15,8 +17,11 @@ Resources = dict[str, int]
 
 
 def to_fixed(amounts: Mapping[str, float]) -> Resources:
-    """Fixed-point amounts of what users write; zero amounts are left out."""
+    """Fixed-point amounts of what users write; zero amounts are left out. Raises ValueError for what is too much."""
     fixed = {name: round(value * UNIT) for name, value in amounts.items()}
+    for name, units in fixed.items():
+        if units > MOST_UNITS:
+            raise ValueError(f"{amounts[name]!r} of the resource {name!r} is too much: at most {MOST_UNITS // UNIT}.")
     return {name: units for name, units in fixed.items() if units}
 
 

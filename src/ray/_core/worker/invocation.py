@@ -7,6 +7,7 @@ constructors all come through here.
 from __future__ import annotations
 
 import inspect
+import logging
 import time
 import traceback
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from ray._core.worker.output import WorkerOutput
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
+
+logger = logging.getLogger(__name__)
 
 
 class Call(msgspec.Struct, eq=False):
@@ -331,7 +334,11 @@ def _is_retried(wanted: bytes | None, error: BaseException) -> bool:
     raised: BaseException | None = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(raised, UserCodeException) and raised.__cause__ is not None:
         raised = raised.__cause__
-    return isinstance(raised, serialization.load_code(wanted))
+    try:
+        return isinstance(raised, serialization.load_code(wanted))
+    except Exception:  # as of classes in modules that are not here: the task's own error is what its caller gets
+        logger.exception("retry_exceptions cannot be read here, so the task is not retried.")
+        return False
 
 
 def _user_frames(error: BaseException) -> Any:

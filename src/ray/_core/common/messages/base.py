@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from ray._core.common.resources import MOST_UNITS
+
+Units = Annotated[int, msgspec.Meta(ge=0, le=MOST_UNITS)]
+"""Of a resource, in fixed point. Whatever else came in could be granted (less than nothing fits anywhere) or added up,
+and could not be told to others any more."""
+Balance = Annotated[int, msgspec.Meta(ge=-MOST_UNITS, le=MOST_UNITS)]
+"""What is free: below zero when workers that woke have taken their CPUs back."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 60)]
+"""It is counted on from."""
 
 PROTOCOL = 1
 """Raised with each incompatible change of this file; peers with another number are refused at the handshake."""

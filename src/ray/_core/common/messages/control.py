@@ -5,7 +5,7 @@ See the package for the kinds of message and who is who.
 
 from __future__ import annotations
 
-from ray._core.common.messages.base import Message, Part, Reply, Request
+from ray._core.common.messages.base import Balance, Message, Part, Reply, Request, Units
 from ray._core.common.messages.parts import ActorInfo, Address, Demand, JobInfo, LogLine, NodeInfo, PlacementGroupInfo
 
 # ------------------------------------------------------------------ every connection
@@ -110,8 +110,8 @@ class ReportResources(Message, tag=15):
 
     node_id: bytes
     version: int
-    available: dict[str, int]
-    total: dict[str, int]
+    available: dict[str, Balance]
+    total: dict[str, Units]
     demands: list[Demand]
 
 
@@ -122,8 +122,8 @@ class NodeView(Part, frozen=True):
     host: str
     raylet_port: int
     raylet_path: str
-    total: dict[str, int]
-    available: dict[str, int]
+    total: dict[str, Units]
+    available: dict[str, Balance]
     labels: dict[str, str]
     version: int
     alive: bool = True

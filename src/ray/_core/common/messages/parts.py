@@ -5,7 +5,7 @@ See the package for the kinds of message and who is who.
 
 from __future__ import annotations
 
-from ray._core.common.messages.base import Part
+from ray._core.common.messages.base import Count, Part, Units
 
 
 class Address(Part, frozen=True):
@@ -78,7 +78,7 @@ class SchedulingClass(Part, frozen=True):
     placement group.
     """
 
-    resources: dict[str, int]
+    resources: dict[str, Units]
     strategy: Strategy = Strategy()
     runtime_env: str = ""
     label_selector: dict[str, str] = {}
@@ -101,7 +101,7 @@ class NodeInfo(Part, frozen=True):
     is_head: bool
     arena_path: str
     session_dir: str
-    total: dict[str, int]
+    total: dict[str, Units]
     labels: dict[str, str] = {}
     state: str = "ALIVE"
     death_reason: str = ""
@@ -122,7 +122,7 @@ class NodeInfo(Part, frozen=True):
 class Demand(Part, frozen=True):
     """`count` lease requests of one shape that a raylet cannot serve, and why."""
 
-    resources: dict[str, int]
+    resources: dict[str, Units]
     count: int
     reason: str
     job_id: bytes = b""
@@ -142,7 +142,7 @@ class ActorSpec(Part, frozen=True):
     max_restarts: int
     placement: SchedulingClass
     """Resources needed to place it (a default actor: 1 CPU)."""
-    held: dict[str, int]
+    held: dict[str, Units]
     """Resources held while it lives (a default actor: none)."""
     class_key: str
     """Where the pickled class is in the key-value table (namespace "fun")."""
@@ -166,8 +166,8 @@ class ActorInfo(Part, frozen=True):
     namespace: str
     class_name: str
     state: str
-    incarnation: int
-    num_restarts: int
+    incarnation: Count
+    num_restarts: Count
     max_restarts: int
     address: Address | None = None
     node_id: bytes = b""
@@ -178,7 +178,7 @@ class ActorInfo(Part, frozen=True):
     error: bytes | None = None
     handle_blob: bytes = b""
     repr_name: str = ""
-    required: dict[str, int] = {}
+    required: dict[str, Units] = {}
     start_time_ms: int = 0
     end_time_ms: int = 0
     preempted: bool = False
@@ -213,7 +213,7 @@ class BundleSpec(Part, frozen=True):
     """A bundle of a placement group: what it reserves on one node, in fixed point."""
 
     index: int
-    resources: dict[str, int]
+    resources: dict[str, Units]
     label_selector: dict[str, str] = {}
 
 
@@ -232,7 +232,7 @@ class PlacementGroupInfo(Part, frozen=True):
     nodes: list[bytes]
     created_at_ms: int = 0
     ready_at_ms: int = 0
-    attempts: int = 0
+    attempts: Count = 0
     soft_target_node_id: bytes = b""
     infeasible: bool = False
     """It waits, and no nodes of today could hold it even if they were idle."""

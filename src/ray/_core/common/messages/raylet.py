@@ -5,7 +5,7 @@ See the package for the kinds of message and who is who.
 
 from __future__ import annotations
 
-from ray._core.common.messages.base import Message, Reply, Request
+from ray._core.common.messages.base import Message, Reply, Request, Units
 from ray._core.common.messages.parts import Address, NodeInfo, SchedulingClass, StoreLocation
 
 # ------------------------------------------------------------------ R: registration, leases
@@ -121,7 +121,7 @@ class AssignWorker(Message, tag=113):
 
     job_id: bytes
     env: dict[str, str]
-    assigned: dict[str, int]
+    assigned: dict[str, Units]
     resource_ids: dict[str, list[str]]
     placement_group_id: bytes = b""
     runtime_env: str = ""
