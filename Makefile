@@ -42,9 +42,11 @@ churn: install
 test-client-long: install
 	RAY_TEST_FREEZE_S=10 $(VENV)/bin/python -m pytest tests/util/client/test_reconnect.py tests/util/client/test_with_an_original.py tests/dashboard/test_originals_sdk.py -rs
 
-# Ten minutes of random operations against a model of what must come of them.
+# Ten minutes of random operations against a model of what must come of them. KILLS=2: the GCS is killed every 2 s.
+KILLS ?= 0
+.PHONY: model
 model: install
-	RAY_MODEL_SECONDS=600 $(VENV)/bin/python -m pytest tests/randomized
+	RAY_MODEL_SECONDS=600 RAY_MODEL_GCS_KILLS=$(KILLS) $(VENV)/bin/python -m pytest tests/randomized
 
 lint: install
 	$(VENV)/bin/ruff check .
@@ -69,4 +71,4 @@ proto:
 # The faults of CI that are drawn at random, for SECONDS, from another seed each time.
 .PHONY: faults
 faults: install
-	FAULTS_SECONDS=$(SECONDS) $(VENV)/bin/python -m pytest -q tests/faults/test_gcs_dies_often.py
+	FAULTS_SECONDS=$(SECONDS) $(VENV)/bin/python -m pytest -q tests/faults/test_gcs_dies_often.py tests/faults/test_quickstart_without_gcs.py

@@ -6,10 +6,10 @@ A few seconds in CI; `make faults SECONDS=600` goes on for longer, with another 
 import os
 import random
 import sys
-import threading
 import time
 
 import pytest
+from gcs_killer import KEEPING, Killer
 
 import ray
 from ray.cluster_utils import Cluster
@@ -20,7 +20,6 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy as I
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
 SECONDS = float(os.environ.get("FAULTS_SECONDS", "4"))
 SEED = int(os.environ.get("FAULTS_SEED", "0" if "FAULTS_SECONDS" in os.environ else "1")) or random.randrange(1, 2**32)
-PERIOD_S = 2.0
 PATIENCE_S = 60
 
 
@@ -37,29 +36,6 @@ class Counter:
     def add(self, number):
         self.value += number
         return self.value
-
-
-class Killer(threading.Thread):
-    """Kills the GCS and starts it again, at random moments around every two seconds."""
-
-    def __init__(self, head, seed):
-        super().__init__(name="killer")
-        self._head, self._random, self._over = head, random.Random(seed), threading.Event()
-        self.kills, self.problem = 0, None
-
-    def run(self):
-        try:
-            while not self._over.wait(self._random.uniform(0.5, 1.5) * PERIOD_S):
-                self._head.kill_gcs_server()
-                self._over.wait(self._random.choice((0.0, 0.1, 0.5)))
-                self._head.start_gcs_server()
-                self.kills += 1
-        except Exception as error:  # told by the test
-            self.problem = error
-
-    def stop(self):
-        self._over.set()
-        self.join()
 
 
 class Workload:
@@ -119,20 +95,19 @@ class Workload:
 
 @pytest.mark.timeout(SECONDS + 120)
 def test_a_workload_does_not_notice(capsys):
-    arguments = {"num_cpus": 2, "object_store_memory": 128 << 20, "_system_config": {"gcs_storage": "sqlite"}}
+    arguments = {"num_cpus": 2, "object_store_memory": 128 << 20, "_system_config": KEEPING}
     cluster = Cluster(initialize_head=True, connect=True, head_node_args=arguments)
     killer, steps = Killer(cluster.head_node, SEED), 0
     try:
         workload = Workload(SEED)
-        killer.start()
-        ends_at_s = time.monotonic() + SECONDS
-        while time.monotonic() < ends_at_s or killer.kills < 2:
-            workload.step()
-            steps += 1
-            assert killer.problem is None
-        workload.end()
+        with killer:
+            ends_at_s = time.monotonic() + SECONDS
+            while time.monotonic() < ends_at_s or killer.kills < 2:
+                workload.step()
+                steps += 1
+                assert killer.problem is None
+            workload.end()
     finally:
-        killer.stop()
         ray.shutdown()
         cluster.shutdown()
         with capsys.disabled():

@@ -1,16 +1,19 @@
 """Random operations on a real cluster against a model: no wrong result, no hang, nothing left behind.
 
 RAY_MODEL_SECONDS says how long (10), RAY_MODEL_SEED which run to repeat; the seed is printed when the test fails.
-`make model` takes ten minutes.
+With RAY_MODEL_GCS_KILLS the GCS is killed every so many seconds meanwhile, and nobody may notice. `make model` takes
+ten minutes.
 """
 
 import collections
+import contextlib
 import gc
 import os
 import random
 import time
 
 import pytest
+from gcs_killer import KEEPING, Killer
 from world import World, wait_until
 
 import ray
@@ -18,12 +21,14 @@ from ray._core.worker import object_ref
 from ray.cluster_utils import Cluster
 
 SECONDS = float(os.environ.get("RAY_MODEL_SECONDS", "10"))
+KILLS_S = float(os.environ.get("RAY_MODEL_GCS_KILLS", "0"))
 SEED = int(os.environ.get("RAY_MODEL_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 
 
 @pytest.fixture
 def cluster():
-    cluster = Cluster(True, True, {"num_cpus": 4, "object_store_memory": 80 << 20})
+    keeping = {"_system_config": KEEPING} if KILLS_S else {}
+    cluster = Cluster(True, True, {"num_cpus": 4, "object_store_memory": 80 << 20, **keeping})
     yield cluster
     ray.shutdown()
     cluster.shutdown()
@@ -60,13 +65,16 @@ def test_whatever_is_done_to_a_cluster_nothing_comes_out_wrong_or_stays(cluster,
     story = collections.deque(maxlen=400)
     began_s = time.monotonic()
     world = World(cluster, random.Random(SEED), tmp_path, lambda text: story.append((time.monotonic() - began_s, text)))
+    killer = Killer(cluster.head_node, SEED, KILLS_S) if KILLS_S else None
     try:
-        while time.monotonic() < began_s + SECONDS:
-            for _ in range(world.rng.randrange(20, 80)):
-                world.step()
-            world.settle()
-            story.append((time.monotonic() - began_s, "--- settled"))
-        world.finish()
+        with killer or contextlib.nullcontext():
+            while time.monotonic() < began_s + SECONDS:
+                for _ in range(world.rng.randrange(20, 80)):
+                    world.step()
+                world.settle()
+                story.append((time.monotonic() - began_s, "--- settled"))
+                assert killer is None or killer.problem is None
+            world.finish()
         gc.collect()  # errors and their tracebacks hold refs in cycles
         assert wait_until(lambda: not leftovers()), leftovers()
         assert wait_until(lambda: not in_use()), in_use()
