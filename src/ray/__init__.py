@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ray._version import COMMIT as __commit__
@@ -72,13 +73,16 @@ _HOMES = {
     "ray._private.state": "available_resources cluster_resources nodes",
     "ray._private.timeline": "timeline",
     "ray._private.worker": (
-        "SCRIPT_MODE WORKER_MODE cancel get get_actor get_gpu_ids init is_initialized kill put remote shutdown wait"
+        "RESTORE_WORKER_MODE SCRIPT_MODE SPILL_WORKER_MODE WORKER_MODE "
+        "cancel get get_actor get_gpu_ids init is_initialized kill put remote shutdown wait"
     ),
     "ray.actor": "method",
     "ray.cross_language": "Language cpp_function java_actor_class java_function",
     "ray.runtime_context": "get_runtime_context",
 }
-_ELSEWHERE = {name: f"ray._private.{name}" for name in ("ray_constants", "services", "state", "worker")}
+_ELSEWHERE = {
+    name: f"ray._private.{name}" for name in ("ray_constants", "serialization", "services", "state", "worker")
+}
 """Modules that programs written for older versions look for here."""
 _NOT_INCLUDED = frozenset(("air", "data", "rllib", "train", "workflow"))
 """Libraries of Ray that nobody has written for pure-ray."""
@@ -108,6 +112,19 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})
+
+    class _AbsentModules:
+        """The last finder: modules that are not here, but that tools import (`_private/absent_modules`)."""
+
+        @staticmethod
+        def find_spec(full_name: str, path: Any, target: Any = None) -> Any:
+            if not full_name.startswith("ray."):
+                return None
+            from ray._private.absent_modules import spec_of
+
+            return spec_of(full_name)
+
+    sys.meta_path.append(_AbsentModules)
 
 
 __all__ = [

@@ -36,6 +36,9 @@ StreamingObjectRefGenerator = ObjectRefGenerator
 STREAMING_GENERATOR_RETURN = -2
 """Stands for num_returns="streaming" where a number is wanted."""
 RESOURCE_UNIT_SCALING = 10000
+RAY_INTERNAL_NAMESPACE_PREFIX = "_ray_internal_"
+GCS_PID_KEY = "gcs_pid"
+METRICS_AGENT_PORT_NAME = "metrics_agent_port"
 IMPLICIT_RESOURCE_PREFIX = "node:__internal_implicit_resource_"
 RAY_NODE_ID_KEY = "ray.io/node-id"
 RAY_NODE_ACCELERATOR_TYPE_KEY = "ray.io/accelerator-type"
@@ -54,7 +57,10 @@ _absent = absent_names(
     "AuthenticationMode AuthenticationTokenLoader Buffer CppFunctionDescriptor EmptyProfileEvent FunctionDescriptor "
     "InnerGcsClient JavaFunctionDescriptor MessagePackSerializedObject MessagePackSerializer Pickle5SerializedObject "
     "Pickle5Writer ProfileEvent PythonFunctionDescriptor RawSerializedObject SerializedObject SubBuffer "
-    "split_buffer unpack_pickle5_buffers",
+    "split_buffer unpack_pickle5_buffers Count Gauge Histogram Sum StreamRedirector compute_task_id "
+    "del_key_prefix_from_storage get_authentication_mode get_port_filename get_session_key_from_storage "
+    "getproctitle maybe_initialize_job_config persist_port raise_sys_exit_with_custom_error_message "
+    "serialize_retry_exception_allowlist setproctitle wait_for_persisted_port",
 )
 
 

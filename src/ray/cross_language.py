@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ray._private.not_included import absent_names
 
 
 class Language(enum.IntEnum):
@@ -63,3 +65,11 @@ def _text(name: str) -> str:
     if not isinstance(name, str):
         raise TypeError(f"A name of another language's code is a str, not {type(name).__name__}.")
     return name
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "It is a part of Ray's own machinery.",
+        "_format_args _get_function_descriptor_for_actor_method",
+    )

@@ -48,7 +48,10 @@ from ray._core.common.errors import (
     WorkerCrashedError,
 )
 
+RAY_EXCEPTION_TYPES = [kind for kind in list(globals().values()) if isinstance(kind, type)]
+
 __all__ = [
+    "RAY_EXCEPTION_TYPES",
     "ActorAlreadyExistsError",
     "ActorDiedError",
     "ActorHandleNotFoundError",

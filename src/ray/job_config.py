@@ -127,3 +127,14 @@ class JobConfig:
         self.__dict__.update(state)
         if "_default_actor_lifetime" in state:
             self.default_actor_lifetime = _LIFETIMES[state["_default_actor_lifetime"]]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """`LoggingConfig` is imported from here too; a job's config alone should not load it."""
+        if name != "LoggingConfig":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ray._private.logging_config import LoggingConfig
+
+        return LoggingConfig

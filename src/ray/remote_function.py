@@ -15,6 +15,7 @@ from ray._core.worker import object_ref as _process
 from ray._private import client_mode_hook as _hook
 from ray._private.auto_init_hook import auto_init_core, runtime_env_here
 from ray._private.engine_options import task_options
+from ray._private.not_included import absent_names
 from ray._private.options import check_task_options
 
 if TYPE_CHECKING:
@@ -190,3 +191,11 @@ def unwrap(refs: Any, num_returns: int) -> Any:
     if num_returns == 0:
         return None
     return refs[0] if num_returns in (1, DYNAMIC) else refs
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "It is a part of Ray's own machinery.",
+        "_task_launch_hook",
+    )

@@ -462,7 +462,7 @@ def test_setup_worker_sets_variables_and_becomes_the_command(tmp_path):
     script.write_text("import os, sys; print(os.getcwd(), os.environ['A'], sys.argv[1:])")
     context = RuntimeEnvContext([f"cd {tmp_path} &&"], {"A": "${B}x"}, sys.executable)
     for module in ("ray/workers", "ray/_private/workers"):
-        setup = os.path.join(os.path.dirname(agent_module.__file__), "../../..", module, "setup_worker.py")
+        setup = os.path.join(os.path.dirname(agent_module.__file__), "../../../..", module, "setup_worker.py")
         command = [sys.executable, setup, str(script), "--flag=1", "--language=PYTHON"]
         command.append(f"--serialized-runtime-env-context={context.serialize()}")
         process = subprocess.run(command, env={**os.environ, "B": "b"}, capture_output=True, text=True, check=True)

@@ -3,6 +3,7 @@
 import importlib
 import json
 import logging
+import threading
 
 import pytest
 
@@ -10,6 +11,7 @@ import ray
 from ray._common.filters import CoreContextFilter
 from ray._common.formatters import JSONFormatter, TextFormatter
 from ray._common.runtime_env_uri import Protocol, parse_uri
+from ray._common.serialization import pickle_dumps
 from ray._common.test_utils import MetricSamplePattern, PrometheusTimeseries, fetch_prometheus_metrics
 from ray._core.wire import auth
 from ray._private import authentication_test_utils as tokens
@@ -32,9 +34,20 @@ from ray._raylet import GcsClientOptions, GlobalStateAccessor
 from ray.autoscaler._private.commands import debug_status
 from ray.autoscaler.sdk import request_resources
 from ray.core.generated import common_pb2, gcs_pb2, node_manager_pb2
+from ray.runtime_env import runtime_env
 
 INIT = {"namespace": "surface"}
 NAMES = {
+    "ray._common.logging_constants": "LogKey LOGRECORD_STANDARD_ATTRS",
+    "ray._common.ray_option_utils": "task_options",
+    "ray._private.worker": "print_worker_logs connect disconnect",
+    "ray.autoscaler._private.fake_multi_node.node_provider": "FakeMultiNodeProvider",
+    "ray.autoscaler._private.cli_logger": "cli_logger",
+    "ray.core.generated.instance_manager_pb2": "Instance",
+    "ray.dashboard.utils": "ray_address_to_api_server_url",
+    "ray.dashboard.modules.log.log_manager": "LogsManager",
+    "ray.dashboard.modules.state.state_head": "StateHead",
+    "ray._private.runtime_env.agent.runtime_env_agent": "ReferenceTable UriType",
     "ray._private.internal_api": "memory_summary get_state_from_address get_memory_info_reply",
     "ray._private.profiling": "chrome_tracing_dump",
     "ray._raylet": "GlobalStateAccessor SerializedObject RAY_NODE_ID_KEY",
@@ -117,6 +130,40 @@ def test_what_is_absent_says_so_at_its_use_and_not_before():
         node_manager_pb2.SomeRequest(name=1)
     with pytest.raises(NotImplementedError, match="SomeEnum"):
         assert message == 3
+
+
+def test_a_class_derived_from_an_absent_one_is_refused_only_when_it_is_made():
+    from ray.autoscaler._private.autoscaler import StandardAutoscaler
+
+    class Derived(StandardAutoscaler):
+        size: StandardAutoscaler | None = None
+
+        def __init__(self):
+            raise AssertionError("unreachable")
+
+    with pytest.raises(NotImplementedError, match=r"autoscaler.StandardAutoscaler is not included"):
+        Derived()
+    with pytest.raises(ImportError, match="no_such"):
+        importlib.import_module("ray.autoscaler._private.no_such")
+
+
+def test_environments_are_merged_unless_both_name_the_same():
+    merge = runtime_env._merge_runtime_env
+    assert merge({"env_vars": {"A": "1"}, "pip": []}, {"env_vars": {"B": "2"}}) == {
+        "pip": [],
+        "env_vars": {"A": "1", "B": "2"},
+    }
+    assert merge({"env_vars": {"A": "1"}}, {"env_vars": {"A": "1"}}) is None
+    assert merge({"pip": ["a"]}, {"pip": ["b"]}) is None
+    assert merge({"pip": ["a"]}, {"pip": ["b"]}, override=True) == {"pip": ["b"]}
+    assert merge(None, None) == {}
+    with pytest.raises(ValueError, match="/tmp is not a valid URI"):
+        runtime_env._validate_no_local_paths(runtime_env.RuntimeEnv(working_dir="/tmp", _validate=False))
+
+
+def test_what_cannot_be_pickled_is_named():
+    with pytest.raises(TypeError, match=r"Could not do it:(.|\n)*lock"):
+        pickle_dumps(threading.Lock(), "Could not do it")
 
 
 def test_tables_of_the_cluster_as_protobuf_messages(cluster):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from ray._core.worker import log_records
 
 
-class TextFormatter(log_records.TextFormatter):
+class AbstractFormatter(logging.Formatter):
+    """What both are, for `isinstance`."""
+
+
+class TextFormatter(log_records.TextFormatter, AbstractFormatter):
     """A line, and the details behind it as `key=value`."""
 
     def __init__(self) -> None:
@@ -16,7 +22,7 @@ class TextFormatter(log_records.TextFormatter):
         self._attributes = list(additional_log_standard_attrs)
 
 
-class JSONFormatter(log_records.JsonFormatter):
+class JSONFormatter(log_records.JsonFormatter, AbstractFormatter):
     """One JSON object a line."""
 
     def __init__(self) -> None:

@@ -19,6 +19,9 @@ active = os.environ.get("RAY_CLIENT_MODE", "") == "1"
 """Whether any thread of this process may be a client. All that a call costs that goes nowhere: one look at this."""
 
 
+is_client_mode_enabled = is_client_mode_enabled_by_default = active
+
+
 class _Thread(threading.local):
     is_hook_enabled = True
 

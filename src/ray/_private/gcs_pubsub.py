@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.node import membership
+from ray._private.not_included import absent_names
 
 
 class _Subscriber:
@@ -83,3 +84,12 @@ class GcsLogSubscriber(_Subscriber):
             "task_name": batch.name,
             "lines": batch.lines,
         }
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "It is a part of Ray's own machinery.",
+        "GcsAioActorSubscriber GcsAioJobSubscriber GcsAioNodeInfoSubscriber GcsAioResourceUsageSubscriber "
+        "GcsAioWorkerDeltaSubscriber",
+    )

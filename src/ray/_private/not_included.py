@@ -32,6 +32,16 @@ class Absent:
 
     __eq__ = __bool__ = __iter__ = __call__
 
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type]:
+        """A class may be derived from one that is absent; it cannot be instantiated."""
+        return (type(self._full_name.rpartition(".")[2], (), {"__new__": self}),)
+
+    def __or__(self, other: object) -> object:
+        """In an annotation, `Absent | None`."""
+        return object
+
+    __ror__ = __or__
+
     def __hash__(self) -> int:
         return id(self)
 

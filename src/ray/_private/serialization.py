@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ray._common.serialization import pickle_dumps
 from ray._core.store import serialization
 from ray._private.not_included import absent_names
 
@@ -25,3 +26,5 @@ class SerializationContext:
 
 if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
     __getattr__ = absent_names(__name__, "Use ray.util.register_serializer and ray.cloudpickle.")
+
+__all__ = ["SerializationContext", "pickle_dumps"]

@@ -107,5 +107,8 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
         "Nodes are started by ray.cluster_utils.Cluster.",
         "ConsolePopen create_redis_client get_node get_node_to_connect_for_driver get_node_with_retry "
         "start_api_server start_gcs_server start_log_monitor start_monitor start_ray_client_server "
-        "start_ray_process start_raylet start_reaper wait_for_node",
+        "start_ray_process start_raylet start_reaper wait_for_node DEFAULT_WORKER_EXECUTABLE ProcessInfo "
+        "RAYLET_EXECUTABLE "
+        "_build_python_executable_command_memory_profileable build_cpp_worker_command build_java_worker_command "
+        "find_bootstrap_address find_gcs_addresses get_address propagate_jemalloc_env_var",
     )

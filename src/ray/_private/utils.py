@@ -233,5 +233,7 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
         "parse_metadata_json parse_resources_json parse_runtime_env_for_task_or_actor "
         "remove_ray_internal_flags_from_env reset_visible_accelerator_env_vars "
         "set_omp_num_threads_if_unset set_sigterm_handler set_visible_accelerator_ids try_to_symlink "
-        "write_ray_address",
+        "write_ray_address get_visible_accelerator_ids detect_fate_sharing_support is_in_test "
+        "validate_socket_filepath compute_driver_id_from_job compute_job_id_from_driver "
+        "get_cgroup_used_memory open_log",
     )

@@ -15,6 +15,7 @@ from ray._core.worker.object_ref import ObjectRef
 from ray._core.worker.ref_generator import ObjectRefGenerator
 from ray._private import client_mode_hook as _hook
 from ray._private.auto_init_hook import auto_init_core, connected_core
+from ray._private.not_included import absent_names
 from ray._private.not_yet import refuse
 from ray._private.session import RayContext, init, is_initialized, session, shutdown
 from ray._private.state import available_resources, cluster_resources, nodes
@@ -403,12 +404,23 @@ global_worker = Worker()
 BaseContext = RayContext
 
 
+_absent = absent_names(
+    __name__,
+    "It is a part of Ray's own machinery.",
+    "RemoteFunction0 _changeproctitle _unhandled_error_handler autoscaler_log_fyi_printed "
+    "blocking_get_inside_async_warned connect custom_excepthook disconnect filter_autoscaler_events "
+    "listen_error_messages normal_excepthook print_to_stdstream print_worker_logs process_tqdm "
+    "restore_tqdm time_string "
+    "_make_remote _mode",
+)
+
+
 def __getattr__(name: str) -> Any:
     if name == "_global_node":  # changes with each session
         from ray._private.connected_node import global_node
 
         return global_node()
-    raise AttributeError(f"module 'ray._private.worker' has no attribute {name!r}")
+    return _absent(name)
 
 
 __all__ = [

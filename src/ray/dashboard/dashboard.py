@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,6 +24,7 @@ from ray._core.common import messages as m
 from ray._core.common import service_logging
 from ray._core.wire import auth
 from ray._private.auto_init_hook import connected_core
+from ray._private.not_included import absent_names
 from ray.dashboard.guard import Guard, own_names
 from ray.dashboard.modules.job.common import RAY_INTERNAL_NAMESPACE_PREFIX
 from ray.dashboard.modules.job.job_head import JobHead
@@ -76,3 +77,11 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "It is a part of Ray's own machinery.",
+        "Dashboard",
+    )

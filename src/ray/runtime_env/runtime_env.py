@@ -310,6 +310,25 @@ def _restored(fields: dict[str, Any]) -> RuntimeEnv:
     return RuntimeEnv(_validate=False, **fields)
 
 
+def _merge_runtime_env(
+    parent: Mapping[str, Any] | None, child: Mapping[str, Any] | None, override: bool = False
+) -> dict[str, Any] | None:
+    """Both environments in one, `env_vars` key by key; None when they name the same and it is not to be overridden."""
+    parent, child = dict(parent or {}), dict(child or {})
+    variables, more = parent.pop("env_vars", {}), child.pop("env_vars", {})
+    if not override and (parent.keys() & child.keys() or variables.keys() & more.keys()):
+        return None
+    both = {**variables, **more}
+    return {**parent, **child, **({"env_vars": both} if both else {})}
+
+
+def _validate_no_local_paths(runtime_env: RuntimeEnv) -> None:
+    """Raises ValueError when a directory or module is no URI, TypeError for anything but a RuntimeEnv."""
+    if not isinstance(runtime_env, RuntimeEnv):
+        raise TypeError(f"Expected type to be RuntimeEnv but received {type(runtime_env)} instead.")
+    validation.check_only_uris(runtime_env)
+
+
 def merged(parent: str, own: Mapping[str, Any] | None) -> str:
     """The environment of a child as normalized JSON, "" for none.
 

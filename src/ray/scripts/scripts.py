@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ray._private.not_included import absent_names
 from ray._version import VERSION
 
 COMMANDS = {
@@ -34,6 +35,14 @@ COMMANDS = {
     "timeline": "ray.scripts.timeline_command:timeline",
 }
 """Where each command is: "module:name"."""
+_OTHER_NAMES = {
+    "healthcheck": "health-check",
+    "logs_state_cli_group": "logs",
+    "ray_get": "get",
+    "ray_list": "list",
+    "summary_state_cli_group": "summary",
+}
+"""What tests call the function of a command."""
 
 
 INSTALL = "pip install 'pure-ray[default]'"
@@ -97,12 +106,19 @@ def main() -> Any:
     return cli()
 
 
+_absent = absent_names(
+    __name__,
+    "There is no cluster launcher.",
+    "attach down exec get_head_ip get_worker_ips kill_random_node rsync_down rsync_up submit up",
+)
+
+
 def __getattr__(name: str) -> Any:
     """`scripts.start` and the like, as tests take them."""
-    command = name.replace("_", "-")
+    command = _OTHER_NAMES.get(name) or name.replace("_", "-")
     if command in COMMANDS:
         return load(command)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _absent(name)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
+
+from ray._private.not_included import absent_names
 
 REPEAT_AFTER_S = 60.0
 _lock = threading.Lock()
@@ -47,3 +50,11 @@ def enable_periodic_logging() -> None:
     """`log_once` says True again for a key a minute after it last did, in this process."""
     global _periodic
     _periodic = True
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "It is a part of Ray's own machinery.",
+        "_find_memory_leaks_in_table _test_some_code_for_memory_leaks _take_snapshot",
+    )

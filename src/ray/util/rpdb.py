@@ -19,13 +19,14 @@ import time
 import traceback
 import uuid
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.wire import auth, tls
 from ray._core.wire.local_peer import is_own_process
 from ray._core.worker import object_ref as _process
 from ray._private.auto_init_hook import connected_core
+from ray._private.not_included import absent_names
 
 log = logging.getLogger("ray")
 NAMESPACE = "pdb"
@@ -169,3 +170,11 @@ def _forget(key: bytes) -> None:
     core = _process._core
     if core is not None:
         core.ask_gcs(m.KvDel(namespace=NAMESPACE, key=key))
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "It is a part of Ray's own machinery.",
+        "_driver_set_trace",
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+from typing import TYPE_CHECKING
 
 from ray._private.log_deduplicator import LogDeduplicator
 from ray._private.logging_config import LoggingConfig
+from ray._private.not_included import absent_names
 
 
 def setup_logger(logging_level: int | str, logging_format: str) -> None:
@@ -51,3 +53,12 @@ def setup_component_logger(
 
 
 __all__ = ["LogDeduplicator", "LoggingConfig", "setup_component_logger", "setup_logger"]
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "It is a part of Ray's own machinery.",
+        "WorkerStandardStreamDispatcher _canonicalise_log_line configure_log_file get_worker_log_file_name "
+        "global_worker_stdstream_dispatcher stderr_deduplicator stdout_deduplicator",
+    )

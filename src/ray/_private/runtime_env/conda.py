@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ray._private.not_included import absent_names
 from ray._private.runtime_env import download
 from ray._private.runtime_env.commands import run
 from ray._private.runtime_env.context import RuntimeEnvContext
@@ -113,3 +114,12 @@ def _inject_ray(environment: Path) -> None:
     if packages.is_dir():
         additions = "; ".join(f"site.addsitedir({directory!r})" for directory in inherited_directories())
         (packages / "_ray_inherited.pth").write_text(f"import site; {additions}\n")
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "It is a part of Ray's own machinery.",
+        "_current_py_version _get_conda_dict_with_ray_inserted _inject_ray_to_conda_site "
+        "_resolve_install_from_source_ray_dependencies current_ray_pip_specifier get_uri inject_dependencies",
+    )

@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from ray import cloudpickle
 from ray._core.common import messages as m
 from ray._core.wire import auth
+from ray._private.not_included import absent_names
 from ray.core.generated import ray_client_pb2 as pb
 from ray.util.client import settings
 from ray.util.client.server.client_envs import ClientEnvs
@@ -292,3 +293,12 @@ def serve_proxy(arguments: argparse.Namespace, stopped: StopSignal, ready: Calla
     pool.stop(timeout_s=5.0)
     gcs.close()
     return 0
+
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for granted
+    __getattr__ = absent_names(
+        __name__,
+        "It is a part of Ray's own machinery.",
+        "ProxyManager serve_proxier RequestIteratorProxy prepare_runtime_init_req DataServicerProxy "
+        "LogstreamServicerProxy RayletServicerProxy ray_client_server_env_prep",
+    )
