@@ -129,7 +129,7 @@ def test_filters_compare_text_without_case_and_numbers_as_numbers(session):
     assert [task.name for task in state.list_tasks(filters=[("state", "=", "failed")])] == ["bad"]
     assert len(state.list_tasks(filters=[("state", "!=", "FINISHED"), ("type", "=", "normal_task")])) == 4
     (actor,) = state.list_actors(filters=[("pid", "=", str(session.pid))])
-    assert actor.class_name == "Counter"
+    assert actor.class_name == "session.<locals>.Counter"
     assert state.list_nodes(filters=[("is_head_node", "=", "True")]) == state.list_nodes()
     assert state.list_nodes(filters=[("is_head_node", "=", False)]) == []
 
@@ -202,9 +202,9 @@ def test_summaries_count_by_name_and_class(session):
     normal = state.list_tasks(filters=[("type", "=", "NORMAL_TASK")])
     assert (tasks["total_tasks"], tasks["total_actor_tasks"]) == (len(normal), 1)
     assert tasks["total_actor_scheduled"] == 1
-    actors = state.summarize_actors()["cluster"]
+    actors, name = state.summarize_actors()["cluster"], "session.<locals>.Counter"
     assert actors == {
-        "summary": {"Counter": {"class_name": "Counter", "state_counts": {"ALIVE": 1}}},
+        "summary": {name: {"class_name": name, "state_counts": {"ALIVE": 1}}},
         "total_actors": 1,
         "summary_by": "class",
     }

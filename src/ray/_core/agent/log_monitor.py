@@ -9,14 +9,15 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from ray._core.agent.log_lines import Lines, LogStream
 from ray._core.agent.log_rotation import ROTATED, Rotator
 from ray._core.agent.watch import watch
 from ray._core.common import log_markers
 from ray._core.common.messages import LogLine, LogLines
+from ray._core.wire.background import Background
 
 logger = logging.getLogger(__name__)
 WORKER_FILE = re.compile(r"worker-[0-9a-f]+-[0-9a-f]*-(\d+)\.(out|err)")
@@ -99,7 +100,7 @@ class LogMonitor:
         rotator: Rotator | None = None,
     ) -> None:
         self._rotator = rotator
-        self._rotations: set[asyncio.Task[None]] = set()
+        self._rotations = Background()
         self._log_dir, self._node_id, self._node_ip = log_dir, node_id, node_ip
         self._sender = sender
         self._resume = resume
@@ -126,9 +127,9 @@ class LogMonitor:
 
     def close(self) -> None:
         self._stop_watching()
-        for task in (self._task, *self._rotations):
-            if task is not None:
-                task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        self._rotations.cancel()
 
     async def flush(self, job_id: bytes) -> None:
         """Ship all that has been written for a job until now, unfinished lines too."""
@@ -200,7 +201,7 @@ class LogMonitor:
         self._send(tail, found)
         name = os.path.basename(tail.path)
         if not more and self._rotator is not None and self._rotator.is_due(name, tail.offset):
-            self._begin(self._rotate_tail(self._rotator, tail, name))
+            self._rotations.start(self._rotate_tail(self._rotator, tail, name))
         return more
 
     # ---------------------------------------------------------- rotation
@@ -222,15 +223,10 @@ class LogMonitor:
         except FileNotFoundError:
             return
         if rotator.is_due(name, size):
-            self._begin(self._rotate_other(rotator, name, size))
+            self._rotations.start(self._rotate_other(rotator, name, size))
 
     async def _rotate_other(self, rotator: Rotator, name: str, size: int) -> None:
         await rotator.rotate(name, size)
-
-    def _begin(self, rotation: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(rotation)
-        self._rotations.add(task)
-        task.add_done_callback(self._rotations.discard)
 
     # ---------------------------------------------------------- sending
 

@@ -22,6 +22,7 @@ from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.common import service_logging
 from ray._core.wire import aio, auth
+from ray._core.wire.background import Background
 from ray._core.wire.link import Link
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Agent:
         self._args = args
         self._node_id = bytes.fromhex(args.node_id)
         self.stop = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self.log_monitor: LogMonitor
 
     async def start(self) -> None:
@@ -64,9 +65,7 @@ class Agent:
     def received(self, connection: aio.Connection, message: Any, payload: bytes) -> None:
         match message:
             case m.FlushLogs():
-                task = asyncio.get_running_loop().create_task(self._flush_logs(connection, message))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._background.answer(connection, message, self._flush_logs(connection, message))
             case m.ListLogs():
                 connection.reply(message, m.LogFiles(names=log_files.list_files(self._args.log_dir, message.pattern)))
             case m.ReadLog():

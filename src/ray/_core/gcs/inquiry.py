@@ -6,12 +6,12 @@ an object or a task whose owner is not named all processes are asked, and each t
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from ray._core.common import messages as m
 from ray._core.wire import aio
+from ray._core.wire.background import Background
 
 if TYPE_CHECKING:
     from ray._core.gcs.server import GcsServer
@@ -24,14 +24,12 @@ NODES_NAMED = 3
 class InquiryService:
     def __init__(self, server: GcsServer) -> None:
         self._server = server
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     def inquire(self, connection: aio.Connection, request: m.Inquire) -> None:
         subject = request.subject
         if subject.node_id or subject.kind in ("object", "task"):
-            task = asyncio.get_running_loop().create_task(self._pass_on(connection, request))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._background.answer(connection, request, self._pass_on(connection, request))
             return
         found = self._actor(subject) if subject.kind == "actor" else self._group(subject)
         connection.reply(request, m.Findings(found=found))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ray._core.common import messages as m
 from ray._core.raylet.environments import EnvironmentTable
 from ray._core.wire import aio
+from ray._core.wire.background import Background
 
 logger = logging.getLogger(__name__)
 _ATTEMPTS = 3
@@ -32,7 +33,7 @@ class EnvLink:
         self.table = EnvironmentTable()
         self._start_timeout_s = start_timeout_s
         self._agent: asyncio.Future[aio.Connection] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     def prepare(self, text: str, job_id: bytes, then: Then) -> None:
         """Have the environment built and held, and call `then`: at once if it is there."""
@@ -40,9 +41,7 @@ class EnvLink:
         if state == "ready":
             then("")
         elif state == "build":
-            task = asyncio.get_running_loop().create_task(self._build(text, job_id))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._background.start(self._build(text, job_id))
 
     def drop(self, text: str) -> None:
         """One holder less."""
@@ -95,8 +94,7 @@ class EnvLink:
         self._agent = None
 
     def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._background.cancel()
 
 
 def _ms_since(start_s: float) -> int:

@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import socket
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ray._core.raylet import bulk
 from ray._core.raylet.objects import Placed
 from ray._core.raylet.offers import Offers
 from ray._core.wire import aio
+from ray._core.wire.background import Background
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
@@ -45,7 +46,7 @@ class Giving:
         self._streams: set[socket.socket] = set()
         self._early: dict[bytes, list[Callable[[bool], None]]] = {}
         """Requests for objects that are not here yet: called with whether it is, or will be no more."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self.handlers: dict[type, Any] = {
             m.FetchChunk: self._fetch,
             m.OfferObject: self._offer,
@@ -66,7 +67,7 @@ class Giving:
         if placed is not None:
             self._give(connection, request, placed)
         elif objects.spiller.url(request.object_id) is not None:
-            self._start(self._give_from_disk(connection, request))
+            self._background.start(self._give_from_disk(connection, request))
         else:
             self._expect(connection, request, self._fetch)
 
@@ -176,8 +177,3 @@ class Giving:
         """An object can be read here, or begins to come: whoever has asked for it too early is answered now."""
         for answer in list(self._early.get(object_id, ())):
             answer(True)
-
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -17,6 +17,7 @@ from ray._core.common.resources import Resources, fits
 from ray._core.raylet.actor_host import Hosted
 from ray._core.raylet.lines import Waiting
 from ray._core.wire import aio
+from ray._core.wire.background import Background
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
@@ -31,12 +32,10 @@ _RID_SIZE = 8
 class InquiryService:
     def __init__(self, raylet: Raylet) -> None:
         self._raylet = raylet
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     def inquire(self, connection: aio.Connection, request: m.Inquire) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(connection, request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.answer(connection, request, self._answer(connection, request))
 
     async def _answer(self, connection: aio.Connection, request: m.Inquire) -> None:
         subject = request.subject

@@ -22,6 +22,7 @@ from ray._core.raylet.peers import Peers
 from ray._core.raylet.spiller import Spiller
 from ray._core.raylet.transfer import Transfer
 from ray._core.wire import aio
+from ray._core.wire.background import Background
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
@@ -53,7 +54,7 @@ class ObjectManager:
         self._living: set[bytes] = set()
         self._room = asyncio.Event()
         self._unsettled: dict[bytes, list[Callable[[], None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self.handlers: dict[type, Any] = {
             m.AllocateSlab: self._allocate_slab,
             m.ReleaseSlab: lambda _, message: self._carry_out(self.table.release_slab(message.offset)),
@@ -89,9 +90,7 @@ class ObjectManager:
             self._grant_slab(connection, request, offset)
             self._spill_early()
             return
-        task = asyncio.get_running_loop().create_task(self._allocate_later(connection, request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.answer(connection, request, self._allocate_later(connection, request))
 
     async def _allocate_later(self, connection: aio.Connection, request: m.AllocateSlab) -> None:
         offset = await self.find_room(request.size, self._raylet.config.object_store_full_timeout_s)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.raylet.owners import OwnerTable
 from ray._core.wire import aio
+from ray._core.wire.background import Background
 
 if TYPE_CHECKING:
     from ray._core.raylet.object_manager import ObjectManager
@@ -34,7 +35,7 @@ class Orphans:
         self._watched: set[bytes] = set()
         """Owners on other nodes whose raylets will tell of their end."""
         self._waiting: dict[bytes, list[tuple[aio.Connection, m.AwaitOwnerEnd]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self.handlers: dict[type, Any] = {m.AwaitOwnerEnd: self._await_end}
 
     def __repr__(self) -> str:
@@ -45,10 +46,10 @@ class Orphans:
         self.table.came(object_id, owner_id)
         if node_id == self._raylet.node_id:
             if not self._objects.lives(owner_id):  # a task ran for it to the end
-                self._start(self._discard([object_id]))
+                self._background.start(self._discard([object_id]))
         elif owner_id not in self._watched:
             self._watched.add(owner_id)
-            self._start(self._watch(owner_id, node_id))
+            self._background.start(self._watch(owner_id, node_id))
 
     def process_ended(self, owner_id: bytes) -> None:
         """A driver or worker of this node has ended."""
@@ -81,7 +82,7 @@ class Orphans:
         object_ids = self.table.of(owner_id)
         if object_ids:
             logger.info("The owner of %d objects, %s, has ended: they are freed.", len(object_ids), owner_id.hex())
-            self._start(self._discard(object_ids))
+            self._background.start(self._discard(object_ids))
 
     async def _discard(self, object_ids: Iterable[bytes]) -> None:
         """Free them; those that a process of this node still reads, once it does not."""
@@ -91,8 +92,3 @@ class Orphans:
             object_ids = left
             delay_s = next(delays, delay_s)
             await asyncio.sleep(delay_s)
-
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ray._core.common import messages as m
 from ray._core.raylet import bulk
 from ray._core.wire import aio, auth, blocking
+from ray._core.wire.background import Background
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
@@ -25,7 +26,7 @@ class Peers:
         self._raylet = raylet
         self._connections: dict[bytes, asyncio.Task[aio.Connection]] = {}
         self._streams: dict[socket.socket, bytes] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._news = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -55,9 +56,7 @@ class Peers:
 
     def forward(self, node_id: bytes, message: m.Message) -> None:
         """Send a message to another raylet, when that can be reached; a node that has died needs it no more."""
-        task = asyncio.get_running_loop().create_task(self._forward(node_id, message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.start(self._forward(node_id, message))
 
     async def _forward(self, node_id: bytes, message: m.Message) -> None:
         while node_id not in self._raylet.leases.view.dead:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import msgspec
 from ray._core.common import messages as m
 from ray._core.raylet.exit_report import exit_type
 from ray._core.wire import aio
+from ray._core.wire.background import Background
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
@@ -30,12 +30,10 @@ class StateDumper:
         self._raylet = raylet
         self.cores: dict[aio.Connection, m.RegisterWorker] = {}
         self._ended: deque[m.WorkerInfo] = deque(maxlen=ENDED_KEPT)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     def dump(self, connection: aio.Connection, request: m.DumpState) -> None:
-        task = asyncio.get_running_loop().create_task(self._dump(connection, request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.answer(connection, request, self._dump(connection, request))
 
     async def _dump(self, connection: aio.Connection, request: m.DumpState) -> None:
         if request.what == "workers":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from ray._core.common.object_header import HEADER_SIZE
 from ray._core.raylet import bulk
 from ray._core.raylet.pull_queue import PullQueue
 from ray._core.wire import aio
+from ray._core.wire.background import Background
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
@@ -70,7 +71,7 @@ class Transfer:
         self._pulls: dict[bytes, Pull] = {}
         self._queue = PullQueue()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ray-pull")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self.handlers: dict[type, Any] = {m.PullObject: self._pull, m.UrgePull: self._urge}
 
     def __repr__(self) -> str:
@@ -119,12 +120,7 @@ class Transfer:
         """Begin what there is free memory for."""
         extents = self._raylet.objects.extents
         while (object_id := self._queue.start(extents.size - extents.used)) is not None:
-            self._start(self._carry_out(self._pulls[object_id]))
-
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._background.start(self._carry_out(self._pulls[object_id]))
 
     def progress(self, object_id: bytes) -> tuple[m.Pulls, float] | None:
         """How far a pull has come, and when it was first wanted; None: there is none of that object."""

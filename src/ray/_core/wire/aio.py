@@ -390,11 +390,14 @@ async def serve_unix(handler: Handler, at: str | Path | socket.socket) -> asynci
 
 
 async def answers(asked: Collection[asyncio.Future[Any]], timeout_s: float) -> tuple[list[Any], int]:
-    """What several peers answer within the time, and how many had not by then; those that failed count as neither."""
+    """What several peers answer within the time, in the order in which they are named, and how many had not by then.
+
+    Those that failed count as neither.
+    """
     if not asked:
         return [], 0
     done, late = await asyncio.wait(asked, timeout=timeout_s)
-    return [future.result() for future in done if future.exception() is None], len(late)
+    return [future.result() for future in asked if future in done and future.exception() is None], len(late)
 
 
 async def connect_tcp(handler: Handler, host: str, port: int, token: bytes) -> Connection:
