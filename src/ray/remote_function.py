@@ -125,7 +125,7 @@ class RemoteFunction:
         options = task_options(
             self._default_options,
             name=self._function.__name__,
-            function_name=f"{shown_module(self._function.__module__)}.{self._function.__qualname__}",
+            function_name=f"{shown_module(self._function.__module__)}.{self._function.__name__}",
             is_generator=self._is_generator,
             parent_env=runtime_env_here(core),
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ray._core.common import messages as m
     from ray._core.common.ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
     from ray._core.worker.core import CoreWorker
+    from ray._private.worker import Worker
     from ray.actor import ActorHandle
     from ray.runtime_env import RuntimeEnv
 
@@ -22,6 +23,13 @@ _ONLY_IN_WORKERS = "This method is only available when the process is a worker."
 
 class RuntimeContext:
     """Looks at the process at each call, so that one object may be kept. Ids are hex strings."""
+
+    @property
+    def worker(self) -> Worker:
+        """`ray._private.worker.global_worker`."""
+        from ray._private.worker import global_worker
+
+        return global_worker
 
     @property
     def _core(self) -> CoreWorker:

@@ -1,5 +1,5 @@
-"""The generator of `num_returns="dynamic"`, under the name that tests import."""
+"""The generators of refs, under the names that tests import."""
 
-from ray._core.worker.ref_generator import DynamicObjectRefGenerator
+from ray._core.worker.ref_generator import DynamicObjectRefGenerator, ObjectRefGenerator
 
-__all__ = ["DynamicObjectRefGenerator"]
+__all__ = ["DynamicObjectRefGenerator", "ObjectRefGenerator"]

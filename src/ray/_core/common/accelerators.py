@@ -16,6 +16,7 @@ VARIABLES = {
     "RBLN": "RBLN_DEVICES",
     "FURIOSA": "FURIOSA_DEVICES",
     "MBLT": "MBLT_DEVICES",
+    "TTNPU": "TT_VISIBLE_DEVICES",
 }
 NO_SET = "RAY_EXPERIMENTAL_NOSET_"
 """Before the name of a variable: "1" leaves that variable to the user."""
