@@ -2,7 +2,8 @@
 
 import psutil
 from gone import wait_gone
-from test_cut_connections import Two, until
+from polling import wait_until
+from test_cut_connections import Two
 
 import ray
 
@@ -13,7 +14,7 @@ def test_a_node_that_comes_back_too_late_ends():
         raylet = psutil.Process(two.other.raylet.pid)
         all_of_it = [raylet, *raylet.children(recursive=True)]
         two.proxy.refuse()
-        until(lambda: not two.is_alive())
+        wait_until(lambda: not two.is_alive())
         two.proxy.accept()
         assert wait_gone(all_of_it, timeout=10) == []
         [dead] = [node for node in ray.nodes() if not node["Alive"]]
