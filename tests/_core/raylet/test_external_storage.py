@@ -1,6 +1,8 @@
 """Storages of spilled objects behave alike: bytes come back, files go, bad settings are told by name."""
 
 import os
+import random
+import time
 
 import pytest
 
@@ -71,3 +73,23 @@ def test_directories_are_taken_in_turn_and_destroyed_with_everything(tmp_path):
 def test_bad_settings_are_told_by_name(config, message):
     with pytest.raises(ValueError, match=message):
         storage_of(config, "/tmp", "node")
+
+
+def test_an_unstable_storage_fails_at_times_and_a_slow_one_takes_its_time(tmp_path, monkeypatch):
+    def asked_for(kind):
+        return storage_of(f'{{"type": "{kind}", "params": {{"directory_path": "{tmp_path}/{kind}"}}}}', "", "node")
+
+    unstable = asked_for("unstable_fs")
+    monkeypatch.setattr(random, "random", iter([0.5, 0.05, 0.2]).__next__)
+    unstable.spill({b"k": memoryview(b"data")})
+    with pytest.raises(OSError, match="Spilling object failed"):
+        unstable.spill({b"k": memoryview(b"data")})
+    unstable.spill({b"k": memoryview(b"data")})
+
+    naps = []
+    monkeypatch.setattr(time, "sleep", naps.append)
+    slow = asked_for("slow_fs")
+    (url,) = slow.spill({b"k": memoryview(b"data")}).values()
+    target = bytearray(4)
+    slow.restore(url, memoryview(target))
+    assert bytes(target) == b"data" and len(naps) == 2 and max(naps) <= 1

@@ -10,7 +10,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -83,6 +85,39 @@ class FileStorage:
     def destroy(self) -> None:
         for directory in self._directories:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+class UnstableFileStorage(FileStorage):
+    """One write in ten fails, as on a bad disk: for tests of programs that spill."""
+
+    failure_rate = 0.1
+
+    def spill(self, objects: Mapping[bytes, memoryview]) -> dict[bytes, Url]:
+        if random.random() < self.failure_rate:
+            raise OSError("Spilling object failed: the storage is of the type unstable_fs.")
+        return super().spill(objects)
+
+
+class SlowFileStorage(FileStorage):
+    """Writes and reads up to a second late, as over a busy network: for tests of programs that spill."""
+
+    max_delay_s = 1.0
+
+    def spill(self, objects: Mapping[bytes, memoryview]) -> dict[bytes, Url]:
+        time.sleep(random.uniform(0, self.max_delay_s))
+        return super().spill(objects)
+
+    def restore(self, url: Url, target: memoryview, start: int = 0) -> None:
+        time.sleep(random.uniform(0, self.max_delay_s))
+        super().restore(url, target, start)
+
+
+FILE_STORAGES: dict[str, type[FileStorage]] = {
+    "filesystem": FileStorage,
+    "mock_distributed_fs": FileStorage,
+    "unstable_fs": UnstableFileStorage,
+    "slow_fs": SlowFileStorage,
+}
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:
@@ -164,11 +199,13 @@ def storage_of(config: str, directory: str, node_id: str) -> FileStorage | Remot
         kind, params = parsed["type"], parsed.get("params", {})
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f'object_spilling_config={config!r} is no JSON like {{"type": …, "params": …}}.') from error
-    if kind == "filesystem":
-        return FileStorage(_several(params, "directory_path", directory), node_id)
+    if kind in FILE_STORAGES:
+        return FILE_STORAGES[kind](_several(params, "directory_path", directory), node_id)
     if kind == "smart_open":
         return RemoteStorage(_several(params, "uri", None), node_id, params.get("override_transport_params"))
-    raise ValueError(f"object_spilling_config has the type {kind!r}; there are filesystem and smart_open.")
+    raise ValueError(
+        f"object_spilling_config has the type {kind!r}; there are {', '.join(FILE_STORAGES)} and smart_open."
+    )
 
 
 def _several(params: Mapping[str, Any], name: str, default: str | None) -> list[str]:
