@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from ray._core.common.messages import KvGet, KvValue
-from ray._core.wire import auth, blocking, codec, reactor
+from ray._core.wire import auth, blocking, codec, sockets
 from ray._core.wire.reactor import Reactor
 
 TOKEN = b"secret"
@@ -63,7 +63,7 @@ def is_dropped(sock):
 
 
 def test_a_peer_that_says_nothing_is_dropped(monkeypatch, served):
-    monkeypatch.setattr(reactor, "HANDSHAKE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sockets, "HANDSHAKE_TIMEOUT_S", 0.05)
     handler, port = served
     silent = socket.create_connection(("127.0.0.1", port))
     assert is_dropped(silent)
@@ -75,7 +75,7 @@ def test_a_peer_that_says_nothing_is_dropped(monkeypatch, served):
 
 
 def test_a_peer_that_stops_in_the_middle_of_the_handshake_is_dropped(monkeypatch, served):
-    monkeypatch.setattr(reactor, "HANDSHAKE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sockets, "HANDSHAKE_TIMEOUT_S", 0.05)
     _, port = served
     half = socket.create_connection(("127.0.0.1", port))
     half.sendall(auth.Handshake(TOKEN, is_server=False).opening)
@@ -85,7 +85,7 @@ def test_a_peer_that_stops_in_the_middle_of_the_handshake_is_dropped(monkeypatch
 
 
 def test_who_has_proved_the_token_may_be_silent(monkeypatch, served):
-    monkeypatch.setattr(reactor, "HANDSHAKE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sockets, "HANDSHAKE_TIMEOUT_S", 0.05)
     handler, port = served
     quiet = blocking.connect_tcp("127.0.0.1", port, TOKEN)
     stranger = socket.create_connection(("127.0.0.1", port))

@@ -124,3 +124,14 @@ def test_what_is_kept_for_a_gcs_that_is_away_is_bounded(core):
         client._connection = None  # no connection comes about
         client.send(number)
     assert len(client._waiting) <= gcs_client.MOST_WAITING
+
+
+def test_an_order_that_is_refused_is_logged_and_one_that_the_end_leaves_open_is_not(core, caplog):
+    client = GcsClient(core, "head", 6379)
+    client.tell(m.ActorOutOfScope(actor_id=b"a"))
+    core.wires[-1].answer_all(m.Failed(kind="forbidden", message="not from here"))
+    assert "ActorOutOfScope was not carried out: not from here" in caplog.text
+    caplog.clear()
+    client.tell(m.ActorOutOfScope(actor_id=b"a"))
+    client.close()
+    assert caplog.text == ""

@@ -83,7 +83,7 @@ def map_behind(arena_fd: int, arena_size: int, path: str, size: int) -> mmap.mma
         _map_over(address + arena_size, size, overflow_fd)
     finally:
         os.close(overflow_fd)
-    with contextlib.suppress(AttributeError, OSError, ValueError):
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # not Linux: core dumps are larger, that is all
         whole.madvise(mmap.MADV_DONTDUMP)
     return whole
 

@@ -82,7 +82,7 @@ class Peers:
             )
         except ConnectionRefusedError:
             self._act(self.presence.nobody_there(knock))
-        except OSError:  # also TimeoutError
+        except OSError:  # also TimeoutError: nothing is learned from that, and its grace goes on
             pass
         else:
             transport.abort()

@@ -169,7 +169,7 @@ def _dump(value: Any, buffers: list[pickle.PickleBuffer] | None) -> bytes:
         inband = pickle.dumps(value, 5, buffer_callback=callback)
         if b"__main__" not in inband and not _by_value_modules():
             return inband
-    except Exception:
+    except Exception:  # whatever the value's own code raises: where that is its fault, it raises it below again
         pass
     if buffers is not None:
         buffers.clear()

@@ -18,7 +18,7 @@ from ray._core.common.messages import Failed, Reply, Request
 from ray._core.wire import auth, codec, tls
 
 if TYPE_CHECKING:
-    from ray._core.wire.reactor import Reactor
+    from ray._core.wire.sockets import Sockets
 
 logger = logging.getLogger(__name__)
 _RECV_SIZE = 64 * 1024
@@ -62,7 +62,7 @@ class Connection:
 
     def __init__(
         self,
-        reactor: Reactor,
+        reactor: Sockets,
         handler: Handler,
         token: bytes | None,
         is_server: bool,

@@ -251,7 +251,7 @@ class Actors:
             nonlocal missing
             missing -= 1
             if not missing:
-                core.gcs.request(m.ActorReady(actor_id=client.actor_id), lambda reply: None)
+                core.gcs.tell(m.ActorReady(actor_id=client.actor_id))
 
         for _, ref in packed.deps:
             entry = core.objects[ref.binary()]
@@ -277,7 +277,7 @@ class Actors:
         core, key = self.core, _handle_key(actor_id)
 
         def out_of_scope() -> None:
-            core.gcs.request(m.ActorOutOfScope(actor_id=actor_id), lambda reply: None)
+            core.gcs.tell(m.ActorOutOfScope(actor_id=actor_id))
             core.reactor.soon_flushed()
 
         with core.lock:

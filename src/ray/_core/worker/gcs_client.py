@@ -11,6 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
@@ -67,6 +68,10 @@ class GcsClient:
             self._ask(connection, number)
         return number
 
+    def tell(self, request: m.Request) -> None:
+        """A request whose answer nobody waits for: what comes of it is published, and a refusal logged. Locked."""
+        self.request(request, partial(_log_refusal, request))
+
     def send(self, message: Any) -> None:
         """One way; kept while there is no connection, the newest `MOST_WAITING`: for what may be lost (task events)."""
         if self._connection is not None:
@@ -80,9 +85,14 @@ class GcsClient:
         if (channel, key) not in self._topics:
             self._topics[channel, key] = None
             if self._connection is not None:
-                self._connection.request(m.Subscribe(channel=channel, key=key), _ignore)
+                self._subscribe(self._connection, channel, key)
             else:
                 self._connect()
+
+    def _subscribe(self, connection: Connection, channel: str, key: bytes) -> None:
+        """Not kept as requests are: a new connection subscribes anew."""
+        request = m.Subscribe(channel=channel, key=key)
+        connection.request(request, partial(_log_refusal, request))
 
     def subscribed(self, channel: str, key: bytes) -> None:
         """The GCS has subscribed this process by itself (who registers an actor hears of it)."""
@@ -140,7 +150,7 @@ class GcsClient:
         elif self._away_since_s is not None:  # the outage is over with the answer, also if nothing else is open
             connection.request(m.Ping(), self._registered)
         for channel, key in self._topics:
-            connection.request(m.Subscribe(channel=channel, key=key), _ignore)
+            self._subscribe(connection, channel, key)
         for number in list(self._asked):
             self._ask(connection, number)
         while self._waiting:
@@ -187,5 +197,6 @@ class GcsClient:
             on_reply(away)
 
 
-def _ignore(reply: Any) -> None:
-    """A subscription needs no answer: what is published tells."""
+def _log_refusal(request: m.Request, reply: Any) -> None:
+    if isinstance(reply, m.Failed) and reply.kind not in ("connection_lost", "gcs_away"):  # which `on_given_up` tells
+        logger.error("%s was not carried out: %s", type(request).__name__, reply.message)

@@ -68,7 +68,7 @@ class Groups:
             self._followed[info.group_id] = _Followed(is_private=not info.name)
             core.gcs.subscribed("group", info.group_id)
             if not info.name:  # it cannot be refused, so nobody has to wait
-                core.gcs.request(request, _ignore)
+                core.gcs.tell(request)
                 core.reactor.soon_flushed()
                 return
         try:
@@ -93,7 +93,7 @@ class Groups:
             return
         with core.lock:  # nothing can run in it, so there is nothing to wait for
             self.changed(group_id, "REMOVED")
-            core.gcs.request(request, _ignore)
+            core.gcs.tell(request)
             core.reactor.soon_flushed()
 
     def changed(self, group_id: bytes, state: str) -> None:
@@ -180,7 +180,3 @@ class Groups:
 def _state_of(reply: Any) -> str:
     """A failure (the GCS is away for good) is logged by the client of the GCS; the group is as good as gone."""
     return "" if isinstance(reply, m.Failed) or reply.info is None else reply.info.state
-
-
-def _ignore(reply: Any) -> None:
-    """News of the group come by its channel."""

@@ -258,6 +258,6 @@ def _exception_in(details: str) -> Exception | None:
     """The exception that the server put in the details of an ABORTED call; None when there is none."""
     try:
         raised = cloudpickle.loads(base64.b64decode(details))
-    except Exception:
+    except Exception:  # details of gRPC itself are text, and what is no pickle may raise anything
         return None
     return raised if isinstance(raised, Exception) else None
