@@ -28,6 +28,18 @@ from ray._core.worker.main import prepare, run
 from ray._core.worker.process_title import ProcessTitle
 
 
+def import_for(request: Fork) -> bool:
+    """Import what the node's agent consists of before it is forked, so that zygote and agent share it: 1 MiB.
+
+    Only then, when the first workers are there already.
+    """
+    name = "ray._core.agent.main"
+    if request.role != "agent" or name in sys.modules:
+        return False
+    importlib.import_module(name)
+    return True
+
+
 def run_child(core: CoreWorker, request: Fork) -> NoReturn:
     """What a fork does; it never returns to the zygote. `core` was made there."""
     if request.role == "agent":
@@ -80,7 +92,7 @@ def main() -> None:
     if args.zygote_fd is not None:
         ProcessTitle("").show("raylet: zygote")  # a fork has its parent's
         _preload(args.modules)
-        zygote.serve(socket.socket(fileno=args.zygote_fd), partial(run_child, prepare()))
+        zygote.serve(socket.socket(fileno=args.zygote_fd), import_for, partial(run_child, prepare()))
     elif args.worker_id:
         _be_worker(prepare(), bytes.fromhex(args.worker_id), bytes.fromhex(args.job_id))
     else:

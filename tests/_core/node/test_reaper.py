@@ -1,6 +1,5 @@
 """The reaper on real processes: what it watches, when it kills, what it unlinks."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,7 +8,7 @@ import sys
 import pytest
 
 from ray._core.node.node import REAPER
-from ray._core.node.reaper import Watched
+from ray._core.node.reaper import END, Reaper, Watched, charge
 
 SLEEP = [sys.executable, "-S", "-E", "-c", "import time; time.sleep(1000)"]
 
@@ -27,10 +26,10 @@ class Started:
             [sys.executable, "-S", "-E", str(REAPER), *flags, str(self.owner.pid)], stdin=pipe, start_new_session=True
         )
         os.close(pipe)
-        self.tell({"pid": self.watched.pid, "files": [str(self.file), str(tmp_path / "never there")]})
+        self.charge(self.watched.pid, str(self.file), str(tmp_path / "never there"))
 
-    def tell(self, charge):
-        os.write(self.fate, json.dumps(charge).encode() + b"\n")
+    def charge(self, pid, *files):
+        os.write(self.fate, charge(pid, list(files)))
 
     def close(self):
         os.close(self.fate)
@@ -72,7 +71,7 @@ def test_when_the_pipe_closes_it_kills_and_frees(start):
 def test_a_process_that_ends_leaves_no_file_and_the_reaper_stays(start):
     it = start()
     second = subprocess.Popen(SLEEP)
-    it.tell({"pid": second.pid, "files": []})
+    it.charge(second.pid)
     it.watched.kill()
     it.watched.wait()
     while it.file.exists():
@@ -87,7 +86,7 @@ def test_a_process_that_ends_leaves_no_file_and_the_reaper_stays(start):
 def test_signals_that_end_everything_else_do_not_end_it(start, signum):
     it = start()
     second = subprocess.Popen(SLEEP)  # once it is told of and freed, the handlers are there
-    it.tell({"pid": second.pid, "files": []})
+    it.charge(second.pid)
     it.watched.kill()
     it.watched.wait()
     while it.file.exists():
@@ -100,7 +99,7 @@ def test_signals_that_end_everything_else_do_not_end_it(start, signum):
 
 def test_detached_it_outlives_the_owner_and_waits_for_the_watched(start):
     it = start("--detached")
-    it.tell(None)
+    os.write(it.fate, END)
     it.close()
     it.owner.kill()
     it.owner.wait()
@@ -120,3 +119,23 @@ def test_a_process_that_is_gone_already_is_seen_as_gone():
     watched = Watched(process.pid)
     assert watched.look(set())
     watched.kill()  # whoever has the number now is left alone
+
+
+def test_charges_are_understood_however_they_are_cut():
+    """And whatever is in a path: a new line, bytes that are no text."""
+    files = ["/tmp/a b\n", os.fsdecode(b"/tmp/\xff"), "/"]
+    said = charge(os.getpid(), files) + charge(os.getpid(), []) + END
+    for cut in range(len(said) + 1):
+        read, write = os.pipe()
+        reaper = Reaper(read, None)
+        for part in (said[:cut], said[cut:]):
+            if part:
+                os.write(write, part)
+                reaper._read()
+        assert [(each.pid, each.files) for each in reaper.watched] == [
+            (os.getpid(), [os.fsencode(file) for file in files]),
+            (os.getpid(), []),
+        ]
+        assert reaper.pipe == -1
+        for descriptor in (read, write, *(each.fd for each in reaper.watched)):
+            os.close(descriptor)

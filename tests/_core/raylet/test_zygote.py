@@ -15,7 +15,7 @@ def no_fork():
     raise BlockingIOError(11, "Resource temporarily unavailable")
 
 os.fork = no_fork
-zygote.serve(socket.socket(fileno=int(sys.argv[1])), None)
+zygote.serve(socket.socket(fileno=int(sys.argv[1])), lambda request: False, None)
 """
 
 

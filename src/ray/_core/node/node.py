@@ -15,7 +15,7 @@ from typing import Any
 
 from ray._core.common import config as configuration
 from ray._core.common.resources_dir import resources_dir
-from ray._core.node import dashboard_port, machine, membership, session_dir, stale_arenas
+from ray._core.node import dashboard_port, machine, membership, reaper, session_dir, stale_arenas
 from ray._core.node.node_names import NodeNames
 from ray._core.node.params import NodeParams
 from ray._core.node.services import Service
@@ -24,7 +24,7 @@ from ray._core.wire.owner_watch import OWNER_PID
 from ray._core.wire.ports import WORKER_PORTS
 from ray._version import VERSION
 
-REAPER = Path(__file__).with_name("reaper.py")
+REAPER = Path(reaper.__file__)
 
 
 class Node(NodeNames):
@@ -284,9 +284,8 @@ class Node(NodeNames):
         log_dir = self.session_dir / "logs"
         whole_env = {**self._env, **(env or {})}
         service = Service(name, command, log_dir, log_name=log_name, fds=fds or [], env=whole_env, announces=announces)
-        charge = {"pid": service.pid, "files": files or []}
         try:
-            os.write(self._fate, json.dumps(charge).encode() + b"\n")
+            os.write(self._fate, reaper.charge(service.pid, files or []))
         except OSError:  # the reaper has ended: nobody would end this process with its owner
             service.kill()
             raise
@@ -340,7 +339,7 @@ class Node(NodeNames):
         """There will be no more processes to watch: what is left for the reaper is to wait for the end of these."""
         if self._fate >= 0:
             with contextlib.suppress(BrokenPipeError):  # it has ended
-                os.write(self._fate, b"null\n")
+                os.write(self._fate, reaper.END)
             os.close(self._fate)
             self._fate = -1
 

@@ -1,35 +1,40 @@
 """The reaper: frees what a node leaves behind when its processes, or the process that owns it, end by any signal.
 
-Floor: node, shell. Standard library only, run as a plain file so that it starts in a few milliseconds and stays small:
-`python -S -E reaper.py [--detached] OWNER_PID`. On its standard input come lines of JSON,
+Floor: node, shell. Run as a plain file that imports hardly anything, so that it starts in a few milliseconds and stays
+small (3.1 MiB; with `json` and `signal`, which import much, 4.2): `python -S -E reaper.py [--detached] OWNER_PID`. On
+its standard input come charges, as bytes,
 
-    {"pid": 123, "files": ["/dev/shm/…"]}     when process 123 has ended, unlink the files
+    123 NUL /dev/shm/… NUL … NUL NUL     when process 123 has ended, unlink the files
 
-and "null" at last. Without --detached it kills all those processes when its owner has ended, or has closed the pipe.
-(The owner's end of the pipe alone would not do: a process that the owner forks inherits it.) It ends when none of them
-is left.
+and an empty one at last. Without --detached it kills all those processes when its owner has ended, or has closed the
+pipe. (The owner's end of the pipe alone would not do: a process that the owner forks inherits it.) It ends when none of
+them is left.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
+import _signal  # type: ignore[import-not-found]  # what the module `signal` is made of, without its enums
 import os
 import select
-import signal
 import sys
-from collections.abc import Iterable
 
+END = b"\0\0"
+"""Of a charge."""
 POLL_S = 0.5
 """How often processes are looked at where the kernel cannot tell of their end (macOS)."""
+
+
+def charge(pid: int, files: list[str]) -> bytes:
+    """What to write to its standard input."""
+    return b"\0".join([str(pid).encode(), *map(os.fsencode, files)]) + END
 
 
 class Watched:
     """A process of the node. `fd` becomes readable at its end; -1: unknown to the kernel, so it is polled."""
 
-    def __init__(self, pid: int, files: Iterable[str] = ()) -> None:
+    def __init__(self, pid: int, files: list[bytes] | None = None) -> None:
         self.pid = pid
-        self.files = list(files)
+        self.files = files or []
         self.is_gone = False
         self.fd = -1
         try:
@@ -48,16 +53,20 @@ class Watched:
     def kill(self) -> None:
         if self.is_gone:
             return
-        with contextlib.suppress(ProcessLookupError):
+        try:
             if self.fd >= 0:
-                signal.pidfd_send_signal(self.fd, signal.SIGKILL)
+                _signal.pidfd_send_signal(self.fd, _signal.SIGKILL)
             else:
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, _signal.SIGKILL)
+        except ProcessLookupError:
+            self.is_gone = True
 
     def clean(self) -> None:
         for path in self.files:
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 os.unlink(path)
+            except FileNotFoundError:
+                continue
 
 
 def _runs(pid: int) -> bool:
@@ -102,18 +111,18 @@ class Reaper:
         if not data:
             self.pipe = -1
             return
-        *lines, self._said = (self._said + data).split(b"\n")
-        for line in lines:
-            charge = json.loads(line)
-            if charge is None:
+        *charges, self._said = (self._said + data).split(END)
+        for charge in charges:
+            if not charge:
                 self.pipe = -1
                 return
-            self.watched.append(Watched(charge["pid"], charge["files"]))
+            pid, *files = charge.split(b"\0")
+            self.watched.append(Watched(int(pid), files))
 
 
 def main() -> None:
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, signal.SIG_IGN)  # it goes last, by itself
+    for signum in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+        _signal.signal(signum, _signal.SIG_IGN)  # it goes last, by itself
     owner = None if "--detached" in sys.argv else Watched(int(sys.argv[-1]))
     Reaper(0, owner).run()
 

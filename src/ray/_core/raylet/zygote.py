@@ -25,8 +25,12 @@ ChildMain = Callable[[Fork], NoReturn]
 _PR_SET_PDEATHSIG = 1
 
 
-def serve(sock: socket.socket, child_main: ChildMain) -> None:
-    """Fork on demand until the raylet is gone. Returns only in the zygote."""
+def serve(sock: socket.socket, import_for: Callable[[Fork], bool], child_main: ChildMain) -> None:
+    """Fork on demand until the raylet is gone. Returns only in the zygote.
+
+    Args:
+        import_for: makes imports that such a fork needs, and all that share memory with it; whether there were any.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake_w)
@@ -47,6 +51,8 @@ def serve(sock: socket.socket, child_main: ChildMain) -> None:
                 return
             for request, _ in decoder.feed(data):
                 assert isinstance(request, Fork)
+                if import_for(request):
+                    gc.freeze()
                 try:
                     pid = os.fork()
                 except OSError as error:  # no room for one more process now: no reason to end the node
