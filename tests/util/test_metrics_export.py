@@ -1,6 +1,7 @@
 """Metrics as a scraper gets them from a node. Source: Ray docs, "Collecting and monitoring metrics"."""
 
 import re
+import threading
 import urllib.error
 import urllib.request
 
@@ -94,6 +95,74 @@ def test_numbers_of_the_node_are_exported(cluster):
     assert total > 1 << 20
     assert numbers(text, "ray_object_store_available_memory")
     assert numbers(text, "ray_object_store_used_memory")
+
+
+def by_state(text, metric, name):
+    """Sums over all processes, as the boards draw them."""
+    found = {}
+    for tags, value in numbers(text, metric):
+        if tags["Name"] == name:
+            found[tags["State"]] = found.get(tags["State"], 0) + value
+    return {state: value for state, value in found.items() if value}
+
+
+def test_tasks_and_actors_are_counted_by_state(cluster):
+    @ray.remote(num_cpus=2)
+    def hold():
+        threading.Event().wait()
+
+    @ray.remote(num_cpus=0)
+    def wait_for(refs):
+        ray.get(refs)
+
+    @ray.remote(num_cpus=0)
+    def fail():
+        raise ValueError
+
+    @ray.remote(num_cpus=0)
+    class Counted:
+        def hold(self):
+            threading.Event().wait()
+
+    held = [hold.remote() for _ in range(3)]
+    waiting = wait_for.remote(held)
+    ray.wait([fail.remote(), fail.remote()], num_returns=2)
+    idle, busy = Counted.remote(), Counted.options(name="busy").remote()
+    ray.get(idle.__ray_ready__.remote())
+    call = busy.hold.remote()
+
+    def is_told():
+        text = scrape()
+        return (
+            by_state(text, "ray_tasks", "hold") == {"RUNNING": 2, "PENDING_NODE_ASSIGNMENT": 1}
+            and by_state(text, "ray_tasks", "wait_for") == {"RUNNING_IN_RAY_GET": 1}
+            and by_state(text, "ray_tasks", "fail") == {"FAILED": 2}
+            and by_state(text, "ray_tasks", "Counted.__init__") == {"FINISHED": 2}
+            and by_state(text, "ray_tasks", "Counted.hold") == {"RUNNING": 1}
+            and by_state(text, "ray_actors", "Counted") == {"ALIVE": 2, "ALIVE_IDLE": 1, "ALIVE_RUNNING_TASKS": 1}
+        )
+
+    wait_for_condition(is_told, timeout=TIMEOUT_S)
+    del idle, busy, call
+    for ref in [waiting, *held]:
+        ray.cancel(ref, force=True)
+
+
+def test_machine_and_processes_are_gauged(cluster):
+    ray.get(ray.put(b"x" * 2**20))
+    scrape()
+    text = scrape()
+    for name in (
+        *("node_cpu_utilization", "node_cpu_count", "node_mem_used", "node_disk_usage", "node_disk_free"),
+        *("node_network_sent", "node_network_receive_speed", "component_rss_mb", "component_cpu_percentage"),
+    ):
+        assert numbers(text, f"ray_{name}"), name
+    ((tags, _),) = numbers(text, "ray_node_disk_utilization_percentage")
+    assert (tags["IsHeadNode"], tags["RayNodeType"]) == ("true", "head")
+    places = {tags["Location"]: value for tags, value in numbers(text, "ray_object_store_memory")}
+    assert places.keys() == {"MMAP_SHM", "MMAP_DISK", "SPILLED"}
+    components = {tags["Component"] for tags, _ in numbers(text, "ray_component_rss_bytes")}
+    assert "raylet" in components
 
 
 def test_the_text_is_the_same_at_the_root(cluster):

@@ -17,7 +17,7 @@ from ray._private.label_utils import validate_fallback_strategy, validate_label_
 
 SMALLEST = 0.0001
 """The smallest amount of a resource; also its precision."""
-WHOLE_RESOURCES = ("neuron_cores", "HPU", "RBLN", "FURIOSA", "MBLT")
+WHOLE_RESOURCES = ("neuron_cores", "HPU", "RBLN", "FURIOSA", "MBLT", "TTNPU")
 TPU_COUNTS = (1, 2, 4, 8)
 MOST_URGENT = 1_000_000
 """The highest priority; the lowest is as far below 0."""

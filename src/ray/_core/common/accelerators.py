@@ -15,11 +15,17 @@ VARIABLES = {
     "neuron_cores": "NEURON_RT_VISIBLE_CORES",
     "RBLN": "RBLN_DEVICES",
     "FURIOSA": "FURIOSA_DEVICES",
-    "MBLT": "MBLT_DEVICES",
+    "MBLT": "QBRUNTIME_VISIBLE_DEVICES",
     "TTNPU": "TT_VISIBLE_DEVICES",
 }
 NO_SET = "RAY_EXPERIMENTAL_NOSET_"
 """Before the name of a variable: "1" leaves that variable to the user."""
+_NO_SET_NAMES = {
+    "MBLT": "MBLT_RT_VISIBLE_DEVICES",
+    "RBLN": "RBLN_RT_VISIBLE_DEVICES",
+    "TTNPU": "TENSTORRENT_VISIBLE_DEVICES",
+}
+"""Where Ray has another name behind it than the variable's."""
 
 
 def device_names(totals: Mapping[str, int], unit: int, environment: Mapping[str, str]) -> dict[str, list[str]]:
@@ -42,5 +48,6 @@ def visible_devices(assigned: Mapping[str, list[str]], environment: Mapping[str,
     return {
         VARIABLES[kind]: ",".join(names)
         for kind, names in assigned.items()
-        if names and environment.get(NO_SET + VARIABLES[kind], "0") not in ("1", "true", "True")
+        if names
+        and environment.get(NO_SET + _NO_SET_NAMES.get(kind, VARIABLES[kind]), "0") not in ("1", "true", "True")
     }

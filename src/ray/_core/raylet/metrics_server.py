@@ -13,14 +13,16 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from ray._core.common import messages as m
 from ray._core.common import metrics
 from ray._core.common.metrics import Family, Sample, Tags
 from ray._core.common.resources import to_float
+from ray._core.raylet.cluster_metrics import cluster_families
+from ray._core.raylet.machine_metrics import MachineMetrics, gauge
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
@@ -30,6 +32,7 @@ READ_TIMEOUT_S = 5.0
 LONGEST_HEAD = 16 * 1024
 """Bytes; Prometheus sends some 300."""
 HEALTH = (b"/api/local_raylet_healthz", b"/api/healthz")
+_KIND = {True: "head", False: "worker"}
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -37,6 +40,7 @@ class MetricsServer:
     def __init__(self, raylet: Raylet) -> None:
         self._raylet = raylet
         self._server: asyncio.Server | None = None
+        self._machine = MachineMetrics("/")
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port, which is chosen if `port` is 0. Raises OSError when it is taken."""
@@ -79,7 +83,7 @@ class MetricsServer:
         families = [
             family for blob in answer.blobs for family in msgspec.msgpack.decode(blob, type=list[Family], strict=False)
         ]
-        return metrics.text([*self._own(), *families])
+        return metrics.text([*self._own(), *await self._cluster(), *families])
 
     def _own(self) -> Iterator[Family]:
         node = self._raylet.node
@@ -94,25 +98,42 @@ class MetricsServer:
             resources.append(Sample("resources", (("Name", name), ("State", "USED"), *here), total - left))
         yield Family("resources", "gauge", "Logical resources, by state.", resources)
         store = self._raylet.objects.stats()
-        yield _gauge("object_store_used_memory", "Bytes of shared memory in use.", here, store.used)
-        yield _gauge("object_store_available_memory", "Bytes of shared memory free.", here, store.size - store.used)
-        yield _gauge("object_store_num_local_objects", "Objects in shared memory.", here, store.num_objects)
+        yield gauge("object_store_used_memory", "Bytes of shared memory in use.", here, store.used)
+        yield gauge("object_store_available_memory", "Bytes of shared memory free.", here, store.size - store.used)
+        yield gauge("object_store_num_local_objects", "Objects in shared memory.", here, store.num_objects)
         workers = self._raylet.state.workers()
-        yield _gauge("internal_num_processes_started", "Drivers and workers alive.", here, len(workers))
-        machine: Tags = (("ip", node.host), ("IsHeadNode", str(node.is_head).lower()), *common)
-        yield from _machine(machine)
+        yield gauge("internal_num_processes_started", "Drivers and workers alive.", here, len(workers))
+        yield Family("object_store_memory", "gauge", "Bytes of objects, by where they are.", _places(store, here))
+        ip: Tags = (("ip", node.host), *common)
+        machine: Tags = (("IsHeadNode", str(node.is_head).lower()), ("RayNodeType", _KIND[node.is_head]), *ip)
+        yield from self._machine.machine(machine)
+        components = {each.pid: each.type.lower() for each in workers if not each.exit_type}
+        yield from self._machine.processes({os.getpid(): "raylet", **components}, ip)
+
+    async def _cluster(self) -> list[Family]:
+        """What only the GCS knows; the head tells it, so that it is told once."""
+        node = self._raylet.node
+        if not node.is_head:
+            return []
+        actors: m.ActorList = await self._raylet.gcs.request(m.ListActors())
+        groups: m.GroupList = await self._raylet.gcs.request(m.ListGroups())
+        tags: Tags = (
+            ("Component", "gcs_server"),
+            ("NodeAddress", node.host),
+            ("Version", node.version),
+            ("SessionName", os.path.basename(node.session_dir)),
+        )
+        return cluster_families(actors.actors, groups.groups, tags)
 
 
-def _gauge(name: str, description: str, tags: Tags, value: float) -> Family:
-    return Family(name, "gauge", description, [Sample(name, tags, value)])
-
-
-def _machine(tags: Tags) -> Iterator[Family]:
-    yield _gauge("node_cpu_count", "Cores of the machine.", tags, os.cpu_count() or 1)
-    memory = Path("/proc/meminfo")
-    if memory.exists():
-        rows = dict(line.split(":", 1) for line in memory.read_text().splitlines())
-        total, free = (int(rows[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-        yield _gauge("node_mem_total", "Bytes of memory of the machine.", tags, total)
-        yield _gauge("node_mem_available", "Bytes of memory that programs could get.", tags, free)
-        yield _gauge("node_mem_used", "Bytes of memory in use.", tags, total - free)
+def _places(store: m.StoreStats, tags: Tags) -> list[Sample]:
+    """Objects in the shared memory, in its file on disk, and spilled."""
+    bytes_at = {
+        ("MMAP_SHM", "SEALED"): store.used - store.overflow_bytes,
+        ("MMAP_DISK", "SEALED"): store.overflow_bytes,
+        ("SPILLED", ""): store.on_disk_bytes,
+    }
+    return [
+        Sample("object_store_memory", (("Location", place), ("ObjectState", state), *tags), max(size, 0))
+        for (place, state), size in bytes_at.items()
+    ]

@@ -20,6 +20,8 @@ from ray._core.common.errors import RayTaskError
 from ray._core.common.ids import WorkerID
 from ray._core.common.task_events import Span, TaskBatch, TaskEvent, TaskKind
 from ray._core.store import serialization
+from ray._core.worker import task_metrics
+from ray._core.worker.task_metrics import EndedTasks
 
 if TYPE_CHECKING:
     from ray._core.worker.core import CoreWorker
@@ -43,6 +45,7 @@ class TaskLog:
         self._room = MOST_PER_INTERVAL
         self._dropped = 0
         self._is_scheduled = False
+        self._counts = EndedTasks()
 
     def __repr__(self) -> str:
         return f"<TaskLog ended={len(self._ended)} dropped={self._dropped}>"
@@ -126,6 +129,7 @@ class TaskLog:
     def _report(self) -> None:
         batch = self._described()
         self._ended, self._spans, self._dropped = [], [], 0
+        self._counts.add(batch)
         count = len(batch.events) + len(batch.spans)
         self._core.gcs.send(m.TaskEvents(batch.job_id, count, batch.encode()))
 
@@ -157,7 +161,7 @@ class TaskLog:
         if what == "objects":
             return [msgspec.msgpack.encode(self._objects())]
         if what == "metrics":
-            return [msgspec.msgpack.encode(self._metrics())]
+            return [msgspec.msgpack.encode(self._metrics(running))]
         return []
 
     def _live(self, running: Mapping[Call, int]) -> TaskBatch:
@@ -177,7 +181,7 @@ class TaskLog:
         dropped = max(len(core.submitter.tasks) - MOST_LIVE, 0)
         return TaskBatch(core.job_id, kinds.kinds, events, dropped)
 
-    def _metrics(self) -> list[metrics.Family]:
+    def _metrics(self, running: Mapping[Call, int]) -> list[metrics.Family]:
         core = self._core
         tags = {
             "Component": "core_worker",
@@ -186,7 +190,20 @@ class TaskLog:
             "Version": core.node.version,
             "WorkerId": (WorkerID.for_driver(core.job_id) if core.mode == "driver" else WorkerID(core.worker_id)).hex(),
         }
-        return metrics.registry.families(tags)
+        found = metrics.registry.families(tags)
+        counts = self._counts.counts(self._described())
+        for record in islice(core.submitter.tasks.values(), MOST_LIVE):
+            counts[record.template.message.name, core.submitter.state_of(record), record.attempt > 0, "owner"] += 1
+        blocked = core.values.blocked_in()
+        states = {call: blocked.get(call, "RUNNING") for call in running}
+        for call, attempt in running.items():
+            counts.update(task_metrics.running(call.template.name, states[call], attempt > 0))
+        found.append(task_metrics.tasks_family(counts, core.job_id, tuple(tags.items())))
+        executor = core.executor
+        if executor is not None and executor.actor is not None:
+            state = "ALIVE_RUNNING_TASKS" if running else "ALIVE_IDLE"
+            found.append(task_metrics.actor_family(executor.idle_name, state, core.job_id, tuple(tags.items())))
+        return found
 
     def _objects(self) -> list[m.ObjectInfo]:
         core = self._core

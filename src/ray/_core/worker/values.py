@@ -429,6 +429,15 @@ class Values:
         finally:
             del self._blocked[waiter]
 
+    def blocked_in(self) -> dict[Call, str]:
+        """Calls that wait in `get` or `wait`, which the state's name tells."""
+        waiting = list(self._blocked.items())
+        return {
+            call: "RUNNING_IN_RAY_GET" if waiter.fails_fast else "RUNNING_IN_RAY_WAIT"
+            for waiter, call in waiting
+            if call is not None
+        }
+
     def caller_of(self, arrival: Arrival) -> Call | None:
         """Which call of this worker waits by that; None: none does, or it is not known."""
         if isinstance(arrival, Waiter):
