@@ -19,6 +19,7 @@ from ray._core.common.packages import PART_SIZE
 from ray._core.wire import auth
 from ray.job_submission import JobStatus, JobSubmissionClient, JobType
 from ray.scripts.scripts import cli
+from ray.util.state import list_tasks
 
 DEADLINE_S = 60
 
@@ -274,6 +275,7 @@ def test_submit_follows_the_logs_and_ends_as_the_job_does(url):
     assert "a b\n" in said and "Job 'cli-good' succeeded" in said
     said = command(url, "submit", "--submission-id", "cli-bad", "--", "sh", "-c", "exit 4", code=1)
     assert "Job 'cli-bad' failed" in said and "Status message: Job entrypoint command failed with exit code 4" in said
+    assert not [task for task in list_tasks(cluster_address()) if "JobSupervisor" in task.name]
 
 
 def cluster_address():

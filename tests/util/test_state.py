@@ -303,3 +303,30 @@ def test_workers_that_have_ended_are_listed_with_their_end(session):
     assert rows["crash"].exit_type == "SYSTEM_ERROR" and "exit code 7" in rows["crash"].exit_detail
     assert rows["killed"].exit_type == "INTENDED_SYSTEM_EXIT" and "ray.kill" in rows["killed"].exit_detail
     assert all(row.end_time_ms > 0 for row in rows.values())
+
+
+def test_tasks_that_are_not_to_be_told(session):
+    @ray.remote(num_cpus=0, enable_task_events=False)
+    class Hidden:
+        def work(self):
+            pass
+
+        @ray.method(enable_task_events=True)
+        def told(self):
+            return [task.name for task in state.list_tasks()]
+
+        def look(self):
+            return [task.name for task in state.list_tasks()]
+
+    @ray.remote(num_cpus=0, enable_task_events=False)
+    def hidden(actor):
+        return ray.get(actor.told.remote())
+
+    actor = Hidden.remote()
+    ray.get(actor.work.remote())
+    while_running = ray.get([actor.look.remote(), hidden.remote(actor)])
+    _until(lambda: "Hidden.told" in [task.name for task in state.list_tasks()])
+    after = [task.name for task in state.list_tasks()]
+    for names in (*while_running, after):
+        assert not {"Hidden.__init__", "Hidden.work", "Hidden.look", "hidden"} & set(names)
+    ray.kill(actor)

@@ -15,15 +15,15 @@ from ray.util.state.state_cli import parse_filters
 from ray.util.state.state_text import readable, table, yaml
 
 
+@ray.remote
+class Speaker:
+    def say(self):
+        print("spoken")
+
+
 @pytest.fixture(scope="module")
 def actor_id():
     ray.init(num_cpus=1, log_to_driver=False)
-
-    @ray.remote
-    class Speaker:
-        def say(self):
-            print("spoken")
-
     actor = Speaker.options(name="star").remote()
     ray.get(actor.say.remote())
     yield actor._actor_id.hex()
@@ -101,7 +101,8 @@ def test_logs_are_listed_and_printed(actor_id):
     assert said == f"--- Log has been truncated to last 1 lines. Use `--tail` flag to toggle. {WHOLE}\n\nspoken\n"
     assert "no job with the submission id nobody" in run("logs", "job", "--id", "nobody", status=1)
     assert "At least one of `--pid` and `--id` has to be set" in run("logs", "actor", status=2)
-    assert run("logs", "nothing*").endswith("\n--- {}\n...\n\n")
+    found_none = run("logs", "nothing*")
+    assert "No log file there is called 'nothing*'" in found_none and found_none.endswith("\n--- {}\n...\n\n")
 
 
 def test_the_timeline_is_written(actor_id, tmp_path, monkeypatch):

@@ -47,6 +47,7 @@ def task_options(
         backpressure=_backpressure(given),
         items_per_yield=given.get("_num_objects_per_yield") or 1,
         timeout_s=given.get("timeout"),
+        is_told=given.get("enable_task_events", True),
     )
 
 
@@ -97,6 +98,7 @@ def actor_options(
         concurrency_groups=concurrency_groups(given.get("concurrency_groups")),
         is_async=is_async,
         allow_out_of_order=unordered if wanted is None else wanted,
+        is_told=given.get("enable_task_events", True),
     )
 
 
@@ -112,6 +114,7 @@ def method_options(given: Mapping[str, Any], *, is_generator: bool, shape: CallS
         items_per_yield=given.get("_num_objects_per_yield") or 1,
         timeout_s=given.get("timeout"),
         shape=shape,
+        is_told=given.get("enable_task_events"),
     )
 
 

@@ -81,7 +81,7 @@ class Source:
 
     def _tasks(self) -> list[Row]:
         told = task_events.rows(map(task_events.decode, self._dump("tasks")))
-        created = [state_rows.creation_task(info) for info in self.ask(m.ListActors()).actors]
+        created = [state_rows.creation_task(info) for info in self.ask(m.ListActors()).actors if info.is_told]
         return [state_rows.task(row) for row in told] + created
 
     def _objects(self) -> list[Row]:

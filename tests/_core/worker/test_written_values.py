@@ -3,7 +3,11 @@
 import contextlib
 from types import SimpleNamespace
 
+import pytest
+
+from ray._core.common import messages as m
 from ray._core.common import object_header
+from ray._core.common.errors import LocalRayletDiedError, ObjectStoreFullError, RaySystemError
 from ray._core.common.object_header import HEADER_SIZE
 from ray._core.store.arena import Arena, SlabAllocator
 from ray._core.worker.values import Values
@@ -43,3 +47,22 @@ def test_the_header_of_what_lay_there_before_is_gone_before_the_first_byte_is_wr
     assert [message.objects for message in sent] == [[(NEW, first + HEADER_SIZE, 1000)]]
     del memory
     values._arena.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("full", ObjectStoreFullError), ("connection_lost", LocalRayletDiedError), ("unknown_request", RaySystemError)],
+)
+def test_only_a_store_that_is_full_is_said_to_be(kind, error):
+    core = SimpleNamespace(
+        lock=contextlib.nullcontext(),
+        refs=SimpleNamespace(drain=lambda: None),
+        reactor=SimpleNamespace(flush=lambda: None),
+        raylet=None,
+        ask=lambda connection, request: m.Failed(kind=kind, message="A raylet process does not serve this."),
+        config=SimpleNamespace(max_direct_call_object_size=100),
+    )
+    values = Values(core)
+    values._slabs = SlabAllocator(1 << 15)
+    with pytest.raises(error):
+        values.write(NEW, SimpleNamespace(size=1000, is_error=False))

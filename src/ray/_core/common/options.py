@@ -38,6 +38,7 @@ class TaskOptions:
     `retry_exceptions`: False never, True on any Exception, or the classes. `max_retries` -1: for ever.
     `max_calls` 0: no limit. `backpressure` -1: none. `items_per_yield` above 1: each yield of a stream gives so many.
     `timeout_s`: how long after its submission a call may take to end; None: as long as it likes.
+    `is_told`: to the state API and the timeline.
     """
 
     placing: Placing
@@ -50,6 +51,7 @@ class TaskOptions:
     backpressure: int = -1
     items_per_yield: int = 1
     timeout_s: float | None = None
+    is_told: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class MethodOptions:
     items_per_yield: int = 1
     timeout_s: float | None = None
     shape: CallShape | None = None
+    is_told: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +96,4 @@ class ActorOptions:
     is_async: bool = False
     allow_out_of_order: bool = False
     generator_limit: int = -1
+    is_told: bool = True

@@ -222,6 +222,7 @@ class ActorTable:
             runtime_env=spec.placement.runtime_env,
             label_selector=spec.placement.label_selector,
             placement_group_id=spec.placement.strategy.placement_group_id,
+            is_told=spec.is_told,
         )
         self._actors[spec.actor_id] = Actor(spec, info)
         self._touched[spec.actor_id] = None

@@ -56,6 +56,7 @@ class Definition:
     is_detached: bool
     module: str
     generator_limit: int = -1
+    is_told: bool = True
 
 
 @functools.lru_cache(maxsize=1024)
@@ -115,6 +116,7 @@ class ActorTemplate:
             actor_backpressure=definition.generator_limit,
             retry_exceptions=retried_errors(options.retry_exceptions),
             namespace=core.namespace,
+            is_told=definition.is_told if options.is_told is None else options.is_told,
         )
 
     def observe(self, duration_us: int) -> None:
@@ -163,6 +165,7 @@ class Actors:
             is_detached=options.lifetime_detached,
             module=shown_module(cls.__module__),
             generator_limit=options.generator_limit,
+            is_told=options.is_told,
         )
         blob = serialization.dump_code(definition)
         spec = self._spec(actor_id, cls, options, packed)
@@ -241,6 +244,7 @@ class Actors:
             spec_blob=msgspec.msgpack.encode(recipe),
             creation_task_id=_creation_task_id(actor_id),
             parent_task_id=core.current.task_id if core.current is not None else b"",
+            is_told=options.is_told,
         )
 
     def _await_constructor(self, client: ActorClient, packed: Packed) -> bool:

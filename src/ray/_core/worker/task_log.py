@@ -137,6 +137,8 @@ class TaskLog:
         kinds = _Kinds()
         events = []
         for task_id, attempt, template, parent, created_us, start_us, us, worker, pid, failed, error in self._ended:
+            if not template.message.is_told:
+                continue
             state = "FAILED" if failed else "FINISHED"
             event = TaskEvent(
                 task_id, attempt, kinds.number(template), state, parent, created_us, start_us, start_us + us
@@ -168,12 +170,16 @@ class TaskLog:
         core, kinds = self._core, _Kinds()
         events = []
         for record in islice(core.submitter.tasks.values(), MOST_LIVE):
+            if not record.template.message.is_told:
+                continue
             state = core.submitter.state_of(record)
             kind = kinds.number(record.template)
             event = TaskEvent(record.task_id, record.attempt, kind, state, record.parent_task_id)
             event.created_us = record.created_us
             events.append(event)
         for call, attempt in list(running.items()):
+            if not call.template.is_told:
+                continue
             event = TaskEvent(call.task_id, attempt, kinds.number(call.template), "RUNNING")
             event.started_us = call.started_us
             event.node_id, event.worker_id, event.pid = core.node.node_id, core.worker_id, os.getpid()

@@ -80,6 +80,7 @@ class Template:
             retry_exceptions=retried_errors(options.retry_exceptions),
             max_calls=options.max_calls,
             runs_once=options.max_retries == 0,
+            is_told=options.is_told,
         )
 
     def _place(self, scheduling: m.SchedulingClass) -> None:

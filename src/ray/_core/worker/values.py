@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from ray._core.common import messages as m
 from ray._core.common import object_header
-from ray._core.common.errors import GetTimeoutError, ObjectStoreFullError, RaySystemError, RayTaskError
+from ray._core.common.errors import (
+    GetTimeoutError,
+    LocalRayletDiedError,
+    ObjectStoreFullError,
+    RaySystemError,
+    RayTaskError,
+)
 from ray._core.common.ids import NO_ACTOR_PREFIX, object_id
 from ray._core.common.object_header import HEADER_SIZE
 from ray._core.store import serialization
@@ -119,6 +125,7 @@ class Values:
             owner: whose object it is; None: of this process.
         Raises:
             ObjectStoreFullError: the node has no room.
+            LocalRayletDiedError, RaySystemError: the raylet has ended, or did not understand.
         """
         core = self._core
         size = serialized.size
@@ -133,7 +140,7 @@ class Values:
             slab_size, for_one = self._slabs.slab_for(room)
             granted = core.ask(core.raylet, m.AllocateSlab(size=slab_size, for_one=for_one))
             if isinstance(granted, m.Failed):
-                raise ObjectStoreFullError(f"An object of {size} bytes could not be stored. {granted.message}")
+                raise _no_room(size, granted)
             if granted.is_new:
                 self._arena.first_writes.renewed(granted.offset, granted.size)
             else:
@@ -522,6 +529,14 @@ class Values:
                 core.remote.bring(ref.binary(), entry, m.PULL_FOR_GET)
             core.reactor.flush()
             return None
+
+
+def _no_room(size: int, reply: m.Failed) -> Exception:
+    """What came of asking the raylet for room. An older one, of the same version, may not know the request."""
+    text = f"An object of {size} bytes could not be stored. {reply.message}"
+    if reply.kind == "full":
+        return ObjectStoreFullError(text)
+    return LocalRayletDiedError() if reply.kind == "connection_lost" else RaySystemError(text)
 
 
 def _forget(waiter: Waiter, slots: list[Entry | OpenStream]) -> None:

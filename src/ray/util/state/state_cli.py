@@ -304,6 +304,8 @@ def log_cluster(glob_filter: str, node_id: str | None, node_ip: str | None, **re
     if len(names) == 1:
         _print(filename=names[0], node_id=node_id, node_ip=node_ip, **reading)
         return
+    if not names:
+        click.echo(f"No log file there is called {glob_filter!r}. `ray logs` lists those that there are.", err=True)
     listed = "\n".join(f"{category}:\n" + "\n".join(f"- {name}" for name in each) for category, each in found.items())
     click.echo(f"Node IP: {shown_ip}\n---" + (f"\n{listed}" if names else " {}") + "\n...\n")
 

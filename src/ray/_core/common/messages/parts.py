@@ -150,6 +150,8 @@ class ActorSpec(Part, frozen=True):
     """What only the core worker reads: constructor arguments, method options, concurrency (see worker.actors)."""
     creation_task_id: bytes = b""
     parent_task_id: bytes = b""
+    is_told: bool = True
+    """Its constructor's call, to the state API."""
 
 
 class ActorInfo(Part, frozen=True):
@@ -191,6 +193,8 @@ class ActorInfo(Part, frozen=True):
     """All three as its class of scheduling has them, for the state API."""
     last_host: str = ""
     """Where it is or was last: `address` is of living actors only."""
+    is_told: bool = True
+    """Its constructor's call, to the state API."""
 
 
 class JobInfo(Part, frozen=True):

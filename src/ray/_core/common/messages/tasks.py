@@ -51,6 +51,8 @@ class TaskTemplate(Message, tag=150):
     """A task that is not retried (max_retries=0)."""
     keeps_lineage: bool = True
     """Whether lost objects of the job are made again."""
+    is_told: bool = True
+    """To the state API and the timeline."""
 
 
 class PushTask(Message, tag=151):

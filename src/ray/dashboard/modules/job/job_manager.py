@@ -87,6 +87,7 @@ class JobManager:
             "name": JOB_ACTOR_NAME_TEMPLATE.format(job_id=submission_id),
             "namespace": SUPERVISOR_ACTOR_RAY_NAMESPACE,
             "lifetime": "detached",
+            "enable_task_events": False,  # `ray summary tasks` tells of the job's own
             "num_cpus": request.entrypoint_num_cpus or 0,
             "num_gpus": request.entrypoint_num_gpus or 0,
             "memory": request.entrypoint_memory,
