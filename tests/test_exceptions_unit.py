@@ -41,7 +41,7 @@ def _sample(cls: type[RayError]) -> RayError:
     return cls(*[f"value of {p.name}" for p in required])
 
 
-@pytest.mark.parametrize("name", ray.exceptions.__all__)
+@pytest.mark.parametrize("name", [name for name in ray.exceptions.__all__ if not name.isupper()])
 def test_every_exception_keeps_text_and_fields_through_pickle(name: str) -> None:
     error = _sample(getattr(ray.exceptions, name))
     for copy in (pickle.loads(pickle.dumps(error)), RayError.from_bytes(error.to_bytes())):

@@ -400,7 +400,7 @@ def test_a_busy_group_does_not_hold_others_up():
     busy = [grouped.io.remote(4) for _ in range(3)]
     assert ray.get(grouped.compute.remote(1))
     assert ray.get(grouped.default.remote(1))
-    assert ray.get(grouped.read.remote())["io"] == 2
+    wait_until(lambda: ray.get(grouped.read.remote())["io"] == 2)
     assert ray.wait(busy, timeout=0)[0] == []
 
 

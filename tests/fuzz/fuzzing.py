@@ -58,10 +58,11 @@ class Source:
             return self.value(choose.choice(arguments), depth)
         if kind is types.NoneType:
             return None
-        if origin in (list, dict):
+        is_any_number = origin is list or arguments[-1:] == (...,)
+        if is_any_number or origin is dict:
             size = choose.choice((0, 1, 2, 5)) if depth < 3 else 0
-            if origin is list:
-                return [self.value(arguments[0], depth + 1) for _ in range(size)]
+            if is_any_number:
+                return origin(self.value(arguments[0], depth + 1) for _ in range(size))
             return {self.value(arguments[0], depth + 1): self.value(arguments[1], depth + 1) for _ in range(size)}
         if origin is tuple:
             return tuple(self.value(argument, depth + 1) for argument in arguments)

@@ -322,7 +322,7 @@ def test_an_actor_that_starts_again_says_why(nodes, gate, tmp_path):
     os.kill(ray.get(actor.pid.remote()), signal.SIGKILL)
     told(
         actor,
-        r"has been starting again for .* \(restart 1 of 3\), because .*SIGKILL:",
+        r"has been starting again for .* \(restart 1 of 3\), because .*SIGKILL",
         r"Slow.__init__ \(actor \w{32}\) runs for",
     )
     gate.touch()

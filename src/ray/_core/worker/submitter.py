@@ -504,7 +504,7 @@ def _average_us(record: Record) -> float | None:
 
 
 def _cause_of(exited: m.WorkerExited | None) -> str:
-    return "The connection to its process was lost." if exited is None else exited.cause
+    return "Its process ended, or the connection to it was lost." if exited is None else exited.cause
 
 
 LONGEST_TOLD = 20_000
