@@ -1,6 +1,7 @@
 """The exception classes by themselves; no cluster."""
 
 import inspect
+import logging
 import pickle
 
 import pytest
@@ -110,7 +111,10 @@ class Final(Exception):
         raise TypeError("no subclasses")
 
 
-def test_a_cause_that_allows_no_subclass_gives_a_plain_task_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cause_that_allows_no_subclass_gives_a_plain_task_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("ray"), "propagate", True)  # a session of before may have changed it
     error = RayTaskError("f", "tb", Final())
     assert error.as_instanceof_cause() is error
     assert "cannot be subclassed" in caplog.text
