@@ -20,6 +20,10 @@ def bad(ref=None):
 @ray.remote
 def ok():
     return 1
+def has_failed():
+    from ray.util import state
+    while not state.list_tasks(filters=[("name", "=", "bad"), ("state", "=", "FAILED")]):
+        time.sleep(0.01)
 """
 
 
@@ -30,8 +34,8 @@ def _unread(err):
 @pytest.mark.parametrize(
     "dropping",
     [
-        "ref = bad.remote(); ray.get(ok.remote()); time.sleep(0.2); del ref; ray.get(ok.remote())",
-        "bad.remote(); ray.get([ok.remote() for _ in range(4)]); time.sleep(0.2)",
+        "ref = bad.remote(); has_failed(); del ref; ray.get(ok.remote())",
+        "bad.remote(); has_failed()",
     ],
     ids=["dropped after it failed", "dropped before it failed"],
 )
@@ -52,18 +56,18 @@ def test_an_error_whose_ref_is_dropped_unread_is_logged(dropping):
     ids=["wait", "get", "as an argument", "future"],
 )
 def test_an_error_that_somebody_has_seen_is_not_logged(reading):
-    _, err = drive(TASKS + f"ref = bad.remote(); {reading}\ndel ref\nray.get(ok.remote()); time.sleep(0.2)")
+    _, err = drive(TASKS + f"ref = bad.remote(); {reading}\ndel ref\nray.get(ok.remote())")
     assert err == []
 
 
 def test_the_user_may_want_to_hear_of_no_unread_error():
-    _, err = drive(TASKS + "bad.remote(); ray.get(ok.remote()); time.sleep(0.2)", RAY_IGNORE_UNHANDLED_ERRORS="1")
+    _, err = drive(TASKS + "bad.remote(); has_failed()", RAY_IGNORE_UNHANDLED_ERRORS="1")
     assert err == []
 
 
 def test_an_unread_error_of_a_nested_task_is_logged_by_the_worker_that_owned_it():
-    body = "@ray.remote\ndef outer():\n    bad.remote(); time.sleep(0.5)\nray.get(outer.remote())"
-    _, err = drive(TASKS + body)
+    body = "@ray.remote\ndef outer():\n    bad.remote(); has_failed()\nray.get(outer.remote())"
+    _, err = drive(TASKS + body, until=UNREAD)
     assert [line for line in err if line.startswith("(outer pid=N) " + UNREAD)]
 
 
@@ -75,9 +79,9 @@ def crash():
 try:
     ray.get(crash.remote())
 except ray.exceptions.WorkerCrashedError:
-    time.sleep(0.5)
+    pass
 """
-    out, _ = drive(body)
+    out, _ = drive(body, until="(raylet) A worker died")
     assert len(out) == 1
     assert out[0].startswith(
         "(raylet) A worker died or was killed while executing a task by an unexpected system error."
