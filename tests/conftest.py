@@ -1,12 +1,10 @@
 """Fixtures of tests on real processes. Whatever a test starts must be gone after its module."""
 
-import atexit
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
+import bytecode
 import polling
 import psutil
 import pytest
@@ -17,10 +15,8 @@ os.environ.setdefault("RAY_AUTH_TOKEN", "token-of-the-tests")
 if sys.dont_write_bytecode:
     # Each process of each cluster would compile all it imports: a `ray.init` took twice as long. Beside the sources
     # nothing is written all the same.
-    _bytecode = tempfile.mkdtemp(prefix="ray-tests-")
-    atexit.register(shutil.rmtree, _bytecode, ignore_errors=True)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = _bytecode
+    os.environ["PYTHONPYCACHEPREFIX"] = bytecode.directory()
 
 from leaks import assert_no_objects_left
 

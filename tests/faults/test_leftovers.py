@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from ray._core.node import stale_arenas
+from ray._core.raylet import leftovers
 
 DRIVER = """
 import os, sys, time, ray
@@ -21,6 +22,8 @@ ray.init(num_cpus=1, object_store_memory=80 << 20, log_to_driver=False, _plasma_
 @ray.remote
 def work(): return os.getpid()
 ray.get(work.remote())
+if "spills" in sys.argv:
+    refs = [ray.put(bytes(30 << 20)) for _ in range(5)]
 print("up", flush=True)
 time.sleep(600)
 """
@@ -30,10 +33,10 @@ PATIENCE_S = 15
 class Session:
     """A driver with a cluster of its own; everything of it is found by the directory that it keeps to."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, *what):
         self.directory = directory
         environ = {**os.environ, "RAY_TMPDIR": directory}
-        self.driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, env=environ)
+        self.driver = subprocess.Popen([sys.executable, "-c", DRIVER, *what], stdout=subprocess.PIPE, env=environ)
 
     def wait_up(self):
         assert self.driver.stdout.readline() == b"up\n"
@@ -55,6 +58,12 @@ class Session:
 
     def arenas(self):
         return list(Path(self.directory).glob("ray-*.arena"))
+
+    def spilled(self):
+        return list(Path(self.directory).glob("ray/session_2*/ray_spilled_objects_*"))
+
+    def sockets(self):
+        return list(Path(self.directory).glob("ray/session_2*/sockets/*"))
 
     def kill_driver(self):
         self.driver.kill()
@@ -80,8 +89,8 @@ def session():
     with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as directory:
         started = []
 
-        def start():
-            started.append(Session(directory))
+        def start(*what):
+            started.append(Session(directory, *what))
             return started[-1]
 
         yield start
@@ -135,3 +144,34 @@ def test_the_arena_of_a_raylet_that_lives_is_left_alone(session):
     assert stale_arenas.remove(one.directory, young_s=0) == [] and len(one.arenas()) == 1
     one.kill_driver()
     one.assert_gone()
+
+
+def test_what_was_spilled_is_removed_when_a_driver_is_killed(session):
+    one = session("spills")
+    one.wait_up()
+    [directory] = one.spilled()
+    assert list(directory.iterdir())
+    one.kill_driver()
+    deadline_at_s = time.monotonic() + PATIENCE_S
+    while one.spilled():
+        assert time.monotonic() < deadline_at_s
+        time.sleep(0.02)
+
+
+def test_what_a_session_leaves_whose_processes_are_killed_at_once_the_next_raylet_removes(session):
+    one = session("spills")
+    one.wait_up()
+    temp = Path(one.directory) / "ray"
+    assert leftovers.remove(temp, young_s=0) == [] and one.spilled()  # all of it is in use
+    processes = one.processes()
+    for process in processes:
+        process.suspend()
+    for process in processes:
+        process.kill()
+    one.kill_driver()
+    assert one.processes() == []
+    left = {*one.spilled(), *one.sockets()}
+    assert len(left) >= 4  # of the raylet, the driver and a worker
+    assert leftovers.remove(temp) == []  # it is young
+    assert set(leftovers.remove(temp, young_s=0)) == left
+    assert one.spilled() == one.sockets() == []

@@ -64,6 +64,8 @@ class Source:
             if is_any_number:
                 return origin(self.value(arguments[0], depth + 1) for _ in range(size))
             return {self.value(arguments[0], depth + 1): self.value(arguments[1], depth + 1) for _ in range(size)}
+        if origin is tuple and arguments[1:] == (Ellipsis,):
+            return tuple(self.value(arguments[0], depth + 1) for _ in range(choose.choice((0, 1, 2, 5))))
         if origin is tuple:
             return tuple(self.value(argument, depth + 1) for argument in arguments)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):

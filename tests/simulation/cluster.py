@@ -118,6 +118,8 @@ class SimMachine(Machine):
 
     def give_memory_back(self, offset: int, size: int) -> None: ...
 
+    def remove_leftovers(self, session_dir: str, spill_dirs: list[str]) -> None: ...
+
     def close(self, *paths: str) -> None:
         if self._zygote_process is not None:
             self._cluster.loop.kill(self._zygote_process)
@@ -266,7 +268,7 @@ class Cluster:
                 await core.become_driver()
                 self.drivers.append(core)
                 await program(core)
-            except Failure as failure:
+            except (Failure, ConnectionRefusedError) as failure:  # refused: its raylet has ended meanwhile
                 self.loop.tell(f"{name} fails: {failure}")
                 self.loop.kill(process, 1 << 8)
             except Exception as error:

@@ -94,10 +94,10 @@ class Faults:
         else:
             self._cluster.network.on_write = self._gcs_writes
 
-    def _gcs_writes(self, process: Process) -> None:
-        if process is self._cluster.gcs_process:
+    def _gcs_writes(self, transport: Transport) -> None:
+        if transport.process is self._cluster.gcs_process:
             self._cluster.network.on_write = None
-            self._loop.after(self._rng.random() * 0.002, self._loop.kill, process)
+            self._loop.after(self._rng.random() * 0.002, self._loop.kill, transport.process)
 
     def _drain(self) -> None:
         """SIGTERM for a raylet: it says goodbye."""
@@ -183,7 +183,29 @@ class Faults:
             if isinstance(endpoint, Transport) and not endpoint.is_local
         ]
         if ends:
-            self._rng.choice(ends).cut()
+            end = self._rng.choice(ends)
+            if self._rng.random() < 0.5:
+                end.cut()
+            else:
+                self._cut_late(end)
+
+    def _cut_late(self, end: Transport) -> None:
+        """Once it has next said something: that comes late, when this end may be back by another connection."""
+        network, late_s = self._cluster.network, self._rng.random() ** 2 * 3.0
+
+        def writes(transport: Transport) -> None:
+            if transport is end:
+                network.on_write = None
+                self._loop.after(0.0, end.cut, late_s)
+                self.open += 1
+                self._loop.after(late_s, self._resumed)
+
+        def waits_no_longer() -> None:
+            if network.on_write is writes:
+                network.on_write = None
+
+        network.on_write = writes
+        self._for_a_while(2.0, waits_no_longer)
 
     def _partition(self, both_ways: bool = True) -> None:
         host, network = self._host(), self._cluster.network

@@ -85,7 +85,7 @@ class Stream:
         self._network, self._loop = network, network.loop
         self.source, self.target, self.is_local = source, target, is_local
         self.receiver: Transport
-        self.last_s = 0.0
+        self.last_s = self.held_until_s = 0.0
         self._stalled: deque[tuple[str, bytes]] = deque()
         self._resets = 0
 
@@ -101,6 +101,9 @@ class Stream:
 
     def _arrive(self, kind: str, data: bytes, resets: int) -> None:
         if resets != self._resets:
+            return
+        if self.held_until_s > self._loop.now_s:
+            self._loop.at(self.held_until_s, self._arrive, kind, data, resets)
             return
         if not self.is_local and (self._stalled or self._network.is_blocked(self.source.host, self.target.host)):
             self._stalled.append((kind, data))
@@ -141,7 +144,7 @@ class Transport(asyncio.Transport):
         data = bytes(data)
         self._loop.mark(f"{self.process.name}>{self._out.target.name}")
         if self._network.on_write is not None:
-            self._network.on_write(self.process)
+            self._network.on_write(self)
         if self._loop.story is not None:
             self._tell(data, self._loop.story)
         self._in_flight += len(data)
@@ -224,11 +227,19 @@ class Transport(asyncio.Transport):
         self._is_closing = self._is_lost = True
         self.process.endpoints.pop(self, None)
 
-    def cut(self) -> None:
-        """The connection breaks at both ends, as a box between the two may have it."""
-        for transport in (self, self._out.receiver):
-            if transport.process.is_alive and not transport._is_closing and transport.protocol is not None:
-                self._loop.post(transport.process, transport._reset)
+    def cut(self, peer_after_s: float = 0.0) -> None:
+        """The connection breaks at both ends, as a box between the two may have it. The other end may notice later:
+        before that comes what was under way to it, when this end may be back by another connection."""
+        self._break()
+        if peer_after_s:
+            self._out.held_until_s = self._loop.now_s + peer_after_s
+            self._loop.after(peer_after_s, self._loop.after, 0.001, self._out.receiver._break)
+        else:
+            self._out.receiver._break()
+
+    def _break(self) -> None:
+        if self.process.is_alive and not self._is_closing and self.protocol is not None:
+            self._loop.post(self.process, self._reset)
 
     def _data(self, data: bytes) -> None:
         sender = self.peer
@@ -278,8 +289,8 @@ class Network:
         self.hosts: dict[str, Host] = {}
         """By IP address."""
         self.listeners: dict[Key, Listener] = {}
-        self.on_write: Callable[[Process], None] | None = None
-        """Called with each process that sends something, for faults that wait for such a moment."""
+        self.on_write: Callable[[Transport], None] | None = None
+        """Called with each end that sends something, for faults that wait for such a moment."""
         self.stalled: dict[Stream, None] = {}
         self._blocked: dict[tuple[str, str], int] = {}
         self._delays: dict[str, float] = {}

@@ -266,3 +266,27 @@ def test_of_what_a_process_took_along_when_it_ended_only_the_first_task_counts_a
     world.until(lambda: len(outcomes) == 3)
     assert "WorkerCrashed" not in str(outcomes[1:]) and outcomes[1:] == [2, 3]
     assert isinstance(outcomes[0], str)
+
+
+def test_what_comes_late_by_a_connection_that_a_driver_has_replaced_changes_nothing(world):
+    """The request had been sent again by the new one, and answered; then the next one overwrote what it had written."""
+    told = []
+
+    async def program(core):
+        async def put(value):
+            await core.request(core.gcs, m.KvPut(namespace="n", key=b"k", value=value))
+
+        await put(b"1")
+        transport = core.gcs._connection._transport
+        again = asyncio.get_running_loop().create_task(put(b"2"))
+        await asyncio.sleep(0)
+        core.gcs._connection.flush()
+        transport.cut(2.0)
+        await again
+        await put(b"3")
+        await asyncio.sleep(3.0)
+        told.append((await core.request(core.gcs, m.KvGet(namespace="n", key=b"k"))).value)
+
+    world.drive(program, 1)
+    world.until(lambda: told)
+    assert told == [b"3"]

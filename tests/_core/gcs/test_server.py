@@ -60,6 +60,9 @@ class Peer:
     def fail(self, request, kind, message, detail=b""):
         self.sent.append(m.Failed(kind=kind, message=message))
 
+    def abort(self, reason):
+        self.is_closed, self.close_reason = True, reason
+
     def of(self, kind):
         return [message for message in self.sent if isinstance(message, kind)]
 
@@ -132,6 +135,7 @@ def test_the_late_end_of_an_older_connection_ends_no_actor(with_gcs, role):
         old = hello(server, role)
         actor_id = register_actor(server, old)
         new = hello(server, role)
+        assert old.is_closed and not new.is_closed
         server.closed(old)
         assert server.actors.table.get(actor_id).state == "PENDING_CREATION"
         ends(server, new)

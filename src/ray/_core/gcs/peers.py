@@ -28,8 +28,12 @@ class Peers:
         return f"<Peers {self.presence!r} knocks={len(self._knocks)}>"
 
     def came(self, kind: Kind, peer_id: bytes, node_id: bytes, door: Door, connection: Connection) -> None:
-        """A peer has made itself known on this connection."""
+        """A peer has made itself known on this connection. It has sent again by this one what was not answered on an
+        older one, whose end is not here yet: what comes by that after this would undo what followed."""
+        older = self.presence.connection_of(peer_id)
         self._act(self.presence.came(kind, peer_id, node_id, door, connection, _now_s()))
+        if older is not None and older is not connection:
+            older.abort("the peer is back by another connection")
 
     def went(self, connection: Connection) -> None:
         """A connection is closed, of whomever."""

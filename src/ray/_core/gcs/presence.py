@@ -8,7 +8,7 @@ any more the process has ended, and nothing is waited for. After a restart of th
     (unknown) --came--> HERE --went--> AWAY --came--> HERE
     (unknown) --expect--> AWAY --knocked: nobody there; or the grace is over; or its node died--> (ended)
 
-A peer that reconnects has two connections for a while: the end of the older one means nothing. Graces are counted in
+A peer that reconnects has two connections for a moment: the end of the older one means nothing. Graces are counted in
 time in which this process ran: a GCS that was stopped must look who came meanwhile before it judges.
 """
 
@@ -88,6 +88,10 @@ class Presence:
 
     def __repr__(self) -> str:
         return f"<Presence peers={len(self._peers)} here={len(self._ids)} due={len(self._due)}>"
+
+    def connection_of(self, peer_id: bytes) -> Connection | None:
+        peer = self._peers.get(peer_id)
+        return None if peer is None else peer.connection
 
     # ---------------------------------------------------------- coming and going
 

@@ -19,6 +19,7 @@ from ray._core.node import dashboard_port, machine, membership, reaper, session_
 from ray._core.node.node_names import NodeNames
 from ray._core.node.params import NodeParams
 from ray._core.node.services import Service
+from ray._core.raylet.external_storage import FileStorage, storage_of
 from ray._core.wire import auth
 from ray._core.wire.owner_watch import OWNER_PID
 from ray._core.wire.ports import WORKER_PORTS
@@ -191,8 +192,14 @@ class Node(NodeNames):
                 json.dumps(self._raylet_settings(dashboard)),
             ]
             fds = [listening.fileno(), *([dashboard.fileno()] if dashboard else [])]
-            files = [self.plasma_store_socket_name, self.raylet_socket_name]
+            files = [self.plasma_store_socket_name, self.raylet_socket_name, *self._spill_directories()]
             self.raylet = self._start_service("raylet", command, log_name=name, fds=fds, files=files)
+
+    def _spill_directories(self) -> list[str]:
+        """Where the raylet will spill to, as far as that is this machine's disk."""
+        config, directory = self.config, self.params.spill_dir or self.config.object_spilling_directory
+        storage = storage_of(config.object_spilling_config, directory or str(self.session_dir), self.unique_id)
+        return storage.directories if isinstance(storage, FileStorage) else []
 
     def _bind_dashboard(self) -> socket.socket | None:
         params = self.params

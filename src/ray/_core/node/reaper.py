@@ -4,7 +4,7 @@ Floor: node, shell. Run as a plain file that imports hardly anything, so that it
 small (3.1 MiB; with `json` and `signal`, which import much, 4.2): `python -S -E reaper.py [--detached] OWNER_PID`. On
 its standard input come charges, as bytes,
 
-    123 NUL /dev/shm/… NUL … NUL NUL     when process 123 has ended, unlink the files
+    123 NUL /dev/shm/… NUL … NUL NUL     when process 123 has ended, remove the files and directories
 
 and an empty one at last. Without --detached it kills all those processes when its owner has ended, or has closed the
 pipe. (The owner's end of the pipe alone would not do: a process that the owner forks inherits it.) It ends when none of
@@ -63,6 +63,11 @@ class Watched:
 
     def clean(self) -> None:
         for path in self.files:
+            if os.path.isdir(path):
+                import shutil  # hardly ever needed, and larger than all of this process
+
+                shutil.rmtree(path, ignore_errors=True)
+                continue
             try:
                 os.unlink(path)
             except FileNotFoundError:

@@ -12,10 +12,12 @@ import json
 import os
 import random
 import shutil
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from ray._core.raylet import leftovers
 from ray._core.raylet.spill_table import Url
 
 
@@ -37,22 +39,31 @@ class FileStorage:
     """Files in local directories, taken in turn."""
 
     def __init__(self, directories: Sequence[str], node_id: str) -> None:
-        self._directories = [os.path.join(each, f"ray_spilled_objects_{node_id}") for each in directories]
+        self.parents = list(directories)
+        self.directories = [os.path.join(each, leftovers.SPILLED + node_id) for each in directories]
         self._numbers = itertools.count()
+        self._locks: dict[str, int] = {}
+        self._making = threading.Lock()
 
     def validate(self) -> None:
         """Raises OSError when a directory cannot be written to."""
-        for directory in self._directories:
-            os.makedirs(directory, mode=0o700, exist_ok=True)
+        for directory in self.directories:
+            self._make(directory)
             probe = os.path.join(directory, ".probe")
             with open(probe, "wb") as file:
                 file.write(b"?")
             os.unlink(probe)
 
+    def _make(self, directory: str) -> None:
+        with self._making:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            if directory not in self._locks:
+                self._locks[directory] = leftovers.lock(directory)
+
     def spill(self, objects: Mapping[bytes, memoryview]) -> dict[bytes, Url]:
         number = next(self._numbers)
-        directory = self._directories[number % len(self._directories)]
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        directory = self.directories[number % len(self.directories)]
+        self._make(directory)
         path = os.path.join(directory, f"{number:08d}-{len(objects)}")
         urls, position = {}, 0
         try:
@@ -83,8 +94,10 @@ class FileStorage:
             return
 
     def destroy(self) -> None:
-        for directory in self._directories:
+        for directory in self.directories:
             shutil.rmtree(directory, ignore_errors=True)
+        while self._locks:
+            os.close(self._locks.popitem()[1])
 
 
 class UnstableFileStorage(FileStorage):

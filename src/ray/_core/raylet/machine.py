@@ -13,10 +13,13 @@ import mmap
 import os
 import signal
 import socket
+import threading
 from functools import partial
+from pathlib import Path
 from random import Random
 
 from ray._core.common.overflow import Overflow, allocate, give_back, map_behind
+from ray._core.raylet import leftovers
 from ray._core.raylet.zygote_process import ZygoteProcess
 from ray._core.wire import aio
 
@@ -82,6 +85,11 @@ class Machine:
     def give_memory_back(self, offset: int, size: int) -> None:
         """Nothing lies in this part of the arena: its pages go back to the system."""
         give_back(self._arena_fd, offset, size)
+
+    def remove_leftovers(self, session_dir: str, spill_dirs: list[str]) -> None:
+        """Of sessions that were killed as a whole; in the background, as there may be much."""
+        arguments = (Path(session_dir).parent, spill_dirs)
+        threading.Thread(target=leftovers.remove, args=arguments, name="ray-leftovers", daemon=True).start()
 
     def close(self, *paths: str) -> None:
         """End the zygote, and remove files of the node."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ray._core.common import messages as m
 from ray._core.common import object_header
 from ray._core.common.object_header import HEADER_SIZE
-from ray._core.raylet.external_storage import storage_of
+from ray._core.raylet.external_storage import FileStorage, storage_of
 from ray._core.raylet.objects import Placed
 from ray._core.raylet.spill_table import Batch, SpillTable, Url
 from ray._core.wire import aio
@@ -54,6 +54,8 @@ class Spiller:
 
     def start(self, arena: mmap.mmap) -> None:
         self._map, self._view = arena, memoryview(arena)
+        parents = self._storage.parents if isinstance(self._storage, FileStorage) else []
+        self._raylet.machine.remove_leftovers(self._raylet.settings["session_dir"], parents)
 
     def close(self) -> None:
         """What was spilled is of no use to anybody after the node."""
