@@ -188,6 +188,7 @@ def test_arguments_of_get_put_wait_and_their_kin_are_checked() -> None:
     ],
 )
 def test_init_refuses_what_cannot_be(arguments, error, text, monkeypatch) -> None:
+    monkeypatch.setenv("RAY_gcs_rpc_server_connect_timeout_s", "0")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(error, match=text):
         ray.init(configure_logging=False, **arguments)

@@ -192,15 +192,20 @@ class Cluster:
             self._wait(lambda alive: node.node_id not in alive, timeout, f"the death of node {node.node_id}")
 
     def _wait(self, wanted: Any, timeout: float, what: str) -> None:
-        assert self.gcs_address is not None, "The cluster has no head."
+        address = self.gcs_address
+        assert address is not None, "The cluster has no head."
 
         def agrees(nodes: list[Any]) -> bool:
             return bool(wanted({node.node_id.hex() for node in nodes if node.state == "ALIVE"}))
 
-        with membership.open_client(self.gcs_address, "cli") as client:
-            if membership.wait_for_state(client, agrees, timeout) is None:
-                alive = [node.node_id.hex() for node in membership.list_nodes(client) if node.state == "ALIVE"]
-                raise TimeoutError(f"Timed out after {timeout} s while waiting for {what}; alive are {sorted(alive)}.")
+        def look() -> None:
+            with membership.open_client(address, "cli") as client:
+                if membership.wait_for_state(client, agrees, timeout) is None:
+                    alive = [node.node_id.hex() for node in membership.list_nodes(client) if node.state == "ALIVE"]
+                    text = f"Timed out after {timeout} s while waiting for {what}; alive are {sorted(alive)}."
+                    raise TimeoutError(text)
+
+        membership.patiently(look, timeout)
 
     def remaining_processes_alive(self) -> bool:
         """Whether no process of a node has ended by itself."""

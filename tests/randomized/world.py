@@ -184,7 +184,8 @@ class World:
 
         Args:
             number: of the mixed arguments and the salt: what the task gives.
-            may_lose: its result can be lost with a node, so it must be one that can be made again.
+            may_lose: its result can be lost with a node, so it must be one that can be made again, at any time: in a
+                group it could not be once that is removed.
             boxed: the arguments are passed in a list, and stay refs.
         """
         salt, needs, options = self.salt(), self.pick(), self.options()
@@ -195,7 +196,7 @@ class World:
             options.setdefault("num_returns", returns)
             function = ray.remote(max_calls=self.rng.randrange(1, 3))(function._function)
         group = None
-        if self.groups and "scheduling_strategy" not in options and "memory" not in options:
+        if self.groups and not may_lose and "scheduling_strategy" not in options and "memory" not in options:
             group = self.rng.choice([None, *self.groups])
         if group is not None:
             options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(group.handle)

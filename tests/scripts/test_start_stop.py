@@ -169,14 +169,14 @@ print(text)
     ],
 )
 def test_wrong_flags_are_refused_by_name(shell, arguments, text):
-    _, complained = shell.ray("start", *arguments, status=1)
+    _, complained = shell.ray("start", *arguments, status=1, RAY_gcs_rpc_server_connect_timeout_s="0")
     assert text in complained
     assert "Traceback" not in complained
     assert shell.processes() == []
 
 
 def test_a_joining_node_hears_what_to_look_at(shell):
-    _, complained = shell.ray("start", "--address=127.0.0.1:1", status=1)
+    _, complained = shell.ray("start", "--address=127.0.0.1:1", status=1, RAY_gcs_rpc_server_connect_timeout_s="0")
     assert "On the head, `ray status` tells" in complained and "firewall" in complained
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ray._core.common import messages as m
 from ray._core.common.errors import AuthenticationError
 from ray._core.node import membership, session_dir
 from ray._core.wire import auth
@@ -81,9 +82,14 @@ def local_raylet(cluster: Cluster, node_ip: str | None = None) -> str:
         AuthenticationError: it refuses our token.
         RuntimeError: it is of another version.
     """
-    with authentication_told(), membership.open_client(cluster.address, "cli") as client:
-        membership.check_versions(membership.ask_cluster(client))
-        nodes = membership.list_nodes(client)
+
+    def nodes_of_cluster() -> list[m.NodeInfo]:
+        with membership.open_client(cluster.address, "cli") as client:
+            membership.check_versions(membership.ask_cluster(client))
+            return membership.list_nodes(client)
+
+    with authentication_told():
+        nodes = membership.patiently(nodes_of_cluster)
     for node in sorted(nodes, key=lambda node: not node.is_head):
         if node.state == "ALIVE" and node_ip in (None, node.host) and os.path.exists(node.raylet_path):
             path: str = node.raylet_path

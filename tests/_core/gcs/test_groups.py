@@ -139,6 +139,36 @@ def test_a_node_that_dies_while_it_reserves_fails_the_attempt():
     table.validate()
 
 
+def restarted(table):
+    """The table of a GCS that is started after the one of `table` was killed."""
+    after = GroupTable()
+    after.restore(dict(table.take_rows()))
+    return after
+
+
+def test_bundles_that_a_node_made_usable_before_the_gcs_was_killed_stay():
+    """What runs there would be ended, since the GCS had not written down yet that the group is created."""
+    table = GroupTable()
+    table.create(group(b"g", 1, 1), 1)
+    table.schedule([node(b"a", 2)])
+    after = restarted(table)
+    [commit] = after.reconcile(b"a", [(b"g", 0), (b"g", 1)])
+    after.validate()
+    assert (type(commit), commit.node_id, commit.indexes) == (Commit, b"a", [0, 1])
+    assert states(after.committed(b"g", commit.attempt, b"a", True, 2)) == ["CREATED"]
+    assert after.get(b"g").nodes == [b"a", b"a"]
+
+
+def test_a_part_of_what_a_group_lacks_goes_back_when_the_gcs_was_killed():
+    table = GroupTable()
+    table.create(group(b"g", 1, 1, strategy="STRICT_SPREAD"), 1)
+    table.schedule([node(b"a", 1), node(b"b", 1)])
+    after = restarted(table)
+    assert after.reconcile(b"a", [(b"g", 0)]) == [Return(b"g", b"a", [0], False)]
+    assert after.get(b"g").state == "PENDING"
+    after.validate()
+
+
 def created_by(actor, detached=False):
     info = group(b"g", 1)
     return type(info)(*[getattr(info, f) for f in info.__struct_fields__[:6]], detached, actor, "", [])
@@ -195,14 +225,30 @@ class Cluster:
                     amount = self.held.pop((effect.node_id, effect.group_id, index), 0)
                     self.free[effect.node_id] += amount
 
+    def listed(self, name):
+        return [(group_id, index) for node_name, group_id, index in self.held if node_name == name]
 
-ACTIONS = ["create", "remove", "schedule", "answer", "answer", "answer", "die"]
+
+ACTIONS = ["create", "remove", "schedule", "answer", "answer", "answer", "die", "restart"]
 STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 99)), min_size=10, max_size=40)
 
 
 @given(STEPS, st.lists(st.integers(1, 4), min_size=1, max_size=4))
 def test_a_group_has_all_its_bundles_or_none_and_nothing_stays_reserved(steps, sizes):
-    table, cluster, count = GroupTable(), Cluster(sizes), 0
+    table, cluster, count, written = GroupTable(), Cluster(sizes), 0, {}
+
+    def restart():
+        """The GCS is killed, and what was on its way to it is lost; another one hears from all nodes."""
+        restored = GroupTable()
+        restored.restore(written)
+        cluster.answers.clear()
+        for name in cluster.free:
+            cluster.act(restored.reconcile(name, cluster.listed(name)))
+        return restored
+
+    def write():
+        for group_id, row in table.take_rows():
+            written[group_id] = row
 
     def answer(pick):
         kind, order, ok = cluster.answers.pop(pick % len(cluster.answers))
@@ -226,7 +272,10 @@ def test_a_group_has_all_its_bundles_or_none_and_nothing_stays_reserved(steps, s
             del cluster.free[name]
             cluster.held = {key: amount for key, amount in cluster.held.items() if key[0] != name}
             cluster.act(table.node_died(name, 1))
+        elif action == "restart":
+            table = restart()
         table.validate()
+        write()
     while cluster.answers:
         answer(0)
         table.validate()

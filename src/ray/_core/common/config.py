@@ -115,6 +115,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     broke; -1: as long as a node may leave the health checks unanswered."""
     gcs_server_request_timeout_seconds: int = 60
     """How long an answer of the GCS is waited for; it may take that long while the GCS is away."""
+    gcs_rpc_server_connect_timeout_s: int = 5
+    """How long a joining node or driver tries to reach the GCS: one that is started again right now is waited for."""
     gcs_rpc_server_reconnect_timeout_s: int = 60
     """How long everybody tries to reach a GCS that is away, and how long a restarted GCS waits for them."""
     gcs_storage: str = ""

@@ -59,7 +59,6 @@ WITHOUT_EFFECT = frozenset(
         "gcs_pull_resource_loads_period_milliseconds",
         "gcs_redis_heartbeat_interval_milliseconds",
         "gcs_resource_report_poll_period_ms",
-        "gcs_rpc_server_connect_timeout_s",
         "gcs_server_rpc_client_thread_num",
         "gcs_server_rpc_server_thread_num",
         "gcs_service_address_check_interval_milliseconds",

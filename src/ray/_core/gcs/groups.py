@@ -354,11 +354,20 @@ class GroupTable:
             self._index_creator(info)
 
     def reconcile(self, node_id: bytes, bundles: Sequence[tuple[bytes, int]]) -> list[Effect]:
-        """A raylet that was out of reach lists its bundles: the unknown go back, the missing are placed anew."""
+        """A raylet that was out of reach lists its bundles: the unknown go back, the missing are placed anew.
+
+        One that has all that a group without a place lacks keeps it: a task may run there by now, since the raylet knew
+        of the bundles before the GCS that was killed could write it down.
+        """
         effects: list[Effect] = []
         there = set(bundles)
+        adopted = [group_id for group_id in self._unplaced if self._is_all_there(group_id, there)]
+        for group_id in adopted:
+            effects.append(self._adopt(self._groups[group_id], node_id))
         for group_id, index in sorted(there):
             group = self._groups.get(group_id)
+            if group_id in adopted and group is not None and not group.info.nodes[index]:
+                continue
             if group is None or group.info.state == "REMOVED" or group.info.nodes[index] != node_id:
                 removed = group is None or group.info.state == "REMOVED"
                 effects.append(Return(group_id, node_id, [index], removed))
@@ -375,6 +384,19 @@ class GroupTable:
                 if group.attempt is None:
                     effects += self._reschedule(group)
         return effects
+
+    def _is_all_there(self, group_id: bytes, there: set[tuple[bytes, int]]) -> bool:
+        return all(at or (group_id, index) in there for index, at in enumerate(self._groups[group_id].info.nodes))
+
+    def _adopt(self, group: _Group, node_id: bytes) -> Effect:
+        """Begin an attempt that has only to be committed: the node holds whatever is missing."""
+        info = group.info
+        missing = [index for index, at in enumerate(info.nodes) if not at]
+        del self._unplaced[info.group_id]
+        self._change(group, attempts=info.attempts + 1, infeasible=False)
+        number = group.info.attempts
+        group.attempt = _Attempt(number, dict.fromkeys(missing, node_id), {node_id}, committing=True)
+        return Commit(info.group_id, number, node_id, missing)
 
     # ---------------------------------------------------------- inside
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
+from ray._core.common import config as configuration
 from ray._core.common import messages as m
 from ray._core.wire import auth, blocking
 from ray._version import VERSION
 
+T = TypeVar("T")
+RETRY_S = 0.05
 CLUSTER_KEY = ("session", b"cluster")
 """Namespace and key of the GCS's self-description in the key-value table."""
 
@@ -54,6 +58,30 @@ def open_client(address: str, role: str, timeout_s: float = 10.0) -> blocking.Cl
     except OSError as error:
         raise ConnectionError(f"Could not connect to a Ray cluster at {address}: {error}.") from error
     return blocking.Client(sock, m.Hello(m.PROTOCOL, role, pid=os.getpid(), version=VERSION))
+
+
+def patiently(ask: Callable[[], T], timeout_s: float | None = None) -> T:
+    """What `ask` returns; it is called again while the GCS cannot be reached: one that is started again soon can be.
+
+    Args:
+        timeout_s: for how long; None: as the setting says.
+    Raises: what `ask` raises; ConnectionError only when the time is over.
+    """
+    if timeout_s is None:
+        timeout_s = configuration.load().gcs_rpc_server_connect_timeout_s
+    ends_at_s = time.monotonic() + timeout_s
+    is_refused = False
+    while True:
+        try:
+            return ask()
+        except auth.AuthenticationFailed:  # once only, and it may have been killed in the middle of the handshake
+            if is_refused:
+                raise
+            is_refused = True
+        except ConnectionError:
+            if time.monotonic() >= ends_at_s:
+                raise
+            time.sleep(RETRY_S)
 
 
 def ask_cluster(client: blocking.Client, timeout_s: float = 10.0) -> ClusterFacts:

@@ -152,8 +152,7 @@ class Node(NodeNames):
         assert params.gcs_address is not None
         self.gcs_address = params.gcs_address
         host, _ = membership.split_address(self.gcs_address)
-        with membership.open_client(self.gcs_address, "raylet") as client:
-            facts = membership.ask_cluster(client)
+        facts = membership.patiently(self._ask_cluster)
         membership.check_versions(facts)
         self.config = configuration.load(facts.config)
         self._env = self._environment(auth.load_token())
@@ -161,6 +160,10 @@ class Node(NodeNames):
         temp = session_dir.temp_dir(params.temp_dir) if params.temp_dir else Path(facts.session_dir).parent
         self.session_dir = session_dir.prepare(temp, facts.session_name)
         self._start_reaper()
+
+    def _ask_cluster(self) -> membership.ClusterFacts:
+        with membership.open_client(self.gcs_address, "raylet") as client:
+            return membership.ask_cluster(client)
 
     def _environment(self, token: bytes) -> dict[str, str]:
         """Of the node's processes: they must not find another token, or another mode, than this process has.

@@ -138,14 +138,11 @@ class Executor:
                     self._leave(self._exit)
                 if self._retires and self._is_unneeded():
                     self._leave(ActorExit("max_calls is reached."))
-                if not self._queue:
+                job = self._next_job()
+                if job is None:
                     self._waiter = Waiter(core.reactor)
                     core.refs.drain()
                     core.reactor.flush()
-                    job = None
-                else:
-                    job = self._queue.popleft()
-                    self._answer_before(job[2])
             if job is None:
                 self._title.show(self._idle_title)
                 core.reactor.wait(self._waiter)
@@ -155,16 +152,28 @@ class Executor:
             except SystemExit as error:
                 self._leave(error)
 
-    def _answer_before(self, template: m.TaskTemplate | None) -> None:
-        """Send the answers that wait to leave together with later ones, if they are many or a task of another kind
-        begins: should it end this process, what is done must not be lost, nor run again. Of one function's calls only
-        those are told at once which must not run twice. Locked."""
-        reactor = self._core.reactor
-        if template is not self._last_template or (template is not None and template.runs_once):
+    def _next_job(self) -> _Job | None:
+        """What is to run next. Before it begins, what is done is told: should it end this process, that must not be
+        lost, nor run again. An answer that owners have to confirm first cannot be told yet: all goes back then, and
+        comes again after it. Locked."""
+        if not self._queue:
+            return None
+        template = self._queue[0][2]
+        is_told_before = self._is_told_before(template)
+        if is_told_before and self.invoker.withheld and self.actor is None:
+            self.hand_back()
+            return None
+        if is_told_before:
             self._last_template = template
-            reactor.flush()
-        elif reactor.unsent >= FLUSH_FRAMES:
-            reactor.flush()
+            self._core.reactor.flush()
+        elif self._core.reactor.unsent >= FLUSH_FRAMES:
+            self._core.reactor.flush()
+        return self._queue.popleft()
+
+    def _is_told_before(self, template: m.TaskTemplate | None) -> bool:
+        """Whether all answers must have left before a task of this kind begins; of one function's calls only those are
+        told one by one which must not run twice."""
+        return template is not self._last_template or (template is not None and template.runs_once)
 
     def _serve(
         self, connection: Connection, message: m.PushTask | m.ConstructActor, template: m.TaskTemplate | None
@@ -313,9 +322,14 @@ class Executor:
             self._runs[key] = self._runs.get(key, 0) + 1
             call.is_last = self._runs[key] >= limit
 
-    def _retire(self) -> None:
-        """Take no more tasks, and end once nobody needs this process. Main thread."""
+    def answers_last(self) -> None:
+        """The running task is answered now, and is the last one: what is behind it goes back, and so does what was
+        pushed before its owner knew. Locked."""
         self._retires = True
+        self.hand_back()
+
+    def _retire(self) -> None:
+        """End once nobody needs this process. Main thread."""
 
         def look_again() -> None:
             self._waiter.finish()

@@ -93,7 +93,9 @@ class Invoker:
         """What runs now, and the number of its attempt."""
         self.producers = streaming.Producers()
         self.unconfirmed = 0
-        """Answers that wait until owners have confirmed borrowers."""
+        """Answers, and other words, that wait until owners have confirmed borrowers."""
+        self.withheld = 0
+        """Of these, answers of calls."""
         self.actor_instance: Any = None
         """The user's object, in an actor; errors tell its repr."""
 
@@ -219,7 +221,7 @@ class Invoker:
                 core.refs.hold(key, -1)
             if call.is_last:
                 done.worker_exits = True
-                core.executor.hand_back()
+                core.executor.answers_last()
             self._answer(call, done)
 
     def pack_value(self, call: Call, index: int, value: Any) -> m.Value:
@@ -294,7 +296,13 @@ class Invoker:
             for part in value.contained:
                 if part.owner.worker_id not in (core.worker_id, caller.worker_id):
                     outside.append((part.object_id, part.owner, caller))
-        self.after(outside, lambda: connection.send(done))
+        self.withheld += 1
+
+        def confirmed() -> None:
+            self.withheld -= 1
+            connection.send(done)
+
+        self.after(outside, confirmed)
 
     def after_registration(self, then: Callable[[], None]) -> None:
         """Call `then` once all owners know of the refs that this process keeps (a constructor's arguments)."""
