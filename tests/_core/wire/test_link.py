@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from ray._core.common.messages import Done, KvGet, Ping
-from ray._core.wire import aio
+from ray._core.wire import aio, auth
 from ray._core.wire.link import Link
 
 
@@ -48,9 +50,6 @@ def run(scenario):
 
 
 async def opened(owner, port, on_open=None):
-    async def nothing(connection):
-        pass
-
     link = Link(owner, "127.0.0.1", port, b"secret", on_open or nothing, give_up_s=0.0)
     await link.open()
     return link
@@ -85,6 +84,38 @@ def test_a_drain_ends_when_the_link_is_given_up():
         await link.drain()
         assert link.is_closed
         await owner.given_up.wait()
+
+    run(scenario)
+
+
+async def nothing(connection):
+    pass
+
+
+def test_the_first_connection_waits_for_a_server_that_is_away():
+    async def scenario(server, listening, port):
+        listening.close()
+        await listening.wait_closed()
+        link = Link(Owner(), "127.0.0.1", port, b"secret", nothing, give_up_s=0.0)
+        opening = asyncio.ensure_future(link.open(patience_s=10))
+        await asyncio.sleep(0)
+        again, _ = await aio.serve_tcp(server, "127.0.0.1", port, b"secret")
+        await opening
+        assert await link.request(KvGet(namespace="", key=b"a")) == Done(rid=1)
+        link.close()
+        again.close()
+
+    run(scenario)
+
+
+def test_the_first_connection_fails_when_the_time_is_over_or_the_token_is_wrong():
+    async def scenario(server, listening, port):
+        with pytest.raises(auth.AuthenticationFailed):
+            await Link(Owner(), "127.0.0.1", port, b"another", nothing, give_up_s=0.0).open(patience_s=10)
+        listening.close()
+        await listening.wait_closed()
+        with pytest.raises(ConnectionRefusedError):
+            await Link(Owner(), "127.0.0.1", port, b"secret", nothing, give_up_s=0.0).open(patience_s=0.1)
 
     run(scenario)
 

@@ -44,7 +44,7 @@ class Agent:
         host, port = args.gcs_address.rsplit(":", 1)
         token = auth.load_token(config.enable_token_auth)
         gcs = Link(self, host, int(port), token, self._join, config.gcs_rpc_server_reconnect_timeout_s)
-        await gcs.open()
+        await gcs.open(config.gcs_rpc_server_connect_timeout_s)
         rotator = Rotator(args.log_dir, *limits())
         self.log_monitor = LogMonitor(args.log_dir, self._node_id, args.node_ip, gcs, args.resume, rotator)
         self.log_monitor.start()

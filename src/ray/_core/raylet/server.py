@@ -145,7 +145,7 @@ class Raylet:
         )
         give_up_s = self.config.gcs_rpc_server_reconnect_timeout_s
         self.gcs = Link(self, settings["gcs_host"], settings["gcs_port"], token, self._join, give_up_s)
-        await self.gcs.open()
+        await self.gcs.open(self.config.gcs_rpc_server_connect_timeout_s)
         self._gcs_watch.start()
         for _ in range(self.leases.soft_limit() if self.config.enable_worker_prestart else 0):
             self.fork(b"")

@@ -56,11 +56,32 @@ class Link:
         state = "closed" if self.is_closed else "open" if self.connection else "reconnecting"
         return f"<Link {self._host}:{self._port} {state} asked={len(self._asked)} waiting={len(self._waiting)}>"
 
-    async def open(self) -> None:
-        """The first connection. Raises OSError, AuthenticationFailed, or what `on_open` raises."""
-        connection = await aio.connect_tcp(self, self._host, self._port, self._token)
-        await self._on_open(connection)
-        self._opened(connection)
+    async def open(self, patience_s: float = 0.0) -> None:
+        """The first connection. Raises OSError, AuthenticationFailed, or what `on_open` raises.
+
+        Args:
+            patience_s: for so long it is tried again when the server is away. That it refuses us is final when it is
+                said twice: one that is killed in the middle of the handshake looks the same.
+        """
+        loop = asyncio.get_running_loop()
+        deadline_at_s, delay_s = loop.time() + patience_s, FIRST_RETRY_S
+        refused = 0
+        while True:
+            try:
+                connection = await aio.connect_tcp(self, self._host, self._port, self._token)
+                await self._on_open(connection)
+            except auth.AuthenticationFailed:
+                refused += 1
+                if refused == 2 or patience_s == 0:
+                    raise
+            except ConnectionError:
+                if loop.time() >= deadline_at_s:
+                    raise
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, LAST_RETRY_S)
+            else:
+                self._opened(connection)
+                return
 
     def send(self, message: Any) -> None:
         """One way; kept while there is no connection."""
