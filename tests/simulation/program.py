@@ -259,7 +259,7 @@ class Program:
         plans = [self._plan(rng) for _ in range(rng.randint(0, 6))]
         refs = [self._start(core, plan, options) for plan in plans]
         is_early = not is_left and rng.random() < 0.3
-        scenario.ends_workers |= is_early and bool(plans)
+        scenario.ends_workers |= not is_left and bool(plans)  # idle ones too, whose lease lingers
         if is_early:
             await asyncio.sleep(rng.random() * 0.05)
             await core.request(core.gcs, m.RemoveGroup(group_id=group_id))

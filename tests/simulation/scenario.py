@@ -52,7 +52,7 @@ class Scenario:
         self.has_crashes = self.is_rough or rng.random() < 0.5
         """Tasks may take their worker with them, and what it owns."""
         self.ends_workers = False
-        """A group was removed while tasks ran in it, and their workers with it."""
+        """A group is removed in which tasks ran, and with it their workers, and what those own of tasks before."""
         self.faults = Faults(self, self.loop.random_for("faults"), rng.randint(1, 12) if self.is_rough else 0)
         self.keys: dict[bytes, bytes] = {}
         self.deleted_keys: set[bytes] = set()
