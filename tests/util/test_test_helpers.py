@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -150,6 +151,37 @@ def test_error_events_can_be_listened_to(cluster):
     assert event["error_message"]
     assert event["job_id"] == ray.get_runtime_context().job_id.binary()
     assert test_utils.get_error_message(subscriber, 1, timeout=0.01) == []
+    subscriber.close()
+
+
+def test_the_driver_is_warned_of_thousands_of_calls_and_of_detached_actors_nobody_will_find(cluster):
+    subscriber = test_utils.init_error_pubsub()
+
+    @ray.remote(num_cpus=0)
+    class Slow:
+        def wait(self, seconds):
+            time.sleep(seconds)
+
+    def events(count):
+        told = test_utils.get_error_message(subscriber, count, timeout=20)
+        return [(each["type"], each["error_message"]) for each in told]
+
+    actor = Slow.remote()
+    client = actor._ray_state.client
+    assert client._warn_at == 5000
+    client._warn_at = 10
+    refs = [actor.wait.remote(60), *(actor.wait.remote(0) for _ in range(20))]
+    assert [(kind, text[:30]) for kind, text in events(2)] == [
+        ("excess_queueing_warning", "Warning: More than 10 tasks ar"),
+        ("excess_queueing_warning", "Warning: More than 20 tasks ar"),
+    ]
+    ray.kill(actor)
+    del refs
+    namespace = ray.get_runtime_context().namespace
+    for options in ({"namespace": "told"}, {}):
+        ray.kill(Slow.options(lifetime="detached", **options).remote())
+    ((kind, text),) = events(1)
+    assert kind == "detached_actor_anonymous_namespace" and f'ray.init(namespace="{namespace}", ...)' in text
     subscriber.close()
 
 

@@ -85,6 +85,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """How often a task that was ended so runs again besides its other retries; -1: always."""
     task_oom_retry_delay_base_ms: int = 1000
     """Before the first such retry; each further one waits twice as long, up to a minute."""
+    actor_excess_queueing_warn_threshold: int = 5000
+    """So many calls that an actor has not answered are worth a warning to the driver of who made them."""
 
     # Scheduling
     scheduler_spread_threshold: float = 0.5

@@ -11,6 +11,11 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parents[2]
 
 
+def is_anonymous(namespace: str) -> bool:
+    """Whether a session got it since it asked for none: such namespaces are random UUIDs."""
+    return [len(part) for part in namespace.split("-")] == [8, 4, 4, 4, 12]
+
+
 def short_name(class_name: str) -> str:
     """Of a class's qualified name the last part: calls and output are named by it."""
     return class_name.rpartition(".")[2]

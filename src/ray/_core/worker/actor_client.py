@@ -46,6 +46,7 @@ class ActorClient:
         self._actors = actors
         self.actor_id = actor_id
         self.queue = CallQueue(in_order)
+        self._warn_at = actors.core.config.actor_excess_queueing_warn_threshold
         self.info: m.ActorInfo | None = None
         self.connection: Connection | None = None
         self.is_subscribed = False
@@ -60,6 +61,17 @@ class ActorClient:
         self._lost_at_s: float | None = None
         """Since when it is sought: its connection broke (monotonic), and nothing tells yet whether it lives."""
 
+    def _warn_of_many(self) -> None:
+        """A program that submits faster than the actor works fills the memory. Told at each doubling. Locked."""
+        core, count = self._actors.core, self._warn_at
+        self._warn_at *= 2
+        name = self.info.class_name if self.info is not None else ""
+        text = (
+            f"Warning: More than {count} tasks are pending submission to actor {name} with actor_id "
+            f"{self.actor_id.hex()}. To reduce memory usage, wait for these tasks to finish before sending more."
+        )
+        core.gcs.send(m.ErrorEvent(core.job_id, "excess_queueing_warning", text))
+
     def await_registration(self) -> None:
         """Not locked."""
         waiter = self.registration
@@ -72,7 +84,10 @@ class ActorClient:
     def submit(self, record: Record) -> None:
         if not self.is_subscribed:
             self._actors.subscribe(self)
-        self._carry_out(self.queue.submit(record))
+        queue = self.queue
+        if len(queue.waiting) + len(queue.sent) >= self._warn_at:
+            self._warn_of_many()
+        self._carry_out(queue.submit(record))
         if self.connection is None and self._lost_at_s is None and self.info is not None and self.info.state == "ALIVE":
             self._connect()
 

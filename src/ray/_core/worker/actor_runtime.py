@@ -89,7 +89,11 @@ class ActorRuntime:
             raise
         except BaseException as error:
             blob = self._invoker.error_blob(template, error)
-            logger.error("Exception raised in creation task: %s", unread_errors.describe(m.Value(blob=blob)) or error)
+            shown = unread_errors.describe(m.Value(blob=blob)) or error
+            logger.error(
+                "Exception raised in creation task: The actor died because of an error raised in its creation task, %s",
+                shown,
+            )
             output.flush()
             failed = m.Failed(kind="init_failed", message=f"{type(error).__name__}: {error}", detail=blob)
             with core.lock:

@@ -27,7 +27,7 @@ from ray._core.common.errors import (
     RaySystemError,
 )
 from ray._core.common.ids import NO_ACTOR_PREFIX, object_id
-from ray._core.common.naming import short_name, shown_module
+from ray._core.common.naming import is_anonymous, short_name, shown_module
 from ray._core.common.options import ActorOptions, MethodOptions
 from ray._core.store import serialization
 from ray._core.wire.connection import Connection
@@ -175,6 +175,8 @@ class Actors:
         client.is_subscribed = True  # by the registration
         with core.lock:
             core.refs.drain()
+            if options.lifetime_detached and options.namespace == core.namespace and is_anonymous(core.namespace):
+                self._warn_of_namespace()
             request.ready = self._await_constructor(client, packed)
             self._clients[actor_id] = self._followed[actor_id] = client
             core.gcs.subscribed("actor", actor_id)
@@ -195,6 +197,16 @@ class Actors:
             with core.lock:
                 self._registered(client, reply)
         return ActorState(client, blob, None if options.lifetime_detached else self._counted(actor_id))
+
+    def _warn_of_namespace(self) -> None:
+        """Locked."""
+        text = (
+            "It looks like you're creating a detached actor in an anonymous namespace. In order to access this actor "
+            f'in the future, you will need to explicitly connect to this namespace with ray.init(namespace="'
+            f'{self.core.namespace}", ...)'
+        )
+        event = m.ErrorEvent(self.core.job_id, "detached_actor_anonymous_namespace", text)
+        self.core.gcs.send(event)
 
     def _never_was(self, client: ActorClient) -> None:
         """The GCS has not taken the actor: there is nothing to follow, and nobody needs what it was to be made of."""
