@@ -8,6 +8,8 @@ import pytest
 
 import ray
 from ray._core.common import messages as m
+from ray._raylet import GcsClient
+from ray.core.generated import autoscaler_pb2
 from ray.scripts.where import gcs
 from ray.util import placement_group, placement_group_table
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy as In
@@ -113,6 +115,46 @@ def test_a_node_that_drains_takes_nothing_new(start_cluster):
     assert ray.wait([ref], timeout=0.5)[0] == []
     cluster.add(num_cpus=1, resources={"x": 1})
     assert ray.get(ref, timeout=20) == 1
+
+
+def test_a_drained_node_ends_when_nothing_is_left_on_it(start_cluster):
+    cluster = start_cluster(num_cpus=0)
+    node = cluster.add(num_cpus=1, resources={"x": 1})
+    gcs_client = GcsClient(address=cluster.cluster.address)
+    deadline_ms = 2**52
+
+    @ray.remote(num_cpus=0)
+    class Actor:
+        def ping(self):
+            return 1
+
+    actor = Actor.options(resources={"x": 1}).remote()
+    assert ray.get(actor.ping.remote(), timeout=20) == 1
+    idle, preemption = (
+        autoscaler_pb2.DrainNodeReason.Value(f"DRAIN_NODE_REASON_{name}") for name in ("IDLE_TERMINATION", "PREEMPTION")
+    )
+    wait_until(
+        lambda: (
+            gcs_client.drain_node(node.node_id, idle, "idle", deadline_ms)
+            == (False, "The node to be idle terminated is no longer idle.")
+        ),
+        "its report has come",
+    )
+    assert gcs_client.get_draining_nodes() == {}
+    assert gcs_client.drain_node(node.node_id, preemption, "it will be gone", deadline_ms) == (True, "")
+    assert gcs_client.get_draining_nodes() == ray._private.state.state.get_draining_nodes()
+    assert gcs_client.get_draining_nodes() == {node.node_id: deadline_ms}
+    assert ray.get(actor.ping.remote(), timeout=20) == 1
+    ray.kill(actor)
+
+    def row():
+        (found,) = (each for each in ray.nodes() if each["NodeID"] == node.node_id)
+        return found
+
+    wait_until(lambda: not row()["Alive"], "it has left")
+    assert (row()["DeathReason"], row()["DeathReasonMessage"]) == (3, "it will be gone")
+    assert gcs_client.drain_node(node.node_id, idle, "again", 0) == (True, "")
+    gcs_client.close()
 
 
 def test_a_restart_by_a_preempted_node_is_free(start_cluster):

@@ -138,6 +138,11 @@ class GlobalState:
     def node_ids(self) -> list[str]:
         return node_ids()
 
+    def get_draining_nodes(self) -> dict[str, int]:
+        """The deadlines of nodes that are being drained, in ms since 1970, by the node's id in hex."""
+        infos = connected_core().ask_gcs(m.ListNodes()).nodes
+        return {i.node_id.hex(): i.drain_deadline_ms for i in infos if i.state == "ALIVE" and i.draining}
+
     def get_system_config(self) -> dict[str, Any]:
         """The cluster's settings, those that are as by default too."""
         return msgspec.structs.asdict(connected_core().config)

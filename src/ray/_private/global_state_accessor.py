@@ -57,9 +57,8 @@ class GlobalStateAccessor:
         raise RuntimeError(f"There is no node {node_id}.")
 
     def get_draining_nodes(self) -> dict[NodeID, int]:
-        """Those that are being drained; 0 for a deadline that is not known."""
-        views = self._client._ask(m.GetClusterResources(), None).views
-        return {NodeID(view.node_id): 0 for view in views if view.alive and view.draining}
+        """The deadlines of those that are being drained, in ms since 1970; 0 for one that is not known."""
+        return {NodeID.from_hex(node_id): at_ms for node_id, at_ms in self._client.get_draining_nodes().items()}
 
     def get_actor_table(self, job_id: Any = None, actor_state_name: str | None = None) -> list[bytes]:
         """ActorTableData of all actors, or those of a job or state."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import click
 
@@ -23,14 +24,20 @@ REASONS = ["DRAIN_NODE_REASON_IDLE_TERMINATION", "DRAIN_NODE_REASON_PREEMPTION"]
 @click.option(
     "--deadline-remaining-seconds",
     type=click.IntRange(min=0),
-    expose_value=False,
-    help="When the node will be gone. What runs there goes on until then, so it changes nothing.",
+    help="When the node will be gone. What runs there goes on until then; programs may ask when that is.",
 )
-def drain_node(address: str | None, node_id: str | None, reason: str, reason_message: str) -> None:
-    """Let no new work come to a node."""
+def drain_node(
+    address: str | None,
+    node_id: str | None,
+    reason: str,
+    reason_message: str,
+    deadline_remaining_seconds: int | None,
+) -> None:
+    """Let no new work come to a node; one that is not the head ends when nothing is left on it."""
+    at_ms = 0 if deadline_remaining_seconds is None else int((time.time() + deadline_remaining_seconds) * 1000)
     with gcs(address) as client:
         binary = _node_here(client) if node_id is None else _parse(node_id)
-        client.request(m.DrainNode(node_id=binary, reason=reason, message=reason_message))
+        client.request(m.DrainNode(node_id=binary, reason=reason, message=reason_message, deadline_ms=at_ms))
 
 
 def _parse(node_id: str) -> bytes:

@@ -50,8 +50,11 @@ def report(
     return "\n".join(lines)
 
 
+_INTENDED = ("EXPECTED_TERMINATION", "AUTOSCALER_DRAIN_IDLE")
+
+
 def _node_lines(views: list[m.NodeView], nodes: Iterable[m.NodeInfo]) -> list[str]:
-    failed = [node for node in nodes if node.state == "DEAD" and node.death_reason != "EXPECTED_TERMINATION"]
+    failed = [node for node in nodes if node.state == "DEAD" and node.death_reason not in _INTENDED]
     lines = ["Active:", *([f" 1 node_{view.node_id.hex()}" for view in views] or [" (no active nodes)"])]
     lines += ["Pending:", " (no pending nodes)", "Recent failures:"]
     return lines + (

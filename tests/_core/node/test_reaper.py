@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -121,6 +122,25 @@ def test_a_process_that_is_gone_already_is_seen_as_gone():
     watched.kill()  # whoever has the number now is left alone
 
 
+def test_a_socket_that_another_node_has_bound_since_stays(tmp_path):
+    path = tmp_path / "raylet.1"
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        first.bind(str(path))
+        watched = Watched(os.getpid(), [os.fsencode(path)])
+        path.unlink()
+        second.bind(str(path))
+        watched.clean()
+        assert path.exists()
+        Watched(os.getpid(), [os.fsencode(path)]).clean()
+        assert not path.exists()
+    memory = tmp_path / "memory"
+    memory.write_text("x")
+    watched = Watched(os.getpid(), [os.fsencode(memory)])
+    memory.write_text("written to")
+    watched.clean()
+    assert not memory.exists()
+
+
 def test_charges_are_understood_however_they_are_cut():
     """And whatever is in a path: a new line, bytes that are no text."""
     files = ["/tmp/a b\n", os.fsdecode(b"/tmp/\xff"), "/"]
@@ -132,7 +152,7 @@ def test_charges_are_understood_however_they_are_cut():
             if part:
                 os.write(write, part)
                 reaper._read()
-        assert [(each.pid, each.files) for each in reaper.watched] == [
+        assert [(each.pid, list(each.files)) for each in reaper.watched] == [
             (os.getpid(), [os.fsencode(file) for file in files]),
             (os.getpid(), []),
         ]

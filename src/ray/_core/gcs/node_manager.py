@@ -111,7 +111,7 @@ class NodeManager:
         )
         connection.reply(request, answer)
         if info.draining:  # it may not have heard of it before the last GCS died
-            connection.send(m.SetDraining())
+            connection.send(_draining(info))
         self._server.actors.node_is_back(info.node_id, request.hosted)
         self._server.groups.node_is_back(info.node_id, request.bundles)
         self._server.node_is_back()
@@ -176,11 +176,11 @@ class NodeManager:
         if request.reason == IDLE_TERMINATION and self.table.is_busy(request.node_id):
             connection.fail(request, "busy", "The node to be drained is not idle: work runs on it, or holds resources.")
             return
-        info = self.table.drain(request.node_id, request.reason == PREEMPTION)
+        info = self.table.drain(request.node_id, request.reason == PREEMPTION, request.message, request.deadline_ms)
         assert info is not None, "a node with a connection lives"
         self._changed(info)
         self._publish_soon()
-        raylet.send(m.SetDraining())
+        raylet.send(_draining(info))
         connection.reply(request)
 
     def connection_lost(self, node_id: bytes, connection: aio.Connection) -> None:
@@ -277,3 +277,8 @@ class NodeManager:
         if changes:
             self._all_views = None
             self._server.publisher.publish("resources", m.ResourceViews(changes))
+
+
+def _draining(info: m.NodeInfo) -> m.SetDraining:
+    reason = "AUTOSCALER_DRAIN_PREEMPTED" if info.preempted else "AUTOSCALER_DRAIN_IDLE"
+    return m.SetDraining(reason=reason, message=info.drain_message)

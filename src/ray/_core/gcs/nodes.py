@@ -12,6 +12,8 @@ from ray._core.common.resources import subtract
 
 DEAD_KEPT = 1000
 """Dead nodes stay listed up to this many; older ones are forgotten."""
+_DRAINED = ("draining", "preempted", "drain_message", "drain_deadline_ms")
+"""What stays of a node that registers again."""
 
 
 class NodeTable:
@@ -34,7 +36,8 @@ class NodeTable:
         """
         known = self._infos.get(info.node_id, info)
         labels = {"ray.io/node-id": info.node_id.hex(), **info.labels}
-        info = msgspec.structs.replace(info, labels=labels, draining=known.draining, preempted=known.preempted)
+        drained = {name: getattr(known, name) for name in _DRAINED}
+        info = msgspec.structs.replace(info, labels=labels, **drained)
         self._keep(info)
         self._views[info.node_id] = NodeView(
             node_id=info.node_id,
@@ -140,13 +143,18 @@ class NodeTable:
             self._views[node_id] = self._estimates[node_id] = view
         return view
 
-    def drain(self, node_id: bytes, preempted: bool = False) -> NodeInfo | None:
+    def drain(
+        self, node_id: bytes, preempted: bool = False, message: str = "", deadline_ms: int = 0
+    ) -> NodeInfo | None:
         """From now on nothing new is placed there. `preempted`: its machine will go. None: no such living node."""
         view = self._views.get(node_id)
         if view is None:
             return None
         self._views[node_id] = self._changed[node_id] = msgspec.structs.replace(view, draining=True)
-        info = msgspec.structs.replace(self._infos[node_id], draining=True, preempted=preempted)
+        known = self._infos[node_id]
+        info = msgspec.structs.replace(
+            known, draining=True, preempted=preempted, drain_message=message, drain_deadline_ms=deadline_ms
+        )
         self._keep(info)
         return info
 

@@ -14,6 +14,12 @@ from ray._core.node import membership
 from ray._core.wire import blocking
 
 Text = str | bytes
+DRAIN_REASONS = (
+    "DRAIN_NODE_REASON_UNSPECIFIED",
+    "DRAIN_NODE_REASON_IDLE_TERMINATION",
+    "DRAIN_NODE_REASON_PREEMPTION",
+)
+"""By their numbers in `autoscaler_pb2`."""
 
 
 class GcsClient:
@@ -87,6 +93,41 @@ class GcsClient:
         """Which of these nodes are alive."""
         nodes = self.get_all_node_info(timeout)
         return [node_id in nodes and nodes[node_id].state == "ALIVE" for node_id in node_ids]
+
+    def drain_node(
+        self,
+        node_id: str | bytes,
+        reason: int,
+        reason_message: str,
+        deadline_timestamp_ms: int,
+        timeout: float | None = None,
+    ) -> tuple[bool, str]:
+        """Let nothing new come to a node, which ends when nothing is left on it.
+
+        Args:
+            node_id: in hex, or binary.
+            reason: a `DrainNodeReason`: 1 for an idle node, which is refused when it is busy, 2 for one that will go.
+            deadline_timestamp_ms: when it will be gone, since 1970.
+        Returns:
+            Whether it is drained now, and why not. A node that does not live needs no draining.
+        """
+        binary = bytes.fromhex(node_id) if isinstance(node_id, str) else node_id
+        request = m.DrainNode(
+            node_id=binary, reason=DRAIN_REASONS[reason], message=reason_message, deadline_ms=deadline_timestamp_ms
+        )
+        try:
+            self._ask(request, timeout)
+        except blocking.RemoteError as error:
+            if error.kind == "busy":
+                return False, "The node to be idle terminated is no longer idle."
+            if error.kind != "unknown_node":
+                raise
+        return True, ""
+
+    def get_draining_nodes(self, timeout: float | None = None) -> dict[str, int]:
+        """The deadlines of nodes that are being drained, in ms since 1970, by the node's id in hex."""
+        infos = self.get_all_node_info(timeout).values()
+        return {i.node_id.hex(): i.drain_deadline_ms for i in infos if i.state == "ALIVE" and i.draining}
 
     def publish_error(self, key_id: bytes, error_type: str, message: str, job_id: JobID | None = None) -> None:
         """Show a warning to the drivers of a job, or to all; it has arrived when this returns.

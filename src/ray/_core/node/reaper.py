@@ -20,6 +20,8 @@ import sys
 
 END = b"\0\0"
 """Of a charge."""
+FORMAT, SOCKET = 0o170000, 0o140000
+"""Of a file's mode: what `stat` has as S_IFMT and S_IFSOCK."""
 POLL_S = 0.5
 """How often processes are looked at where the kernel cannot tell of their end (macOS)."""
 
@@ -34,7 +36,7 @@ class Watched:
 
     def __init__(self, pid: int, files: list[bytes] | None = None) -> None:
         self.pid = pid
-        self.files = files or []
+        self.files = {path: _identity(path) for path in files or []}
         self.is_gone = False
         self.fd = -1
         try:
@@ -62,7 +64,11 @@ class Watched:
             self.is_gone = True
 
     def clean(self) -> None:
-        for path in self.files:
+        """Remove the files, but none that another node has made since under a name that had become free."""
+        for path, known in self.files.items():
+            now = _identity(path)
+            if now is None or known not in (None, now):
+                continue
             if os.path.isdir(path):
                 import shutil  # hardly ever needed, and larger than all of this process
 
@@ -72,6 +78,18 @@ class Watched:
                 os.unlink(path)
             except FileNotFoundError:
                 continue
+
+
+def _identity(path: bytes) -> tuple[int, int] | None:
+    """What tells a file from its successor, which may get the same inode; None while there is none.
+
+    The time tells sockets apart, whose names are used again; memory that is written to changes its own.
+    """
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns if status.st_mode & FORMAT == SOCKET else 0
 
 
 def _runs(pid: int) -> bool:

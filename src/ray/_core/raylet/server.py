@@ -28,6 +28,7 @@ from ray._core.common.resources import Resources, to_fixed
 from ray._core.raylet.actor_host import ActorHost
 from ray._core.raylet.agent_process import AgentProcess
 from ray._core.raylet.bundles import BundleManager
+from ray._core.raylet.departure import Departure
 from ray._core.raylet.env_link import EnvLink
 from ray._core.raylet.environments import ExecLaunch, launch_of
 from ray._core.raylet.exit_report import unexpected_exit
@@ -71,6 +72,7 @@ class Raylet:
         self.node: m.NodeInfo
         self.total: Resources = to_fixed(settings["resources"])
         self.draining = False
+        self._departure = Departure(self)
         self.pool = WorkerPool()
         self.leases = LeaseManager(self, self.total)
         self._dashboard = self._make_dashboard()
@@ -189,8 +191,8 @@ class Raylet:
 
     async def leave(self) -> None:
         """Tell the GCS that the node ends by intent; it would otherwise count as a crash."""
-        message = "The node was stopped."
-        goodbye = m.UnregisterNode(node_id=self.node_id, reason="EXPECTED_TERMINATION", message=message)
+        departure = self._departure
+        goodbye = m.UnregisterNode(node_id=self.node_id, reason=departure.reason, message=departure.message)
         try:
             await asyncio.wait_for(self.gcs.request(goodbye), LEAVE_TIMEOUT_S)
         except (TimeoutError, aio.ConnectionLost, aio.RequestFailed) as error:
@@ -203,6 +205,7 @@ class Raylet:
                 self.machine.kill(pid)
         self.machine.kill(self._agent.pid)
         self._gcs_watch.close()
+        self._departure.close()
         self.environments.close()
         self._metrics.close()
         self._health.close()
@@ -410,9 +413,10 @@ class Raylet:
         self.leases.reporter.report_now()
         connection.reply(request)
 
-    def _set_draining(self, _: aio.Connection, __: m.SetDraining) -> None:
+    def _set_draining(self, _: aio.Connection, order: m.SetDraining) -> None:
         self.draining = True
         self.leases.reconsider()
+        self._departure.begin(order)
 
     def _node_changed(self, _: aio.Connection, message: m.NodeChanged) -> None:
         info = message.info

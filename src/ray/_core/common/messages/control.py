@@ -154,6 +154,8 @@ class DrainNode(Request, tag=19):
     node_id: bytes
     reason: str
     message: str
+    deadline_ms: int = 0
+    """When the node will be gone, since 1970; only told to who asks."""
 
 
 class CollectGarbage(Message, tag=22):
@@ -161,7 +163,13 @@ class CollectGarbage(Message, tag=22):
 
 
 class SetDraining(Message, tag=20):
-    """G > R: place nothing new here. Loss: it is sent again when the node registers again."""
+    """G > R: place nothing new here, and end when nothing is left. Loss: it is told again when the node registers.
+
+    `reason`, `message`: what to end with.
+    """
+
+    reason: str = "EXPECTED_TERMINATION"
+    message: str = ""
 
 
 # ------------------------------------------------------------------ G: pub/sub

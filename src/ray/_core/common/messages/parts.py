@@ -117,6 +117,8 @@ class NodeInfo(Part, frozen=True):
     """Nothing new is placed there; it stays so over restarts of the GCS."""
     preempted: bool = False
     """It is drained since its machine is to go: the restarts that its end costs actors do not count."""
+    drain_message: str = ""
+    drain_deadline_ms: int = 0
 
 
 class Demand(Part, frozen=True):
