@@ -44,9 +44,10 @@ test-client-long: install
 
 # Ten minutes of random operations against a model of what must come of them. KILLS=2: the GCS is killed every 2 s.
 KILLS ?= 0
+MODEL_SECONDS ?= 600
 .PHONY: model
 model: install
-	RAY_MODEL_SECONDS=600 RAY_MODEL_GCS_KILLS=$(KILLS) $(VENV)/bin/python -m pytest tests/randomized
+	RAY_MODEL_SECONDS=$(MODEL_SECONDS) RAY_MODEL_GCS_KILLS=$(KILLS) $(VENV)/bin/python -m pytest tests/randomized
 
 lint: install
 	$(VENV)/bin/ruff check .

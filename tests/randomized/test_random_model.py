@@ -1,8 +1,8 @@
 """Random operations on a real cluster against a model: no wrong result, no hang, nothing left behind.
 
-RAY_MODEL_SECONDS says how long (a minute), RAY_MODEL_SEED which run to repeat; else it is another one each time, which
-is printed. With RAY_MODEL_GCS_KILLS the GCS is killed every so many seconds meanwhile, and nobody may notice. `make
-model` takes ten minutes; RUNS.md has what came of that.
+RAY_MODEL_SECONDS says how long (10; a minute in `.ci/run`), RAY_MODEL_SEED which run to repeat; else it is another one
+each time, which is printed. With RAY_MODEL_GCS_KILLS the GCS is killed every so many seconds meanwhile, and nobody may
+notice. `make model` takes ten minutes; RUNS.md has what came of that.
 """
 
 import collections
@@ -20,7 +20,7 @@ import ray
 from ray._core.worker import object_ref
 from ray.cluster_utils import Cluster
 
-SECONDS = float(os.environ.get("RAY_MODEL_SECONDS", "60"))
+SECONDS = float(os.environ.get("RAY_MODEL_SECONDS", "10"))
 KILLS_S = float(os.environ.get("RAY_MODEL_GCS_KILLS", "0"))
 SEED = int(os.environ.get("RAY_MODEL_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 
