@@ -20,7 +20,7 @@ def bad(ref=None):
 @ray.remote
 def ok():
     return 1
-def has_failed():
+def wait_failed():
     from ray.util import state
     while not state.list_tasks(filters=[("name", "=", "bad"), ("state", "=", "FAILED")]):
         time.sleep(0.01)
@@ -34,8 +34,8 @@ def _unread(err):
 @pytest.mark.parametrize(
     "dropping",
     [
-        "ref = bad.remote(); has_failed(); del ref; ray.get(ok.remote())",
-        "bad.remote(); has_failed()",
+        "ref = bad.remote(); wait_failed(); del ref; ray.get(ok.remote())",
+        "bad.remote(); wait_failed()",
     ],
     ids=["dropped after it failed", "dropped before it failed"],
 )
@@ -61,12 +61,12 @@ def test_an_error_that_somebody_has_seen_is_not_logged(reading):
 
 
 def test_the_user_may_want_to_hear_of_no_unread_error():
-    _, err = drive(TASKS + "bad.remote(); has_failed()", RAY_IGNORE_UNHANDLED_ERRORS="1")
+    _, err = drive(TASKS + "bad.remote(); wait_failed()", RAY_IGNORE_UNHANDLED_ERRORS="1")
     assert err == []
 
 
 def test_an_unread_error_of_a_nested_task_is_logged_by_the_worker_that_owned_it():
-    body = "@ray.remote\ndef outer():\n    bad.remote(); has_failed()\nray.get(outer.remote())"
+    body = "@ray.remote\ndef outer():\n    bad.remote(); wait_failed()\nray.get(outer.remote())"
     _, err = drive(TASKS + body, until=UNREAD)
     assert [line for line in err if line.startswith("(outer pid=N) " + UNREAD)]
 

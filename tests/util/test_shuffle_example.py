@@ -35,3 +35,19 @@ def test_it_says_how_much_it_moved(cluster, capsys):
     assert "Shuffled 270000 bytes in " in capsys.readouterr().out
     assert ray.get(tracker.get_progress.remote()) == (3, 3)
     ray.kill(tracker)
+
+
+def test_a_partition_that_fails_ends_the_progress(cluster):
+    def read(i):
+        raise ValueError(f"no input {i}")
+
+    tracker = shuffle._StatusTracker.remote()
+    with pytest.raises(ValueError, match="no input"):
+        shuffle.simple_shuffle(
+            input_reader=read,
+            input_num_partitions=2,
+            output_num_partitions=1,
+            output_writer=lambda _, items: list(items),
+            tracker=tracker,
+        )
+    ray.kill(tracker)

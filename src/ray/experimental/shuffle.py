@@ -50,7 +50,7 @@ class ObjectStoreWriterNonStreaming(ObjectStoreWriter):
 
 
 class _Progress:
-    """Counts readers and writers that have ended, well or not."""
+    """Counts readers and writers that have ended."""
 
     def __init__(self) -> None:
         self.num_map = self.num_reduce = 0
@@ -81,16 +81,28 @@ class _Progress:
 _StatusTracker = ray.remote(num_cpus=0)(_Progress)
 
 
-def render_progress_bar(tracker: Any, input_num_partitions: int, output_num_partitions: int) -> None:
-    """Show how many readers and writers have ended, until all have."""
+def render_progress_bar(
+    tracker: Any, input_num_partitions: int, output_num_partitions: int, results: Iterable[ObjectRef[Any]] = ()
+) -> None:
+    """Show how many readers and writers have ended, until all have.
+
+    Args:
+        results: of the writers. One that has failed, of which nothing more would be told, is raised.
+    """
     from tqdm import tqdm
 
+    pending = list(results)
     with (
         tqdm(total=input_num_partitions, desc="Map Progress.", position=0) as maps,
         tqdm(total=output_num_partitions, desc="Reduce Progress.", position=1) as reduces,
     ):
         while maps.n < input_num_partitions or reduces.n < output_num_partitions:
-            num_map, num_reduce = ray.get(tracker.get_next_progress.remote(maps.n, reduces.n))
+            news, ready = tracker.get_next_progress.remote(maps.n, reduces.n), list[ObjectRef[Any]]()
+            while news not in ready:
+                ready, _ = ray.wait([news, *pending])
+                ray.get(ready)
+                pending = [ref for ref in pending if ref not in ready]
+            num_map, num_reduce = ray.get(news)
             maps.update(num_map - maps.n)
             reduces.update(num_reduce - reduces.n)
 
@@ -121,28 +133,25 @@ def simple_shuffle(
     @ray.remote(num_returns=output_num_partitions)
     def shuffle_map(i: int) -> Any:
         writers = [object_store_writer() for _ in range(output_num_partitions)]
-        try:
-            for partition, item in partitioner(input_reader(i), output_num_partitions):
-                writers[partition].add(item)
-        finally:
-            if tracker is not None:
-                tracker.inc.remote()
+        for partition, item in partitioner(input_reader(i), output_num_partitions):
+            writers[partition].add(item)
+        if tracker is not None:
+            tracker.inc.remote()
         parts = [writer.finish() for writer in writers]
         return parts if output_num_partitions > 1 else parts[0]
 
     @ray.remote
     def shuffle_reduce(i: int, *parts: Any) -> Any:
-        try:
-            return output_writer(i, _items(parts, streaming, use_wait))
-        finally:
-            if tracker is not None:
-                tracker.inc2.remote()
+        result = output_writer(i, _items(parts, streaming, use_wait))
+        if tracker is not None:
+            tracker.inc2.remote()
+        return result
 
     mapped = [shuffle_map.remote(i) for i in range(input_num_partitions)]
     rows = mapped if output_num_partitions > 1 else [[ref] for ref in mapped]
     reduced = [shuffle_reduce.remote(j, *(row[j] for row in rows)) for j in range(output_num_partitions)]
     if tracker is not None:
-        render_progress_bar(tracker, input_num_partitions, output_num_partitions)
+        render_progress_bar(tracker, input_num_partitions, output_num_partitions, reduced)
     return ray.get(reduced)
 
 
