@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ray
+from ray._core.common.messages import StoreLocation
 
 from .conftest import fail, wait_until
 
@@ -112,7 +113,7 @@ def del_local_copy(ref):
     core = ray._private.worker.global_worker.core_worker
     with core.lock:
         entry = core.objects[ref.binary()]
-        core.remote.free_at({core.node.node_id}, ref.binary())
+        core.remote.free_at(StoreLocation(core.node.node_id, 0, 0), ref.binary())
         entry.here, entry.copies = None, []
 
 

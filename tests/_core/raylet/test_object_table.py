@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray._core.raylet.objects import ObjectTable, ReleaseExtent, TellHolder
+from ray._core.raylet.objects import Free, ObjectTable, ReleaseExtent, TellHolder
 
 
 def test_a_living_holder_is_told_of_free_space_and_a_dead_ones_slab_goes_with_its_last_object():
@@ -42,10 +42,22 @@ def test_a_free_that_overtakes_the_word_of_the_object_is_not_lost():
     assert table.free(b"x") == []
     assert table.sealed(b"x", 64, 64) == [TellHolder("p", 64)]
     assert table.objects == {}
-    table.free(b"y")
-    table.expected(b"y")
-    assert table.sealed(b"y", 64, 64) == []
-    assert list(table.objects) == [b"y"]
+
+
+def test_a_free_means_the_attempts_up_to_one_however_late_it_comes():
+    table = ObjectTable()
+    table.add_slab(0, "p")
+    table.sealed(b"x", 64, 64, attempt=1)
+    assert table.free(b"x", Free(attempt=0, for_good=False)) == [], "it was made again before this came"
+    assert table.sealed(b"x", 128, 64, attempt=0) == [TellHolder("p", 128)], "and this one was meant"
+    assert table.objects[b"x"].attempt == 1
+    table.sealed(b"x", 192, 64, attempt=2)
+    assert table.free(b"x", Free(attempt=1, for_good=False)) == [TellHolder("p", 64)]
+    assert table.objects[b"x"].attempt == 2 and not table.older
+    assert table.free(b"x", Free(attempt=3, for_good=True)) == [TellHolder("p", 192)]
+    assert table.sealed(b"x", 256, 64, attempt=2) == [TellHolder("p", 256)]
+    assert table.sealed(b"x", 320, 64, attempt=3) == [TellHolder("p", 320)], "the one that was to be there"
+    table.validate()
 
 
 def test_a_second_attempts_copy_leaves_the_first_to_its_readers_until_both_are_freed():
@@ -121,7 +133,6 @@ def test_extents_are_released_once_and_only_when_empty(steps):
             table.add_slab(offset, slabs[offset], pick % 5 == 4)
         elif action == "seal" and (own := sorted(o for o, holder in slabs.items() if holder)):
             slab = own[pick % len(own)]
-            table.expected(bytes([pick % 12]))
             if slab in for_one:
                 slabs[slab] = None  # from now on, the raylet's
             orders = table.sealed(bytes([pick % 12]), slab + 64 * pick, 64)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray._core.raylet.objects import Placed
+from ray._core.raylet.objects import FOR_GOOD, Placed
 from ray._core.raylet.spill_table import SpillTable, Url
 
 SLAB = 100
@@ -54,7 +54,7 @@ def test_a_free_during_the_way_out_waits_for_its_end():
     batch = table.choose(objects, sizes_of(objects), needed=1)
     assert table.freed(b"\0") == (False, None)
     assert table.to_write(batch) == {}
-    assert table.ended(batch) == {b"\0"}
+    assert table.ended(batch) == {b"\0": FOR_GOOD}
     assert table.freed(b"\0") == (True, None)
 
 

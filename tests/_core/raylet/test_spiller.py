@@ -11,7 +11,7 @@ from ray._core.common import object_header
 from ray._core.common.config import Config
 from ray._core.common.object_header import HEADER_SIZE
 from ray._core.raylet.extents import TieredExtents
-from ray._core.raylet.objects import ObjectTable
+from ray._core.raylet.objects import FOR_GOOD, Free, ObjectTable
 from ray._core.raylet.spiller import Spiller
 from ray._core.wire import aio
 
@@ -53,13 +53,9 @@ class Store:
     def left(self, key, placed):
         self.table.drop(key, placed)
 
-    def free(self, key):
-        if self.spiller.freed(key) and key in self.table.objects:
-            self.table.free(key)
-
-    def seal(self, key, offset):
-        self.spiller.table.sealed_again(key)
-        self.table.sealed(key, offset, 64)
+    def free(self, key, free=FOR_GOOD):
+        if self.spiller.freed(key, free) and key in self.table.objects:
+            self.table.free(key, free)
 
     def settled(self, keys):
         self.settled_ids += keys
@@ -136,9 +132,9 @@ class MadeAgain:
 
     def spill(self, objects):
         if self._is_freed:
-            self._store.free(A)
+            self._store.free(A, Free(attempt=0, for_good=False))
         self._store.table.add_slab(SIZE, "worker")
-        self._store.seal(A, SIZE + HEADER_SIZE)
+        self._store.table.sealed(A, SIZE + HEADER_SIZE, 64, attempt=1)
         return self._storage.spill(objects)
 
 

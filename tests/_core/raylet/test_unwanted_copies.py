@@ -9,6 +9,7 @@ from ray._core.common import messages as m
 from ray._core.common.config import Config
 from ray._core.common.object_header import HEADER_SIZE
 from ray._core.raylet.object_manager import ObjectManager
+from ray._core.raylet.objects import Placed
 from ray._core.raylet.spill_table import Batch, Url
 from ray._core.raylet.transfer import Pull
 
@@ -48,7 +49,7 @@ def test_it_was_the_only_one(come):
 def test_the_object_is_on_disk(come):
     def on_disk(objects):
         objects.orphans.came(KEY, OWNER.worker_id, b"n")
-        objects.spiller.table.written(Batch({}), {KEY: Url("file", 0, 64)})
+        objects.spiller.table.written(Batch({KEY: Placed(64, 64, 0)}), {KEY: Url("file", 0, 64)})
 
     objects = come(on_disk)
     assert not objects.table.objects and not objects.extents.live

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from ray._core.common import messages as m
 from ray._core.store import serialization
-from ray._core.worker.invocation import Invoker, _is_retried
+from ray._core.worker.invocation import Call, Invoker, _is_retried
 
 
 def lent_for(connection_is_closed, monkeypatch):
@@ -15,12 +15,12 @@ def lent_for(connection_is_closed, monkeypatch):
         lock=contextlib.nullcontext(),
         address=m.Address(b"", b"me", "", 0, ""),
         lending=SimpleNamespace(lend=lambda key, borrower: lent.append((key, borrower))),
-        values=SimpleNamespace(write=lambda key, serialized, owner: m.Value(blob=b"")),
+        values=SimpleNamespace(write=lambda key, serialized, owner, attempt: m.Value(blob=b"")),
     )
     ref = SimpleNamespace(binary=lambda: b"inner", _owner=None)
     monkeypatch.setattr(serialization, "serialize", lambda value: SimpleNamespace(refs=[value]))
     caller = SimpleNamespace(peer=m.Address(b"", b"caller", "", 0, ""), is_closed=connection_is_closed)
-    Invoker(core, None).pack_value(SimpleNamespace(connection=caller, task_id=bytes(24)), 1, ref)
+    Invoker(core, None).pack_value(Call(None, bytes(24), caller), 1, ref)
     return lent
 
 

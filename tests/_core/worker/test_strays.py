@@ -6,7 +6,8 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray._core.raylet.objects import ObjectTable
+from ray._core.common.messages import ANY_ATTEMPT
+from ray._core.raylet.objects import Free, ObjectTable
 from ray._core.worker.strays import Strays
 
 TASK = b"t" * 24
@@ -120,8 +121,7 @@ class World:
             kind, what = self.to_nodes[node].popleft()
             table = self.tables[node]
             if kind == "free":
-                table.gone_for_good(what)
-                table.free(what)
+                table.free(what, Free(ANY_ATTEMPT))
             else:
                 table.task_over(TASK, what)
                 for key in set(table.objects).difference(what):

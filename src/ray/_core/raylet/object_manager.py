@@ -16,7 +16,7 @@ from ray._core.common.overflow import Overflow
 from ray._core.raylet.extents import TieredExtents
 from ray._core.raylet.giving import Giving
 from ray._core.raylet.idle_memory import IdleMemory
-from ray._core.raylet.objects import ObjectTable, Order, Placed, TellHolder
+from ray._core.raylet.objects import FOR_GOOD, Free, ObjectTable, Order, Placed, TellHolder
 from ray._core.raylet.orphans import Orphans
 from ray._core.raylet.peers import Peers
 from ray._core.raylet.spiller import Spiller
@@ -238,28 +238,25 @@ class ObjectManager:
 
     def _sealed(self, _: aio.Connection, message: m.ObjectsSealed) -> None:
         for object_id, offset, size in message.objects:
-            self._seal(object_id, offset, size)
+            self._seal(object_id, offset, size, message.attempt)
             if object_id in self.table.objects:
                 self.orphans.came(object_id, message.owner_id, message.owner_node)
 
-    def _seal(self, object_id: bytes, offset: int, size: int) -> None:
+    def _seal(self, object_id: bytes, offset: int, size: int, attempt: int) -> None:
         if self.spiller.url(object_id) is not None and object_id not in self.table.objects:
             self.spiller.freed(object_id)  # of an earlier attempt of its task
-        self._carry_out(self.table.sealed(object_id, offset, size))
-        placed = self.table.objects.get(object_id)
-        if placed is not None and placed.offset == offset:  # it was not freed before
-            self.spiller.table.sealed_again(object_id)
-        if placed is not None:
+        self._carry_out(self.table.sealed(object_id, offset, size, attempt))
+        if object_id in self.table.objects:
             self.giving.came(object_id)
 
-    def adopt(self, object_id: bytes, offset: int, size: int) -> None:
+    def adopt(self, object_id: bytes, offset: int, size: int, attempt: int) -> None:
         """A copy was brought into the extent at `offset`, behind the room for its header."""
         object_header.write(self._arena[offset : offset + HEADER_SIZE], object_id)
         self.table.add_slab(offset, None)
         if self.spiller.url(object_id) is None:
-            self._seal(object_id, offset + HEADER_SIZE, size)
+            self._seal(object_id, offset + HEADER_SIZE, size, attempt)
         else:  # it is on disk too
-            self._carry_out(self.table.sealed(object_id, offset + HEADER_SIZE, size))
+            self._carry_out(self.table.sealed(object_id, offset + HEADER_SIZE, size, attempt))
             self.giving.came(object_id)
 
     def left(self, object_id: bytes, placed: Placed) -> None:
@@ -287,9 +284,7 @@ class ObjectManager:
             self.peers.forward(message.node_id, message)
             return
         for object_id in message.object_ids:
-            if message.for_good:
-                self.table.gone_for_good(object_id)
-            self.free(object_id)
+            self.free(object_id, Free(message.attempt, message.for_good))
 
     def _free_rest(self, _: aio.Connection, message: m.FreeRest) -> None:
         if message.node_id != self._raylet.node_id:
@@ -314,11 +309,13 @@ class ObjectManager:
             if worker_id == owner_id:
                 connection.send(message)
 
-    def free(self, object_id: bytes) -> None:
-        if self.spiller.freed(object_id):
-            was_here = self.orphans.table.freed(object_id)
-            if object_id in self.table.objects or not was_here:  # else it was only on disk
-                self._carry_out(self.table.free(object_id))
+    def free(self, object_id: bytes, free: Free = FOR_GOOD) -> None:
+        if not self.spiller.freed(object_id, free):
+            return
+        if object_id in self.table.objects or not self.orphans.table.knows(object_id):  # else it was only on disk
+            self._carry_out(self.table.free(object_id, free))
+        if object_id not in self.table.objects and self.spiller.url(object_id) is None:
+            self.orphans.table.freed(object_id)
 
     def lives(self, worker_id: bytes) -> bool:
         """Whether this driver or worker is of this node, and has not ended."""

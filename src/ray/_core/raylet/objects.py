@@ -37,6 +37,28 @@ class Placed:
     offset: int
     size: int
     slab: int
+    attempt: int = 0
+    """Of the task that made it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Free:
+    """Which copies of an object its owner frees: those of attempts up to one, or `for_good`, all that ever come.
+
+    It is remembered until the copy of `attempt` has come.
+    """
+
+    attempt: int = 0
+    for_good: bool = True
+
+    def means(self, attempt: int) -> bool:
+        return self.for_good or attempt <= self.attempt
+
+    def and_also(self, other: Free) -> Free:
+        return Free(max(self.attempt, other.attempt), self.for_good or other.for_good)
+
+
+FOR_GOOD = Free()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +93,7 @@ class ObjectTable:
         """How often the object at each offset is being read for other nodes."""
         self._unfreed: dict[int, Slab] = {}
         """Memory of freed objects that are still pinned."""
-        self._freed_early: OrderedDict[bytes, None] = OrderedDict()
+        self._freed_early: OrderedDict[bytes, Free] = OrderedDict()
         self._over: OrderedDict[bytes, frozenset[bytes]] = OrderedDict()
         """Tasks of which attempts were lost here and whose end has been told, and what is wanted of each."""
 
@@ -89,7 +111,7 @@ class ObjectTable:
         slab = self._slabs.get(offset)
         return [] if slab is None else self._drop(slab)
 
-    def sealed(self, object_id: bytes, offset: int, size: int) -> list[Order]:
+    def sealed(self, object_id: bytes, offset: int, size: int, attempt: int = 0) -> list[Order]:
         """An object can be read at `offset`.
 
         An earlier copy (its task has run before) stays until both are freed, since somebody may have a view of it. If
@@ -100,29 +122,35 @@ class ObjectTable:
         if slab.for_one:
             self._forget_holder(slab)
             slab.holder = None
-        if object_id in self._freed_early:
-            del self._freed_early[object_id]
+        early = self._freed_early.get(object_id)
+        if early is not None and early.means(attempt):
+            if attempt >= early.attempt:
+                del self._freed_early[object_id]
             return self._freed(slab, offset)
         if self._over and object_id not in self._over.get(object_id[: TaskID.SIZE], (object_id,)):
             return self._freed(slab, offset)
         before = self.objects.get(object_id)
         if before is not None:
             self.older.setdefault(object_id, []).append(before)
-        self.objects[object_id] = Placed(offset, size, slab.offset)
+        self.objects[object_id] = Placed(offset, size, slab.offset, attempt)
         self.used_bytes += size
         return []
 
-    def free(self, object_id: bytes) -> list[Order]:
-        placed = self.objects.pop(object_id, None)
-        if placed is None:
-            self._freed_early[object_id] = None
+    def free(self, object_id: bytes, free: Free = FOR_GOOD) -> list[Order]:
+        """Free the copies that are meant; if the one that should be here is not, it is freed when word of it comes."""
+        placed = self.objects.get(object_id)
+        copies = [] if placed is None else [placed, *self.older.get(object_id, ())]
+        orders: list[Order] = []
+        is_met = False
+        for each in copies:
+            if free.means(each.attempt):
+                is_met = is_met or each.attempt >= free.attempt
+                orders += self.drop(object_id, each)
+        if not is_met:
+            before = self._freed_early.pop(object_id, free)
+            self._freed_early[object_id] = free.and_also(before)
             if len(self._freed_early) > EARLY_KEPT:
                 self._freed_early.popitem(last=False)
-            return []
-        orders: list[Order] = []
-        for each in (placed, *self.older.pop(object_id, ())):
-            self.used_bytes -= each.size
-            orders += self._freed(self._slabs[each.slab], each.offset)
         return orders
 
     def drop(self, object_id: bytes, placed: Placed) -> list[Order]:
@@ -147,12 +175,6 @@ class ObjectTable:
         if len(self._over) > EARLY_KEPT:
             self._over.popitem(last=False)
 
-    def gone_for_good(self, object_id: bytes) -> None:
-        """It was wanted when its task was over, and is not any more: a lost attempt may still be about to seal it."""
-        task_id = object_id[: TaskID.SIZE]
-        if task_id in self._over:
-            self._over[task_id] -= {object_id}
-
     def pin(self, offset: int) -> None:
         """Another node reads what lies at `offset`, or will: that memory stays, even if the object is freed."""
         self._pins[offset] = self._pins.get(offset, 0) + 1
@@ -174,10 +196,6 @@ class ObjectTable:
         self.add_slab(extent, None)
         self._slabs[extent].live = 1
         return self._freed(self._slabs[extent], offset)
-
-    def expected(self, object_id: bytes) -> None:
-        """The object is to come here anew (pulled, or made again): an earlier free is not meant for it."""
-        self._freed_early.pop(object_id, None)
 
     def holder_gone(self, holder: Any) -> list[Order]:
         """A process has ended: what it sealed stays for its owners, slabs with nothing in them go."""

@@ -19,16 +19,18 @@ class OwnerTable:
         self._owner_of[object_id] = owner_id
         self._owned.setdefault(owner_id, set()).add(object_id)
 
-    def freed(self, object_id: bytes) -> bool:
-        """False: it was not here."""
+    def knows(self, object_id: bytes) -> bool:
+        return object_id in self._owner_of
+
+    def freed(self, object_id: bytes) -> None:
+        """It is here no more; one that was not changes nothing."""
         owner_id = self._owner_of.pop(object_id, None)
         if owner_id is None:
-            return False
+            return
         owned = self._owned[owner_id]
         owned.discard(object_id)
         if not owned:
             del self._owned[owner_id]
-        return True
 
     def of(self, owner_id: bytes) -> list[bytes]:
         return list(self._owned.get(owner_id, ()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Container, Iterable, Mapping
 
-from ray._core.raylet.objects import Placed
+from ray._core.raylet.objects import FOR_GOOD, Free, Placed
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Url:
     path: str
     offset: int
     size: int
+    attempt: int = 0
+    """Of the task that made it."""
 
     def __str__(self) -> str:
         return f"{self.path}?offset={self.offset}&size={self.size}"
@@ -30,8 +32,8 @@ class Batch:
     """Objects on their way out together."""
 
     objects: dict[bytes, Placed]
-    freed: set[bytes] = dataclasses.field(default_factory=set)
-    """Freed by their owners meanwhile."""
+    freed: dict[bytes, Free] = dataclasses.field(default_factory=dict)
+    """What their owners free meanwhile."""
 
 
 class SpillTable:
@@ -123,13 +125,13 @@ class SpillTable:
     def written(self, batch: Batch, urls: Mapping[bytes, Url]) -> None:
         """The file is there; `left` follows when the memory was given up."""
         for object_id, url in urls.items():
-            self.on_disk[object_id] = url
+            self.on_disk[object_id] = dataclasses.replace(url, attempt=batch.objects[object_id].attempt)
             self._files.setdefault(url.path, set()).add(object_id)
             self.spilled_bytes += url.size
             self.num_spilled += 1
 
-    def ended(self, batch: Batch) -> set[bytes]:
-        """Nothing of the batch is on its way any more. Returns what was freed meanwhile: it wants to be freed now."""
+    def ended(self, batch: Batch) -> dict[bytes, Free]:
+        """Nothing of the batch is on its way any more. Returns the frees that came meanwhile: they want doing now."""
         for object_id in batch.objects:
             self._leaving.pop(object_id, None)
             self._refused.pop(object_id, None)
@@ -137,28 +139,23 @@ class SpillTable:
 
     # ---------------------------------------------------------- frees
 
-    def freed(self, object_id: bytes) -> tuple[bool, str | None]:
+    def freed(self, object_id: bytes, free: Free = FOR_GOOD) -> tuple[bool, str | None]:
         """An owner frees an object: (whether its memory may be freed now, a file that holds nothing any more)."""
         batch = self._leaving.get(object_id)
         if batch is not None:
-            batch.freed.add(object_id)
+            batch.freed[object_id] = free.and_also(batch.freed.get(object_id, free))
             return False, None
         self._refused.pop(object_id, None)
-        url = self.on_disk.pop(object_id, None)
-        if url is None:
+        url = self.on_disk.get(object_id)
+        if url is None or not free.means(url.attempt):
             return True, None
+        del self.on_disk[object_id]
         users = self._files[url.path]
         users.discard(object_id)
         if users:
             return True, None
         del self._files[url.path]
         return True, url.path
-
-    def sealed_again(self, object_id: bytes) -> None:
-        """Its task has made it anew, perhaps while its copy of before leaves: a free that came was meant for that."""
-        batch = self._leaving.get(object_id)
-        if batch is not None:
-            batch.freed.discard(object_id)
 
     def validate(self) -> None:
         for object_id, url in self.on_disk.items():

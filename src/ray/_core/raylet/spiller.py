@@ -19,7 +19,7 @@ from ray._core.common import messages as m
 from ray._core.common import object_header
 from ray._core.common.object_header import HEADER_SIZE
 from ray._core.raylet.external_storage import FileStorage, storage_of
-from ray._core.raylet.objects import Placed
+from ray._core.raylet.objects import FOR_GOOD, Free, Placed
 from ray._core.raylet.spill_table import Batch, SpillTable, Url
 from ray._core.wire import aio
 
@@ -114,8 +114,8 @@ class Spiller:
                 object_header.set_leaving(self._header(placed), False)
             raise
         finally:
-            for object_id in self.table.ended(batch):  # frees that came meanwhile, and whoever asked for the objects
-                self._objects.free(object_id)
+            for object_id, free in self.table.ended(batch).items():
+                self._objects.free(object_id, free)
             self._objects.settled(list(everything))
 
     async def _write(self, batch: Batch) -> None:
@@ -137,7 +137,7 @@ class Spiller:
         idle = [object_id for object_id in object_ids if not self.is_leaving(object_id)]
         batch = self.table.take({object_id: objects[object_id] for object_id in idle if object_id in objects})
         async with self._leaving(batch):
-            batch.freed.update(batch.objects)
+            batch.freed.update(dict.fromkeys(batch.objects, FOR_GOOD))
         for object_id in idle:
             if object_id not in objects and self.url(object_id) is not None:
                 self._objects.free(object_id)
@@ -189,9 +189,9 @@ class Spiller:
 
     # ---------------------------------------------------------- frees
 
-    def freed(self, object_id: bytes) -> bool:
+    def freed(self, object_id: bytes, free: Free = FOR_GOOD) -> bool:
         """An owner frees an object. False: its memory is in use here, and is freed when that ends."""
-        may_free, path = self.table.freed(object_id)
+        may_free, path = self.table.freed(object_id, free)
         if path is not None:
             self._threads.submit(self._delete, path)
         return may_free

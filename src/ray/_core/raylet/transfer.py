@@ -58,6 +58,8 @@ class Pull:
     incoming: bulk.Incoming | None = None
     """Of a large object, once its bytes come."""
     offset: int = 0
+    attempt: int = 0
+    """The latest of those of which a copy is wanted."""
 
     def add_sources(self, node_ids: list[bytes]) -> None:
         known = {node_id for node_id, _ in self.sources}
@@ -105,9 +107,9 @@ class Transfer:
             size = request.locations[0].size
             now_s = asyncio.get_running_loop().time()
             pull = self._pulls[object_id] = Pull(object_id, request.owner, size, [], [], now_s)
-            objects.table.expected(object_id)
             self._queue.add(object_id, size + HEADER_SIZE, request.priority)
         pull.waiting.append((connection, request))
+        pull.attempt = max(pull.attempt, *(where.attempt for where in request.locations))
         pull.add_sources(sources)
         self._queue.urge(object_id, request.priority)
         self.admit()
@@ -160,7 +162,7 @@ class Transfer:
         objects = self._raylet.objects
         if pull.incoming is not None:
             pull.incoming.complete()
-        objects.adopt(pull.object_id, extent, pull.size)
+        objects.adopt(pull.object_id, extent, pull.size, pull.attempt)
         placed = objects.table.objects.get(pull.object_id)
         if placed is None:
             self._fail(pull, "lost", "Its owner has freed it meanwhile.")
@@ -170,7 +172,7 @@ class Transfer:
         for connection, request in wanted:
             connection.reply(request, m.ObjectLocal(offset=placed.offset, size=placed.size))
         if wanted:
-            where = m.StoreLocation(self._raylet.node_id, placed.offset, placed.size)
+            where = m.StoreLocation(self._raylet.node_id, placed.offset, placed.size, placed.attempt)
             objects.copied(pull.object_id, pull.owner, where)
         elif placed.offset == pull.offset:
             objects.unwanted(pull.object_id, placed)

@@ -232,7 +232,8 @@ class Invoker:
             return m.Value(blob)
         serialized = serialization.serialize(value)
         assert call.connection is not None
-        written = core.values.write(object_id(call.task_id, index), serialized, call.connection.peer)
+        key, attempt = object_id(call.task_id, index), self.running.get(call, 0)
+        written = core.values.write(key, serialized, call.connection.peer, attempt)
         if not serialized.refs:
             return written
         call.has_refs = True
@@ -249,7 +250,7 @@ class Invoker:
         assert call.connection is not None
         with core.lock:
             if value.location is not None:
-                core.raylet.send(m.FreeObjects([key]))
+                core.raylet.send(m.FreeObjects([key], attempt=value.location.attempt))
             mine = [part.object_id for part in value.contained if part.owner.worker_id == core.worker_id]
             core.lending.returned(m.RemoveBorrower(mine, call.connection.peer.worker_id, [1] * len(mine)))
 

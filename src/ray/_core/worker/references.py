@@ -204,7 +204,7 @@ class References:
         entry = self._objects.get(key)
         if entry is None:  # nobody wants it any more
             if value.location is not None:
-                core.remote.free_at({value.location.node_id}, key)
+                core.remote.free_at(value.location, key, for_good=True)
             elif value.is_error:
                 core.unread_errors.report(value)
             return
@@ -309,7 +309,7 @@ class References:
         """A result that nobody is to have, though the object may be in the table: its task was given up before."""
         self.decline(value)
         if value.location is not None:
-            self._core.remote.free_at({value.location.node_id}, key)
+            self._core.remote.free_at(value.location, key)
 
     def contain(self, entry: Entry, keys: list[bytes]) -> None:
         """The value of `entry` has these refs inside: they live as long as it does. Locked.

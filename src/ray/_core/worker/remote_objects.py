@@ -142,31 +142,42 @@ class RemoteObjects:
         """An object of ours lies there too."""
         entry = self._core.objects.get(key)
         if entry is None or entry.value is None or entry.value.location is None:
-            self.may_lie(key, where.node_id)  # lost, or not known yet, and somebody may read that copy
-        elif where.node_id != entry.value.location.node_id:
+            self.may_lie(key, where)  # lost, or not known yet, and somebody may read that copy
+            return
+        first = entry.value.location
+        if where.node_id != first.node_id:
+            attempt = max(each.attempt for each in (where, *entry.copies) if each.node_id == where.node_id)
             entry.copies = [copy for copy in entry.copies if copy.node_id != where.node_id]
-            entry.copies.append(where)
+            entry.copies.append(msgspec.structs.replace(where, attempt=attempt))
+        elif where.attempt > first.attempt:  # both lie there, and their free must mean both
+            first = msgspec.structs.replace(first, attempt=where.attempt)
+            entry.value = msgspec.structs.replace(entry.value, location=first)
 
     def free(self, key: bytes, entry: Entry) -> None:
         """Nobody reads an object of ours any more: free every copy of it that we know. It may be made again."""
-        self.free_at(self._nodes_of(entry), key)
+        for place in self._places_of(entry):
+            self.free_at(place, key)
 
     def forget(self, key: bytes, entry: Entry) -> None:
         """Nobody will ever want it again: free it wherever it may lie."""
-        self.free_at(self._nodes_of(entry) | self._core.strays.gone(key), key, for_good=True)
+        strays = self._core.strays.gone(key)
+        for place in self._places_of(entry):
+            if place.node_id not in strays:
+                self.free_at(place, key, for_good=True)
+        for node_id in strays:
+            self._core.raylet.send(m.FreeObjects([key], node_id, m.ANY_ATTEMPT, for_good=True))
 
-    def _nodes_of(self, entry: Entry) -> set[bytes]:
-        nodes = {place.node_id for place in entry.copies}
-        if entry.value is not None and entry.value.location is not None:
-            nodes.add(entry.value.location.node_id)
-        return nodes
+    def _places_of(self, entry: Entry) -> list[m.StoreLocation]:
+        """One for each node."""
+        value = entry.value
+        return entry.copies if value is None or value.location is None else [*entry.copies, value.location]
 
-    def may_lie(self, key: bytes, node_id: bytes) -> None:
-        """A copy of an object of ours may be on that node, which we do not count on: it goes with the object."""
+    def may_lie(self, key: bytes, where: m.StoreLocation) -> None:
+        """A copy of an object of ours may lie there, which we do not count on: it goes with the object."""
         if key in self._core.objects:
-            self._core.strays.may_lie(key, node_id)
+            self._core.strays.may_lie(key, where.node_id)
         else:
-            self.free_at({node_id}, key)
+            self.free_at(where, key, for_good=True)
 
     def task_over(self, task_id: bytes, num_refs: int) -> None:
         """Attempts of the task were lost before it ended: what they had sealed of it is freed.
@@ -184,9 +195,9 @@ class RemoteObjects:
             for node_id in nodes:
                 self._core.raylet.send(m.FreeRest(task_id, self._core.worker_id, wanted, node_id))
 
-    def free_at(self, node_ids: set[bytes], key: bytes, for_good: bool = False) -> None:
-        for node_id in node_ids:
-            self._core.raylet.send(m.FreeObjects([key], node_id, for_good))
+    def free_at(self, where: m.StoreLocation, key: bytes, for_good: bool = False) -> None:
+        """Free what lies there, and what earlier attempts may have left on that node."""
+        self._core.raylet.send(m.FreeObjects([key], where.node_id, where.attempt, for_good))
 
     def _lost(self, key: bytes, entry: Entry, node_id: bytes) -> None:
         """The copy on that node cannot be had: others take its place, or the object is lost."""

@@ -337,7 +337,7 @@ class Submitter:
             if done.task_id in self.tasks:
                 self._core.strays.attempt_lost(done.task_id, value.location.node_id)
             else:
-                self._core.remote.may_lie(object_id(done.task_id, index), value.location.node_id)
+                self._core.remote.may_lie(object_id(done.task_id, index), value.location)
 
     def _remember(self, record: Record, done: m.TaskDone) -> None:
         """Keep the task while results of it lie in shared memory, where they can be lost."""

@@ -118,11 +118,14 @@ class Values:
                 core.refs.contain(entry, [ref.binary() for ref in serialized.refs])
             return core.refs.new_ref(key)
 
-    def write(self, key: bytes, serialized: serialization.Serialized, owner: m.Address | None = None) -> m.Value:
+    def write(
+        self, key: bytes, serialized: serialization.Serialized, owner: m.Address | None = None, attempt: int = 0
+    ) -> m.Value:
         """Put bytes where they belong: inline, or into the arena. Not locked.
 
         Args:
             owner: whose object it is; None: of this process.
+            attempt: of the task whose result it is.
         Raises:
             ObjectStoreFullError: the node has no room.
             LocalRayletDiedError, RaySystemError: the raylet has ended, or did not understand.
@@ -162,11 +165,12 @@ class Values:
         object_header.write(self._arena.window(start, HEADER_SIZE), key)
         holder = owner or core.address
         with core.lock:
-            core.raylet.send(m.ObjectsSealed([(key, offset, size)], holder.worker_id, holder.node_id))
+            core.raylet.send(m.ObjectsSealed([(key, offset, size)], holder.worker_id, holder.node_id, attempt))
             self._slabs.sealed(start)
             if owner is not None:  # else it could hear of the object and this process end, before the raylet knows
                 core.raylet.flush()
-        return m.Value(location=m.StoreLocation(core.node.node_id, offset, size), is_error=serialized.is_error)
+        where = m.StoreLocation(core.node.node_id, offset, size, attempt)
+        return m.Value(location=where, is_error=serialized.is_error)
 
     def free_space(self, offset: int) -> None:
         """What was written there is not needed any more. Locked."""

@@ -24,6 +24,8 @@ class StoreLocation(Part, frozen=True):
     node_id: bytes
     offset: int
     size: int
+    attempt: int = 0
+    """Of the task that made it: a free means copies of attempts up to one, so it never meets what was made later."""
 
 
 class ContainedRef(Part, frozen=True):

@@ -169,17 +169,25 @@ class ObjectsSealed(Message, tag=133):
     owner_id: bytes
     owner_node: bytes
     """Whose they are: when that process has ended, nobody else will free them."""
+    attempt: int = 0
+    """Of the task that made them, see StoreLocation."""
+
+
+ANY_ATTEMPT = 1 << 31
+"""Nobody knows how many copies are still to come."""
 
 
 class FreeObjects(Message, tag=134):
     """owner > R of a node with a copy, batched. Repeating or losing it (node gone) does no harm.
 
     `node_id`: where the copies are; the owner's own raylet passes it on. b"": at whoever receives this.
-    `for_good`: nobody will ever want them again, also not what of them is sealed from now on.
+    `attempt`: copies of attempts up to this one, also those whose word has not come yet, but none that was made later.
+    `for_good`: nobody will ever want them again, of whatever attempt; a copy of `attempt` is there, or will come.
     """
 
     object_ids: list[bytes]
     node_id: bytes = b""
+    attempt: int = 0
     for_good: bool = False
 
 
