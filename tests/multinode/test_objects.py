@@ -60,6 +60,24 @@ def test_a_task_goes_to_its_large_arguments(start_cluster):
     assert ray.get(total.remote(ref))[1] == node.node_id
 
 
+def test_a_task_goes_to_most_of_its_bytes_although_workers_elsewhere_are_idle(start_cluster):
+    cluster = start_cluster(num_cpus=2)
+    x, y = (cluster.add(num_cpus=8, resources={name: 1}) for name in "xy")  # with room whatever lingers there
+
+    @ray.remote
+    def where(*arrays):
+        return ray.get_runtime_context().get_node_id()
+
+    few, other = (make.options(resources={"x": 1}).remote(4) for _ in range(2))
+    many = [make.options(resources={"y": 1}).remote(3) for _ in range(2)]
+    ray.wait([few, other, *many], num_returns=4, fetch_local=False)
+    assert ray.get(where.remote(1)) == cluster.head_id  # each leaves a lease behind for a while
+    assert ray.get(where.remote(few, *many)) == y.node_id
+    assert ray.get(where.remote(other, many[0])) == x.node_id
+    assert ray.get(where.remote(few, many[1])) == y.node_id  # which has a copy now
+    assert ray.get(where.remote(1)) == cluster.head_id
+
+
 def test_wait_brings_values_unless_told_not_to(start_cluster):
     cluster = start_cluster(num_cpus=1)
     cluster.add(resources={"x": 1})
@@ -82,6 +100,27 @@ def test_copies_are_freed_everywhere_when_the_last_ref_goes(start_cluster):
         )
         del ref, array
         gc.collect()
+
+
+def test_owners_tell_where_borrowed_objects_are(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    node = cluster.add(resources={"x": 1})
+
+    @ray.remote(resources={"x": 1})
+    class Owner:
+        def lend(self):
+            self.refs = [ray.put(np.zeros(MIB, np.uint8)), ray.put(1), make.options(resources={"none": 1}).remote(1)]
+            return self.refs
+
+    owner = Owner.remote()
+    refs = ray.get(owner.lend.remote())
+    assert ray.experimental.get_local_object_locations(refs[:1])[refs[0]]["node_ids"] == []
+    large, small, pending = (ray.experimental.get_object_locations(refs)[ref] for ref in refs)
+    assert large["node_ids"] == small["node_ids"] == [node.node_id]
+    assert large["object_size"] > MIB > small["object_size"]
+    assert pending == {"node_ids": [], "object_size": None, "did_spill": False}
+    ray.get(refs[0])
+    assert set(ray.experimental.get_object_locations(refs[:1])[refs[0]]["node_ids"]) == {node.node_id, cluster.head_id}
 
 
 def test_many_readers_on_one_node_share_one_transfer(start_cluster):

@@ -113,7 +113,7 @@ def del_local_copy(ref):
     core = ray._private.worker.global_worker.core_worker
     with core.lock:
         entry = core.objects[ref.binary()]
-        core.remote.free_at(StoreLocation(core.node.node_id, 0, 0), ref.binary())
+        core.remote.free_at(StoreLocation(core.node.node_id, 0, 0, entry.value.location.attempt), ref.binary())
         entry.here, entry.copies = None, []
 
 

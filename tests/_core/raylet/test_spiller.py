@@ -37,7 +37,8 @@ class Store:
     def __init__(self, directory, *processes):
         self.extents, self.table, self.memory = TieredExtents(SIZE), ObjectTable(), mmap.mmap(-1, SIZE)
         self.processes, self.settled_ids = processes, []
-        raylet = SimpleNamespace(config=Config(min_spilling_size=1), node_id=b"n")
+        raylet = SimpleNamespace(config=Config(min_spilling_size=1), node_id=b"n", settings={"session_dir": ""})
+        raylet.machine = SimpleNamespace(remove_leftovers=lambda *_: None)
         self.spiller = Spiller(raylet, self, str(directory))
         self.spiller.start(self.memory)
         for key in A, B:

@@ -263,7 +263,7 @@ ACTIONS = [
 BEGINNINGS = [[], [("run", 0), ("run", 0)], [("run", 0), ("hear", 0), ("run", 0), ("hear", 0), ("drop", 0)]]
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(
     st.sampled_from(BEGINNINGS),
     st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 11)), min_size=10, max_size=40),

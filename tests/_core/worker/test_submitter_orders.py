@@ -23,7 +23,7 @@ class GoneRaylet:
 def test_a_second_request_is_not_made_when_the_first_has_failed_all_that_waits():
     submitter = Submitter.__new__(Submitter)
     submitter.leases = GoneRaylet()
-    submitter.tasks = {name: SimpleNamespace(packed=SimpleNamespace(deps=[])) for name in (b"1", b"2", b"3")}
+    submitter.tasks = {name: SimpleNamespace(argument_nodes=[]) for name in (b"1", b"2", b"3")}
     queue = LeaseQueue(2000, 10)
     orders = queue.handed_back(0, [(name, None) for name in submitter.tasks], 0.0)
     assert orders == [AskForLease()] * 3

@@ -157,13 +157,15 @@ class Submitter:
         if error is not None:
             self.fail(record, error)
             return
-        queue = self._queues.get(template.queue_key)
+        record.argument_nodes = self._nodes_of_arguments(record)
+        key = self._queue_key(record, template)
+        queue = self._queues.get(key)
         if queue is None:
             config = self._core.config
             spreads = template.scheduling.strategy.kind == "SPREAD"
             single_use = spreads or template.message.max_calls == 1
             queue = LeaseQueue(config.pipeline_target_ms * 1000, config.pipeline_max_depth, single_use=single_use)
-            queue.key = template.queue_key
+            queue.key = key
             queue.priority = template.scheduling.priority
             self._queues[queue.key] = queue
         self.carry_out(queue, template, queue.submit(record.task_id, template.average_us))
@@ -181,29 +183,37 @@ class Submitter:
                     queue.refused()
                 case AskForLease():
                     self.leases.expire_others(queue)
-                    self.leases.ask(queue, template, self._nodes_of_arguments(queue))
+                    self.leases.ask(queue, template, self.tasks[queue.waiting[0][0]].argument_nodes)
                 case ReturnLease():
                     self.leases.give_back(order.lease_id)
 
     def queue_of(self, record: Record) -> LeaseQueue | None:
         """Where a normal task waits, if it does, or once waited."""
-        return self._queues.get(record.template.queue_key) if isinstance(record.template, Template) else None
+        template = record.template
+        return self._queues.get(self._queue_key(record, template)) if isinstance(template, Template) else None
+
+    def _queue_key(self, record: Record, template: Template) -> Any:
+        """Tasks with large arguments on another node have leases of their own, which are asked for there."""
+        nodes, strategy = record.argument_nodes, template.scheduling.strategy
+        if not nodes or nodes[0] == self._core.node.node_id or strategy.kind != "DEFAULT":
+            return template.queue_key
+        return template.queue_key, nodes[0]
 
     def drop_needless(self, queue: LeaseQueue) -> None:
         """Forget the queue if it has nothing: there may be as many scheduling classes as tasks."""
         if queue.is_needless and self._queues.get(queue.key) is queue:
             del self._queues[queue.key]
 
-    def _nodes_of_arguments(self, queue: LeaseQueue) -> list[bytes]:
-        """Nodes where the large arguments of the task that is next lie, most bytes first."""
+    def _nodes_of_arguments(self, record: Record) -> list[bytes]:
+        """Nodes where large arguments of the task lie, most bytes first."""
         sizes: dict[bytes, int] = {}
-        record = self.tasks[queue.waiting[0][0]]
         for _, ref in record.packed.deps:
-            value = self._core.objects[ref.binary()].value
+            entry = self._core.objects[ref._id]
+            value = entry.value
             if value is not None and value.location is not None:
-                where = value.location
-                sizes[where.node_id] = sizes.get(where.node_id, 0) + where.size
-        return sorted(sizes, key=lambda node_id: -sizes[node_id])
+                for where in (value.location, *entry.copies):
+                    sizes[where.node_id] = sizes.get(where.node_id, 0) + where.size
+        return sorted(sizes, key=lambda node_id: -sizes[node_id]) if sizes else []
 
     def push(self, record: Record, connection: Connection) -> None:
         template = record.template.message
@@ -411,7 +421,7 @@ class Submitter:
         """A task that waits here will not be run: no worker is wanted for it."""
         template = record.template
         assert isinstance(template, Template)
-        queue = self._queues.get(template.queue_key)
+        queue = self._queues.get(self._queue_key(record, template))
         if queue is not None and queue.remove(record.task_id):
             self.leases.withdraw(queue)
             self.drop_needless(queue)

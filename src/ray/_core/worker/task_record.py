@@ -143,6 +143,8 @@ class Record(msgspec.Struct, eq=False):
     """Whose method it calls; None: a normal task, whose template is a `Template`."""
     parent_task_id: bytes = b""
     unresolved: int = 0
+    argument_nodes: list[bytes] = []
+    """Where its large arguments lie, most bytes first."""
     lease_id: int = 0
     """Whose worker it was pushed to; 0: it waits here."""
     attempt: int = 0
