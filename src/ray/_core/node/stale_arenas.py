@@ -7,11 +7,10 @@ tell, and removes what has no owner.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
-import time
 from pathlib import Path
+
+from ray._core.raylet import leftovers
 
 logger = logging.getLogger(__name__)
 YOUNG_S = 60.0
@@ -20,7 +19,7 @@ YOUNG_S = 60.0
 
 def remove(shm_dir: str, young_s: float = YOUNG_S) -> list[Path]:
     """Unlink the arenas of this user that nobody uses; returns them."""
-    found = [path for path in Path(shm_dir).glob("ray-*.arena") if _is_unlocked(path, young_s)]
+    found = [path for path in Path(shm_dir).glob("ray-*.arena") if leftovers.is_unlocked(path, young_s)]
     if not found:
         return []
     mapped = _mapped_by_us()
@@ -30,23 +29,6 @@ def remove(shm_dir: str, young_s: float = YOUNG_S) -> list[Path]:
         with contextlib.suppress(FileNotFoundError):  # somebody else has
             path.unlink()
     return stale
-
-
-def _is_unlocked(path: Path, young_s: float) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:  # it has gone, or is another user's
-        return False
-    try:
-        stat = os.fstat(descriptor)
-        if stat.st_uid != os.geteuid() or time.time() - stat.st_ctime < young_s:
-            return False
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _mapped_by_us() -> set[str]:

@@ -37,7 +37,7 @@ def remove(temp: Path, spill_dirs: Iterable[str] = (), young_s: float = YOUNG_S)
     spilled = [*temp.glob(f"session_2*/{SPILLED}*")]
     for each in spill_dirs:
         spilled += Path(each).glob(f"{SPILLED}*")
-    stale = [path for path in dict.fromkeys(spilled) if _is_unlocked(path, young_s)]
+    stale = [path for path in dict.fromkeys(spilled) if is_unlocked(path, young_s)]
     for path in stale:
         shutil.rmtree(path, ignore_errors=True)  # another raylet may be at it too
     for directory in temp.glob("session_2*/sockets"):
@@ -51,9 +51,10 @@ def remove(temp: Path, spill_dirs: Iterable[str] = (), young_s: float = YOUNG_S)
     return stale
 
 
-def _is_unlocked(path: Path, young_s: float) -> bool:
+def is_unlocked(path: Path, young_s: float) -> bool:
+    """Whether a file or directory of this user, older than `young_s`, belongs to no living process."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:  # it has gone, or is another user's
         return False
     try:
