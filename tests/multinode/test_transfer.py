@@ -34,6 +34,24 @@ def test_an_object_is_broadcast_whole(start_cluster):
     assert ray.get([reader.read.remote([ref]) for reader in readers], timeout=60) == [expected] * 4
 
 
+def test_what_another_node_has_on_disk_comes_from_there(start_cluster):
+    cluster = start_cluster(num_cpus=1)
+    cluster.add(resources={"x": 1}, object_store_memory=80 * MIB)
+
+    @ray.remote(resources={"x": 1})
+    class Owner:
+        def put(self, count):
+            self.refs = [ray.put(np.full(30 * MIB, number, np.uint8)) for number in range(count)]
+            return self.refs
+
+    owner = Owner.remote()
+    refs = ray.get(owner.put.remote(4))  # of which two are in memory at most
+    for number, ref in enumerate(refs):
+        array = ray.get(ref)
+        assert array[0] == array[-1] == number and array.nbytes == 30 * MIB
+        del array, ref
+
+
 def test_the_rest_comes_from_another_node_when_one_dies_in_the_middle(start_cluster):
     nodes = start_cluster(num_cpus=0, _system_config=SMALL_PARTS | {"health_check_period_ms": 200})
     first = nodes.add(num_cpus=1, resources={"x": 1})

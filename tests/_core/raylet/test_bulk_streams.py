@@ -118,6 +118,26 @@ def test_who_waits_for_what_will_not_come_is_told(giver):
         join()
 
 
+def test_a_spilled_object_is_read_from_its_storage(giver):
+    content, here = data(), taker()
+
+    def restore(target, start):
+        target[:] = content[start : start + target.nbytes]
+
+    source = bulk.SpilledSource(SIZE, restore)
+    bulk.fetch(giver(memoryview(b""), source), 1, here.incoming, here.target)
+    assert here.incoming.is_whole and here.memory == content[:SIZE]
+
+
+def test_a_storage_that_fails_is_told(giver):
+    def restore(target, start):
+        raise OSError("no such file")
+
+    here = taker()
+    with pytest.raises(aio.RequestFailed, match="no such file"):
+        bulk.fetch(giver(memoryview(b""), bulk.SpilledSource(SIZE, restore)), 1, here.incoming, here.target)
+
+
 @pytest.mark.parametrize(("start", "length"), [(-1, 10), (0, SIZE + 1), (SIZE, 1), (0, 0)])
 def test_nothing_outside_of_the_object_is_given(giver, start, length):
     sock = giver(data(), bulk.Source(OFFSET, SIZE))

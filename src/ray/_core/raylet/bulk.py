@@ -80,6 +80,10 @@ class Source:
         self._readers = 0
         self._then: Callable[[], object] | None = None
 
+    def read(self, arena: memoryview, start: int, length: int) -> memoryview:
+        """These bytes, between `begin` and `end`."""
+        return arena[self.offset + start : self.offset + start + length]
+
     def begin(self, start: int, length: int) -> bool:
         """Wait until these bytes are here. False: they cannot be had; else their memory stays until `end`."""
         if start < 0 or length <= 0 or start + length > self.size:
@@ -115,6 +119,23 @@ class Source:
             then()
 
 
+class SpilledSource(Source):
+    """An object on disk: it is not brought back for others, since that would take memory from this node's own work.
+
+    Args:
+        restore: fill a buffer with the bytes from a position on; raises whatever the storage does.
+    """
+
+    def __init__(self, size: int, restore: Callable[[memoryview, int], None]) -> None:
+        super().__init__(-1, size)
+        self._restore = restore
+
+    def read(self, arena: memoryview, start: int, length: int) -> memoryview:
+        buffer = memoryview(bytearray(length))
+        self._restore(buffer, start)
+        return buffer
+
+
 def serve(sock: socket.socket, sources: Mapping[int, Source], arena: memoryview) -> None:
     """Answer what a peer asks for, until it closes. `sources`: by ticket."""
     with sock, contextlib.suppress(OSError):  # whoever asked is gone; it asks elsewhere, or has what it wanted
@@ -131,12 +152,21 @@ def serve(sock: socket.socket, sources: Mapping[int, Source], arena: memoryview)
                 sock.sendall(codec.encode(m.Failed("lost", "This node does not have these bytes.", rid=request.rid)))
                 continue
             try:
-                start = source.offset + request.start
-                head = codec.encode_with_payload(m.Chunk(start=request.start, rid=request.rid), request.length)
-                sock.sendall(head, socket.MSG_MORE)
-                sock.sendall(arena[start : start + request.length])
+                _give(sock, request, source, arena)
             finally:
                 source.end()
+
+
+def _give(sock: socket.socket, request: m.FetchPart, source: Source, arena: memoryview) -> None:
+    try:
+        data = source.read(arena, request.start, request.length)
+    except Exception as error:  # whatever a storage raises
+        text = f"The spilled copy could not be read: {error!r}"
+        sock.sendall(codec.encode(m.Failed("lost", text, rid=request.rid)))
+        return
+    head = codec.encode_with_payload(m.Chunk(start=request.start, rid=request.rid), request.length)
+    sock.sendall(head, socket.MSG_MORE)
+    sock.sendall(data)
 
 
 def open_stream(sock: socket.socket, node_id: bytes) -> None:

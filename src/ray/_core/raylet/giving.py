@@ -104,8 +104,8 @@ class Giving:
             connection.fail(request, "chunks", "Connections under TLS have no bulk streams.")
         elif placed is not None:
             self._accept(connection, request, bulk.Source(placed.offset, placed.size))
-        elif objects.spiller.url(object_id) is not None:
-            connection.fail(request, "chunks", "It is on disk here.")
+        elif (spilled := objects.spiller.source(object_id)) is not None:
+            self._accept(connection, request, spilled)
         elif coming is not None:
             self._accept(connection, request, coming)
         else:
@@ -116,7 +116,8 @@ class Giving:
         if isinstance(answer, bytes):
             connection.reply(request, m.ObjectElsewhere(answer))
             return
-        self._raylet.objects.table.pin(source.offset)
+        if not isinstance(source, bulk.SpilledSource):
+            self._raylet.objects.table.pin(source.offset)
         self._open[answer] = _Open(connection, source)
         self._sources[answer] = source
         connection.reply(request, m.ObjectOffered(answer))
@@ -127,6 +128,9 @@ class Giving:
             return
         del self._sources[ticket]
         self._offers.ended(ticket)
+        if isinstance(offer.source, bulk.SpilledSource):
+            offer.source.close(lambda: None)
+            return
         loop = asyncio.get_running_loop()
         unpin = partial(self._raylet.objects.unpin, offer.source.offset)
         offer.source.close(lambda: loop.call_soon_threadsafe(unpin))

@@ -13,11 +13,13 @@ import mmap
 import time
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ray._core.common import messages as m
 from ray._core.common import object_header
 from ray._core.common.object_header import HEADER_SIZE
+from ray._core.raylet.bulk import SpilledSource
 from ray._core.raylet.external_storage import FileStorage, storage_of
 from ray._core.raylet.objects import FOR_GOOD, Free, Placed
 from ray._core.raylet.spill_table import Batch, SpillTable, Url
@@ -180,6 +182,11 @@ class Spiller:
         """A part of a spilled object, for another node; None when it cannot be had."""
         target = bytearray(length)
         return None if await self.restore(object_id, memoryview(target), start) is not None else bytes(target)
+
+    def source(self, object_id: bytes) -> SpilledSource | None:
+        """A spilled object for other nodes, to be read by threads."""
+        url = self.url(object_id)
+        return None if url is None else SpilledSource(url.size, partial(self._storage.restore, url))
 
     def url(self, object_id: bytes) -> Url | None:
         return self.table.on_disk.get(object_id)
