@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import ray
@@ -196,5 +197,8 @@ def test_the_environment_is_told_to_tasks(fresh_ray: Any) -> None:
         return dict(ray.get_runtime_context().runtime_env)
 
     assert ray.get(told.remote()) == {"env_vars": {"A": "1"}}
+    job_id, raylet_pid = ray.get(variables.remote("RAY_JOB_ID", "RAY_RAYLET_PID"))
+    assert job_id == ray.get_runtime_context().get_job_id()
+    assert "raylet" in " ".join(psutil.Process(int(raylet_pid)).cmdline())
     expected = {"env_vars": {"A": "1", "B": "2"}}
     assert ray.get(told.options(runtime_env={"env_vars": {"B": "2"}}).remote()) == expected

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -121,6 +122,17 @@ def test_headers_may_come_by_the_environment(url):
     wrong = {"RAY_JOB_HEADERS": json.dumps({"Authorization": "Bearer wrong"})}
     result = CliRunner().invoke(cli, ["job", "list"], env={"RAY_API_SERVER_ADDRESS": url, **wrong})
     assert "status code 403" in result.output
+
+
+def test_a_hook_is_told_what_is_submitted(url, monkeypatch):
+    told = []
+    monkeypatch.setitem(sys.modules, "hooks_of_the_site", SimpleNamespace(hook=lambda **given: told.append(given)))
+    flags = ("--submission-id", "hooked", "--no-wait", "--entrypoint-num-cpus", "0")
+    command(url, "submit", *flags, "--", "echo", "x", RAY_JOB_SUBMIT_HOOK="hooks_of_the_site.hook")
+    [given] = told
+    assert (given["submission_id"], given["entrypoint"], given["no_wait"]) == ("hooked", ("echo", "x"), True)
+    assert given["runtime_env"] is given["working_dir"] is None
+    wait_for(url, "hooked", JobStatus.SUCCEEDED)
 
 
 def test_stop_without_waiting_by_the_signal_that_is_wanted(url):

@@ -291,7 +291,9 @@ def test_version_and_help(shell):
 
 
 def test_the_logs_and_the_link_to_the_latest_session_are_where_people_look(shell):
-    shell.start_head()
+    flags = ("--head", "--port=0", "--num-cpus=2", "--object-store-memory=100000000")
+    said, _ = shell.ray("start", *flags, RAY_START_HOOK="builtins.print")
+    assert re.search(r"^NodeParams\(.*\) True$", said, re.MULTILINE)  # what the hook is called with
     latest = shell.sessions / "session_latest"
     assert latest.is_symlink() and latest.resolve().name.startswith("session_")
     names = {path.name for path in (latest / "logs").iterdir()}

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from ray._private import hooks
 from ray.dashboard.modules.dashboard_sdk import parse_runtime_env_args
 from ray.dashboard.modules.job.common import JobStatus
 from ray.dashboard.modules.job.sdk import JobSubmissionClient
@@ -126,6 +127,22 @@ def submit(
         environment = parse_runtime_env_args(runtime_env, runtime_env_json, working_dir)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    if hook := hooks.load("RAY_JOB_SUBMIT_HOOK"):
+        hook(
+            address=address,
+            job_id=submission_id or job_id,
+            submission_id=submission_id or job_id,
+            runtime_env=runtime_env,
+            runtime_env_json=runtime_env_json,
+            metadata_json=metadata_json,
+            working_dir=working_dir,
+            entrypoint=entrypoint,
+            entrypoint_num_cpus=entrypoint_num_cpus,
+            entrypoint_num_gpus=entrypoint_num_gpus,
+            entrypoint_memory=entrypoint_memory,
+            entrypoint_resources=entrypoint_resources,
+            no_wait=no_wait,
+        )
     client = _client(address, verify, headers, create=True)
     job_name = client.submit_job(
         entrypoint=shlex.join(entrypoint),

@@ -16,6 +16,7 @@ from ray._core.node import membership, session_dir
 from ray._core.node.node import Node
 from ray._core.node.services import StartError
 from ray._core.wire import auth
+from ray._private import hooks
 from ray.scripts import start_options
 from ray.scripts.output import out, output_options
 from ray.scripts.where import cluster_address
@@ -42,6 +43,8 @@ def start(**given: Any) -> None:
     try:
         gcs_address = None if given["head"] else cluster_address(given["address"])
         params = start_options.node_params(given, gcs_address)
+        if hook := hooks.load("RAY_START_HOOK"):
+            hook(params, given["head"])
         node = Node(params)
         if given["head"]:
             out.print("Usage stats collection is disabled.")  # there is none

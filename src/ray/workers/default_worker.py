@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--job-id", default="", help="in hex: the job that the worker is for")
     args, _ = parser.parse_known_args()
     if args.zygote_fd is not None:
+        os.environ["RAY_RAYLET_PID"] = str(os.getppid())
         ProcessTitle("").show("raylet: zygote")  # a fork has its parent's
         _preload(args.modules)
         zygote.serve(socket.socket(fileno=args.zygote_fd), import_for, partial(run_child, prepare()))

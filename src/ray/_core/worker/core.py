@@ -413,6 +413,8 @@ class CoreWorker:
 
     def use_job(self, told: m.TaskTemplate | ActorRecipe) -> None:
         """Do as the driver wants it in its job; in a worker, before it unpickles the job's code."""
+        if self.mode == "worker":
+            os.environ["RAY_JOB_ID"] = self.job_id.hex()
         self._use_code_paths(told.code_paths)
         self.use_logging(told.logging)
         self.detached_actors, self.keeps_lineage = told.detached_actors, told.keeps_lineage

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from ray._core.common import messages as m
 from ray._core.common.errors import RuntimeEnvSetupError
 from ray._core.common.packages import in_parts
 from ray._core.worker.setup_hook import KEY_PREFIX, VARIABLE
+from ray._private import hooks
 from ray._private.runtime_env import packaging, uris, uv_run
 from ray._private.runtime_env.merge import merge_job, normalized
 
@@ -54,12 +54,8 @@ def job_environment(given: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _hooked(wanted: dict[str, Any]) -> dict[str, Any]:
     """What RAY_RUNTIME_ENV_HOOK="module.function" makes of it."""
-    name = os.environ.get("RAY_RUNTIME_ENV_HOOK")
-    if not name:
-        return wanted
-    module, _, function = name.rpartition(".")
-    hook: Callable[[dict[str, Any]], Mapping[str, Any] | None] = getattr(importlib.import_module(module), function)
-    return dict(hook(wanted) or {})
+    hook = hooks.load("RAY_RUNTIME_ENV_HOOK")
+    return wanted if hook is None else dict(hook(wanted) or {})
 
 
 def with_paths(wanted: dict[str, Any]) -> dict[str, Any]:
