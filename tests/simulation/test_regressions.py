@@ -232,7 +232,7 @@ def test_a_task_without_retries_whose_answer_a_cut_has_swallowed_does_not_run_ag
 
     world.drive(program)
     world.until(lambda: len(outcomes) == 3)
-    assert all("connection to its process was lost" in str(outcome) for outcome in outcomes), outcomes
+    assert all("the connection to it was lost" in str(outcome) for outcome in outcomes), outcomes
     assert set(runs.values()) == {1}
 
 

@@ -293,12 +293,24 @@ def test_workers_that_have_ended_are_listed_with_their_end(session):
             with pytest.raises(ray.exceptions.ActorDiedError):
                 ray.get(getattr(actor, how).remote())
 
+    @ray.remote(num_cpus=0)
+    class Fails:
+        def __init__(self):
+            raise ValueError("not today")
+
+    failed = Fails.remote()
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(failed.__ray_ready__.remote())
+
     def told():
         rows = {row.worker_id: row for row in state.list_workers(detail=True, filters=[("is_alive", "=", False)])}
+        ends.update(("failed", worker_id) for worker_id, row in rows.items() if row.exit_type == "USER_ERROR")
         return {how: rows[worker_id] for how, worker_id in ends.items() if worker_id in rows}
 
-    wait_for_condition(lambda: len(told()) == 3)
+    wait_for_condition(lambda: len(told()) == 4)
     rows = told()
+    assert "exception in the initialization method" in rows["failed"].exit_detail
+    assert "ValueError: not today" in rows["failed"].exit_detail
     assert rows["leave"].exit_type == "INTENDED_USER_EXIT" and "exit_actor() is called" in rows["leave"].exit_detail
     assert rows["crash"].exit_type == "SYSTEM_ERROR" and "exit code 7" in rows["crash"].exit_detail
     assert rows["killed"].exit_type == "INTENDED_SYSTEM_EXIT" and "ray.kill" in rows["killed"].exit_detail

@@ -22,6 +22,10 @@ from ray._core.wire import aio
 logger = logging.getLogger(__name__)
 GRACE_S = 30.0
 """An actor that was asked to end and has not (an exit handler hangs) is killed after this."""
+CONSTRUCTOR_FAILED = (
+    "Worker exits because there was an exception in the initialization method (e.g., __init__). Fix the exceptions "
+    "from the initialization to resolve the issue."
+)
 REFUSAL_S = 0.1
 """A worker that is no place for an actor, since others need what it owns, says so at once: never after this."""
 
@@ -161,7 +165,9 @@ class ActorHost:
             return
         if isinstance(problem, aio.RequestFailed):
             self._start_failed(hosted, problem.kind, problem.message, problem.detail)
-            self._raylet.kill(worker, "The actor's constructor failed.")
+            if problem.kind == "init_failed":
+                worker.exit_kind = "CONSTRUCTOR_FAILED"
+            self._raylet.kill(worker, f"{CONSTRUCTOR_FAILED} {problem.message}")
             return
         done = future.result()
         hosted.started = m.ActorStarted(

@@ -5,7 +5,11 @@ from __future__ import annotations
 from ray._core.common.messages import ErrorEvent, NodeInfo
 from ray._core.raylet.workers import Worker
 
-_EXIT_TYPES = {"INTENDED_USER_EXIT": "INTENDED_USER_EXIT", "OUT_OF_MEMORY": "NODE_OUT_OF_MEMORY"}
+_EXIT_TYPES = {
+    "INTENDED_USER_EXIT": "INTENDED_USER_EXIT",
+    "OUT_OF_MEMORY": "NODE_OUT_OF_MEMORY",
+    "CONSTRUCTOR_FAILED": "USER_ERROR",
+}
 
 
 def exit_type(kind: str, note: str) -> str:
