@@ -188,7 +188,7 @@ SEEDS = {
     an_actor_restarts_however_often: 7,
     the_end_of_an_actors_process_is_not_reported: 1,
     a_restarted_gcs_forgets_the_names_of_actors: 52,
-    a_call_that_may_have_run_is_sent_again_without_retries: 296,
+    a_call_that_may_have_run_is_sent_again_without_retries: 477,
     a_group_that_was_given_up_keeps_what_it_had_reserved: 167,
     answers_leave_before_what_they_tell_is_durable: 137,
     a_borrower_is_not_counted: 3,
