@@ -4,8 +4,12 @@ Source: Ray docs, "Configuring logging", structured logging.
 """
 
 import json
+import logging
 
+import pytest
 from driving import drive
+
+from ray._private.logging_config import configure_driver, log
 
 BODY = """
 import logging
@@ -37,3 +41,14 @@ def test_driver_and_workers_log_json_with_where_they_are():
     assert len(task["task_id"]) == 48
     assert (actor["actor_name"], actor["task_name"]) == ("star", "A.m")
     assert len(actor["actor_id"]) == 32
+
+
+@pytest.mark.parametrize(("given", "level"), [(logging.INFO, logging.WARNING), ("debug", logging.DEBUG)])
+def test_a_variable_sets_the_drivers_level_where_the_program_does_not(monkeypatch, given, level):
+    monkeypatch.setenv("RAY_LOGGER_LEVEL", "warning")
+    before = log.level
+    try:
+        configure_driver(True, given, None)
+        assert log.level == level
+    finally:
+        log.setLevel(before)

@@ -162,14 +162,16 @@ def test_a_wheel_among_py_modules_is_installed(builder, kept, tmp_path):
 # ------------------------------------------------------------------ counting
 
 
-def test_unused_packages_go_when_the_cache_is_full_and_used_ones_stay(tmp_path, kept, monkeypatch):
+@pytest.mark.parametrize("keeps_all", [False, True])
+def test_unused_packages_go_when_the_cache_is_full_and_used_ones_stay(tmp_path, kept, monkeypatch, keeps_all):
+    """`keeps_all`: RAY_runtime_env_skip_local_gc."""
     monkeypatch.setenv("RAY_RUNTIME_ENV_WORKING_DIR_CACHE_SIZE_GB", "0")
     (tmp_path / "logs").mkdir()
 
     async def fetch(uri):
         return kept[uri]
 
-    builder = EnvBuilder(tmp_path / "resources", str(tmp_path), tmp_path / "logs", fetch)
+    builder = EnvBuilder(tmp_path / "resources", str(tmp_path), tmp_path / "logs", fetch, keeps_all=keeps_all)
     text = RuntimeEnv(_validate=False, working_dir=package(kept, tmp_path, {"a.py": "A = 1"})).serialize()
     directory = tmp_path / "resources/working_dir_files"
     for _ in range(2):
@@ -177,7 +179,7 @@ def test_unused_packages_go_when_the_cache_is_full_and_used_ones_stay(tmp_path, 
     builder.release(text)
     assert len(os.listdir(directory)) == 1
     builder.release(text)
-    assert os.listdir(directory) == []
+    assert len(os.listdir(directory)) == keeps_all
 
 
 class Recorder(RuntimeEnvPlugin):

@@ -63,8 +63,10 @@ def test_the_builder(start_server: Callable[..., Any], monkeypatch: pytest.Monke
     context.disconnect()
     monkeypatch.setenv("RAY_ADDRESS", server.address)
     monkeypatch.setenv("RAY_NAMESPACE", "of-the-environment")
+    monkeypatch.setenv("RAY_RUNTIME_ENV", '{"env_vars": {"FILLED": "1"}}')
     with ray.init():
-        assert ray.get_runtime_context().namespace == "of-the-environment"
+        here = ray.get_runtime_context()
+        assert (here.namespace, here.runtime_env["env_vars"]) == ("of-the-environment", {"FILLED": "1"})
 
 
 def test_a_scheme_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
