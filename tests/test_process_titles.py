@@ -24,6 +24,12 @@ def slow_title():
     return psutil.Process().name()
 
 
+@ray.remote
+def waiting_title():
+    ray.get(slow_title.remote())
+    return psutil.Process().pid, psutil.Process().name()
+
+
 def _wait_for_title(pid, title):
     process = psutil.Process(pid)
     for _ in range(DEADLINE_S * 100):
@@ -59,3 +65,12 @@ def test_an_actor_is_called_by_its_class_and_the_method_that_runs():
 
 def test_the_short_name_follows_for_a_task_that_takes_a_while():
     assert ray.get(slow_title.remote()).startswith("ray::slow_title"[:15])
+
+
+def test_the_short_name_is_rays_from_the_start_and_follows_for_a_task_that_waits():
+    pid, name = ray.get(waiting_title.remote())
+    assert name == "ray::waiting_title"  # psutil completes the 15 characters that the kernel keeps
+    _wait_for_title(pid, "ray::IDLE")
+    siblings = psutil.Process(pid).parent().children()
+    idle = [each.name() for each in siblings if each.cmdline()[0] == "ray::IDLE"]
+    assert idle and set(idle) == {"ray::IDLE"}, idle

@@ -132,6 +132,8 @@ class Executor:
         """Serve until the raylet ends, or user code does by `sys.exit`."""
         core = self._core
         self.interrupts.install()
+        self._title.show(self._idle_title)
+        self._title.show_short()
         while True:
             with core.lock:
                 if self._exit is not None:
@@ -194,6 +196,7 @@ class Executor:
     def hand_back(self) -> None:
         """Return what is not started to its owners, and what they push before the running task is answered: it waits
         or is slow, and may even wait for what is pushed. Locked."""
+        self._title.show_short()
         self._holding_up = self.interrupts.running
         owners: dict[Connection, list[bytes]] = {}
         for connection, message, _ in self._queue:

@@ -2,7 +2,7 @@
 
 Floor: worker, shell. The kernel reads a process's command line from the process's own memory (proc(5), arg_start in
 /proc/pid/stat), so writing there costs no system call: 0.2 µs, which every call can afford. The short name that `top`
-shows (16 bytes) costs one, and follows only when a call runs for more than a millisecond.
+shows (16 bytes) costs one, and follows only when a call waits or runs for more than a millisecond.
 """
 
 from __future__ import annotations
