@@ -182,7 +182,13 @@ class ActorService:
 
     def _start_failed(self, connection: aio.Connection, message: m.ActorStartFailed) -> None:
         failed = self.table.creation_failed(
-            message.actor_id, message.incarnation, message.kind, message.message, message.detail, self._now_ms()
+            message.actor_id,
+            message.incarnation,
+            message.kind,
+            message.message,
+            message.detail,
+            self._now_ms(),
+            message.node_id,
         )
         self._act(failed)
         connection.reply(message)

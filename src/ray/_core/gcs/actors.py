@@ -262,11 +262,21 @@ class ActorTable:
         return [changed]
 
     def creation_failed(
-        self, actor_id: bytes, incarnation: int, kind: str, message: str, detail: bytes, now_ms: int
+        self,
+        actor_id: bytes,
+        incarnation: int,
+        kind: str,
+        message: str,
+        detail: bytes,
+        now_ms: int,
+        node_id: bytes = b"",
     ) -> list[Effect]:
-        """kind as in `CreateActor`: "spill" places it anew, "worker_died" costs a restart, the rest is final."""
+        """kind as in `CreateActor`: "spill" places it anew, "worker_died" costs a restart, the rest is final.
+
+        `node_id`: whose raylet says so. It says so twice when its connection broke, and by then another may create it.
+        """
         actor = self._actors.get(actor_id)
-        if actor is None or not self._is_current(actor, incarnation):
+        if actor is None or not self._is_current(actor, incarnation) or (node_id and node_id != actor.node_id):
             return []
         if kind == "spill":
             self._move(actor, b"")

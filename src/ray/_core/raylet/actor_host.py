@@ -187,7 +187,9 @@ class ActorHost:
 
     def _start_failed(self, hosted: Hosted, kind: str, message: str, detail: bytes = b"") -> None:
         self._forget(hosted)
-        failed = m.ActorStartFailed(hosted.spec.actor_id, hosted.incarnation, kind, message, detail)
+        failed = m.ActorStartFailed(
+            hosted.spec.actor_id, hosted.incarnation, kind, message, detail, self._raylet.node_id
+        )
         self._raylet.gcs.request(failed).add_done_callback(_told)
 
     # ---------------------------------------------------------- ends

@@ -101,6 +101,8 @@ class ActorStartFailed(Request, tag=74):
     kind: str
     message: str
     detail: bytes = b""
+    node_id: bytes = b""
+    """Of the raylet that says so."""
 
 
 class ConstructActor(Request, tag=75):
