@@ -69,6 +69,7 @@ class Gcs(Protocol):
 class Raylet(Protocol):
     """What this module needs of its raylet."""
 
+    node_id: bytes
     environments: EnvLink
 
     @property
