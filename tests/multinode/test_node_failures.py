@@ -133,13 +133,9 @@ def test_a_drained_node_ends_when_nothing_is_left_on_it(start_cluster):
     idle, preemption = (
         autoscaler_pb2.DrainNodeReason.Value(f"DRAIN_NODE_REASON_{name}") for name in ("IDLE_TERMINATION", "PREEMPTION")
     )
-    wait_until(
-        lambda: (
-            gcs_client.drain_node(node.node_id, idle, "idle", deadline_ms)
-            == (False, "The node to be idle terminated is no longer idle.")
-        ),
-        "its report has come",
-    )
+    wait_until(lambda: not ray.available_resources().get("x"), "its report has come")
+    refusal = (False, "The node to be idle terminated is no longer idle.")
+    assert gcs_client.drain_node(node.node_id, idle, "idle", deadline_ms) == refusal
     assert gcs_client.get_draining_nodes() == {}
     assert gcs_client.drain_node(node.node_id, preemption, "it will be gone", deadline_ms) == (True, "")
     assert gcs_client.get_draining_nodes() == ray._private.state.state.get_draining_nodes()

@@ -108,8 +108,12 @@ def test_a_node_joins_and_counts(shell):
 def test_a_worker_node_killed_is_a_recent_failure(shell):
     address = shell.start_head()
     shell.ray("start", "--address", address, "--num-cpus=1", "--object-store-memory=100000000")
-    raylets = [p for p in shell.processes() if p.name == "ray._core.raylet.main"]
-    assert len(raylets) == 2
+
+    def raylets_alone():  # a zygote has their name until it has its own
+        found = [p for p in shell.processes() if p.name == "ray._core.raylet.main"]
+        return found if len(found) == 2 else None
+
+    raylets = wait_until(raylets_alone)
     arena = arenas_of([raylets[-1]])[0]
     children = psutil.Process(raylets[-1].pid).children(recursive=True)
     os.kill(raylets[-1].pid, signal.SIGKILL)
@@ -172,7 +176,7 @@ def test_wrong_flags_are_refused_by_name(shell, arguments, text):
     _, complained = shell.ray("start", *arguments, status=1, RAY_gcs_rpc_server_connect_timeout_s="0")
     assert text in complained
     assert "Traceback" not in complained
-    assert shell.processes() == []
+    wait_until(lambda: shell.processes() == [], "a zygote ends just behind its raylet")
 
 
 def test_a_joining_node_hears_what_to_look_at(shell):
@@ -196,7 +200,7 @@ def test_a_port_that_another_program_has_is_told(shell):
         port = taken.getsockname()[1]
         _, complained = shell.ray("start", "--head", "--node-ip-address=127.0.0.1", f"--port={port}", status=1)
     assert f"cannot start at 127.0.0.1:{port}" in complained and "Another program" in complained
-    assert shell.processes() == []
+    wait_until(lambda: shell.processes() == [], "a zygote ends just behind its raylet")
 
 
 def test_a_process_that_dies_at_its_start_is_quoted(shell):
@@ -207,7 +211,7 @@ def test_a_process_that_dies_at_its_start_is_quoted(shell):
     assert "raylet ended with status 1 at its start. The last lines of" in complained
     assert "address already in use" in complained
     assert "raylet.err" in complained
-    assert shell.processes() == []
+    wait_until(lambda: shell.processes() == [], "a zygote ends just behind its raylet")
     assert not (shell.sessions / "ray_current_cluster").exists()
 
 

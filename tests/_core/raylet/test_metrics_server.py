@@ -1,6 +1,7 @@
 """The metrics server's HTTP: what it answers, and what it does not put up with."""
 
 import asyncio
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,8 @@ from ray._core.raylet.metrics_server import MetricsServer
 
 class Node:
     """What the server sees of a raylet."""
+
+    gcs_answers = True
 
     def __init__(self):
         info = dict.fromkeys(("hostname", "name", "arena_path"), "")
@@ -28,10 +31,16 @@ class Node:
         )
         self.leases = SimpleNamespace(scheduler=SimpleNamespace(available={"CPU": 5000}))
         self.objects = SimpleNamespace(stats=lambda: m.StoreStats(b"n", 100, 40, 2))
-        self.state = self
+        self.state = self.gcs = self
 
     def workers(self):
-        return [1, 2]
+        return [m.WorkerInfo(b"w", b"n", "1.2.3.4", os.getpid(), kind) for kind in ("DRIVER", "WORKER")]
+
+    def request(self, request):
+        answer = asyncio.get_running_loop().create_future()
+        if self.gcs_answers:
+            answer.set_result(m.ActorList([]) if isinstance(request, m.ListActors) else m.GroupList([]))
+        return answer
 
     async def collect(self, what):
         assert what == "metrics"
@@ -56,6 +65,13 @@ def test_the_numbers_of_the_node():
     assert 'State="AVAILABLE"' in answer
     assert 'SessionName="session_x"} 1.5\n' in answer
     assert "\nray_object_store_available_memory{" in answer
+
+
+def test_without_the_gcs_it_tells_the_rest(monkeypatch):
+    monkeypatch.setattr(Node, "gcs_answers", False)
+    monkeypatch.setattr(metrics_server, "GCS_TIMEOUT_S", 0.01)
+    answer = asyncio.run(talk(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"))
+    assert "\nray_resources{" in answer and "gcs_server" not in answer
 
 
 @pytest.mark.parametrize(

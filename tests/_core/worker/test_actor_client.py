@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from ray._core.common import messages as m
+from ray._core.common.config import Config
 from ray._core.common.errors import ActorDiedError, ActorUnavailableError
 from ray._core.store import serialization
 from ray._core.worker.actor_client import ActorClient
@@ -35,6 +36,7 @@ class Gcs:
 def core():
     """What actors need of a worker; `failed` are calls and their errors, `timers` what is due."""
     core = SimpleNamespace(lock=contextlib.nullcontext(), gcs=Gcs(), failed=[], timers=[])
+    core.config = Config()
     core.submitter = SimpleNamespace(fail=lambda record, error: core.failed.append((record, error)))
     core.reactor = SimpleNamespace(call_later=lambda delay_s, call: core.timers.append(call))
     return core

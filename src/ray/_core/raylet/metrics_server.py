@@ -23,12 +23,15 @@ from ray._core.common.metrics import Family, Sample, Tags
 from ray._core.common.resources import to_float
 from ray._core.raylet.cluster_metrics import cluster_families
 from ray._core.raylet.machine_metrics import MachineMetrics, gauge
+from ray._core.wire import aio
 
 if TYPE_CHECKING:
     from ray._core.raylet.server import Raylet
 
 logger = logging.getLogger(__name__)
 READ_TIMEOUT_S = 5.0
+GCS_TIMEOUT_S = 2.0
+"""Prometheus waits ten seconds for all."""
 LONGEST_HEAD = 16 * 1024
 """Bytes; Prometheus sends some 300."""
 HEALTH = (b"/api/local_raylet_healthz", b"/api/healthz")
@@ -111,19 +114,21 @@ class MetricsServer:
         yield from self._machine.processes({os.getpid(): "raylet", **components}, ip)
 
     async def _cluster(self) -> list[Family]:
-        """What only the GCS knows; the head tells it, so that it is told once."""
+        """What only the GCS knows; the head tells it, so that it is told once. Nothing while the GCS is away."""
         node = self._raylet.node
         if not node.is_head:
             return []
-        actors: m.ActorList = await self._raylet.gcs.request(m.ListActors())
-        groups: m.GroupList = await self._raylet.gcs.request(m.ListGroups())
+        gcs = self._raylet.gcs
+        told, _ = await aio.answers([gcs.request(m.ListActors()), gcs.request(m.ListGroups())], GCS_TIMEOUT_S)
+        actors = [actor for each in told if isinstance(each, m.ActorList) for actor in each.actors]
+        groups = [group for each in told if isinstance(each, m.GroupList) for group in each.groups]
         tags: Tags = (
             ("Component", "gcs_server"),
             ("NodeAddress", node.host),
             ("Version", node.version),
             ("SessionName", os.path.basename(node.session_dir)),
         )
-        return cluster_families(actors.actors, groups.groups, tags)
+        return cluster_families(actors, groups, tags) if told else []
 
 
 def _places(store: m.StoreStats, tags: Tags) -> list[Sample]:

@@ -5,8 +5,8 @@ nothing of a stranger's is parsed, and no more of it kept than one read gives. W
 but a random number.
 
     client > server   magic, client nonce
-    server > client   magic, server nonce, HMAC(token, "server" + both nonces)
-    client > server   HMAC(token, "client" + both nonces)
+    server > client   magic, server nonce, HMAC(SHA-256(token), "server" + both nonces)
+    client > server   HMAC(SHA-256(token), "client" + both nonces)
 
 Unix sockets skip it: they lie in a directory of mode 0700 and the peer's uid is checked.
 """
@@ -36,7 +36,8 @@ class AuthenticationFailed(ConnectionError):
 
 
 def _proof(token: bytes, role: bytes, client_nonce: bytes, server_nonce: bytes) -> bytes:
-    return hmac.new(token, role + client_nonce + server_nonce, hashlib.sha256).digest()
+    key = hashlib.sha256(token).digest()  # HMAC fills short keys up with zeros: tokens that end in some would be equal
+    return hmac.new(key, role + client_nonce + server_nonce, hashlib.sha256).digest()
 
 
 class ServerHandshake:

@@ -213,6 +213,8 @@ class CoreWorker:
         if node_stays:
             self.values.keep()
         object_ref._core = None
+        with self.lock:
+            self.refs.drain()  # the errors among what was dropped last want to be told, too
         self.unread_errors.stop()
         self.values.stop()
         self.is_closed = True
