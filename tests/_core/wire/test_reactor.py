@@ -1,10 +1,12 @@
 """The reactor: one thread waits and works, several share the leadership, lost peers fail open requests."""
 
 import contextlib
+import logging
 import socket
 import threading
 
 import pytest
+from polling import wait_until
 
 from ray._core.common.messages import Failed, KvGet, KvValue
 from ray._core.wire import codec
@@ -105,6 +107,15 @@ def test_a_lost_peer_fails_the_open_requests(pair):
     reply = call(client, connection, b"late")
     assert isinstance(reply, Failed)
     assert reply.kind == "connection_lost"
+
+
+def test_log_records_hold_no_errors_whose_frames_would_keep_what_a_waiting_thread_refers_to(pair, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("ray"), "propagate", True)  # a session of before may have changed it
+    client, connection, _ = pair
+    connection.sock.sendall(b"\xff" * 64)  # the server cuts this off
+    assert call(client, connection, b"late").kind == "connection_lost"
+    wait_until(lambda: "closed: " in caplog.text)
+    assert not any(isinstance(each, BaseException) for record in caplog.records for each in record.args)
 
 
 def test_what_a_process_said_before_its_end_is_heard_although_it_takes_nothing_any_more():

@@ -201,7 +201,8 @@ class Connection:
             found = self._decoder.feed(data)
         except ConnectionError as error:
             if not isinstance(error, auth.AuthenticationFailed) or self._is_server:
-                logger.warning("Connection %r closed: %s", self, error)
+                # As text: whoever keeps log records would keep the error's frames, and all that this thread refers to.
+                logger.warning("Connection %r closed: %s", self, str(error))
             self.reactor.lost(self, str(error))
             return
         received, replies = self.handler.received, self._replies

@@ -119,7 +119,7 @@ class Sockets(ABC):
                 if token is None:
                     auth.check_unix_peer(peer)
             except auth.AuthenticationFailed as error:
-                logger.warning("Connection refused: %s", error)
+                logger.warning("Connection refused: %s", str(error))  # see Connection._readable
                 peer.close()
                 return
             end = peer if context is None else tls.TlsSocket(peer, context, None)
