@@ -55,6 +55,7 @@ def test_histories_do_not_depend_on_the_interpreter():
 FOUND = {
     101931: "An actor ended the process that owned what tasks had left there.",
     802668: "A raylet said twice that it had no room for an actor, and two others made it.",
+    903362: "The GCS heard of an actor's death before its start, and took the next one on that node for too late.",
     300511: "A surplus worker ended with an idle lease; its worker, which owned what others held, was killed with it.",
 }
 """Seeds that failed once, and why. What a seed tells changes with the simulator: stories are in test_regressions."""

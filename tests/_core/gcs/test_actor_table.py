@@ -89,8 +89,19 @@ def test_an_exit_by_intent_is_final_whatever_the_budget():
 def test_kill_with_restart_only_ends_the_process():
     table, one = ActorTable(), spec(1, max_restarts=1)
     born(table, one)
-    assert table.kill(one.actor_id, False, "KILLED", "why", 0) == [Destroy(one.actor_id, b"n1", False, "why")]
+    assert table.kill(one.actor_id, False, "KILLED", "why", 0) == [Destroy(one.actor_id, 0, b"n1", False, "why")]
     assert states(table.died(one.actor_id, 0, "WORKER_DIED", "why", 1)) == ["RESTARTING", "Place"]
+
+
+def test_a_start_told_after_its_end_ends_no_later_life():
+    table, one = ActorTable(), spec(1, max_restarts=1)
+    table.register(one, b"", True, 0)
+    table.placed(one.actor_id, b"n1")
+    table.died(one.actor_id, 0, "WORKER_DIED", "why", 1)
+    table.placed(one.actor_id, b"n1")
+    [order] = table.created(one.actor_id, 0, at(b"n1"), 7, "")
+    assert isinstance(order, Destroy) and order.incarnation == 0
+    assert states(table.created(one.actor_id, 1, at(b"n1"), 8, "")) == ["ALIVE"]
 
 
 def test_actors_go_with_their_owner_unless_detached():

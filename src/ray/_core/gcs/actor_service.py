@@ -230,7 +230,7 @@ class ActorService:
                 case Destroy():
                     raylet = self._raylets.get(effect.node_id)
                     if raylet is not None:
-                        raylet.send(m.DestroyActor(effect.actor_id, effect.graceful, effect.cause))
+                        raylet.send(m.DestroyActor(effect.actor_id, effect.incarnation, effect.graceful, effect.cause))
         for actor_id, row in self.table.take_rows():
             self._journal.put("actor", actor_id, row)
 

@@ -39,9 +39,10 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Destroy:
-    """End the actor's worker, or what is left of its creation, at that node."""
+    """End the worker of this life of the actor, or what is left of its creation, at that node; of no later life."""
 
     actor_id: bytes
+    incarnation: int
     node_id: bytes
     graceful: bool
     cause: str
@@ -77,11 +78,11 @@ class _Row(msgspec.Struct, array_like=True):
     kill_cause: str = ""
 
 
-def _destroy_again(actor_id: bytes, node_id: bytes, actor: Actor | None) -> Destroy:
+def _destroy_again(actor_id: bytes, incarnation: int, node_id: bytes, actor: Actor | None) -> Destroy:
     """The order to end it was lost: as it was, if that is known."""
     if actor is None or actor.info.state != "DEAD" or actor.info.death_kind != "OUT_OF_SCOPE":
-        return Destroy(actor_id, node_id, False, "The cluster has given it up.")
-    return Destroy(actor_id, node_id, True, actor.info.death_cause)
+        return Destroy(actor_id, incarnation, node_id, False, "The cluster has given it up.")
+    return Destroy(actor_id, incarnation, node_id, True, actor.info.death_cause)
 
 
 class ActorTable:
@@ -173,12 +174,12 @@ class ActorTable:
         for each in hosted:
             actor = self._actors.get(each.actor_id)
             if actor is None or not self._is_current(actor, each.incarnation):
-                effects.append(_destroy_again(each.actor_id, node_id, actor))
+                effects.append(_destroy_again(each.actor_id, each.incarnation, node_id, actor))
                 continue
             found.add(each.actor_id)
             self._move(actor, node_id)
             if actor.kill_cause:
-                effects.append(Destroy(each.actor_id, node_id, False, actor.kill_cause))
+                effects.append(Destroy(each.actor_id, each.incarnation, node_id, False, actor.kill_cause))
             if each.address is not None and actor.info.state != "ALIVE":
                 effects += self.created(each.actor_id, each.incarnation, each.address, each.pid, each.repr_name)
         for actor_id in sorted(self._by_node.get(node_id, set()) - found):
@@ -249,7 +250,8 @@ class ActorTable:
     def created(self, actor_id: bytes, incarnation: int, address: Address, pid: int, repr_name: str) -> list[Effect]:
         actor = self._actors.get(actor_id)
         if actor is None or not self._is_current(actor, incarnation):
-            return [Destroy(actor_id, address.node_id, False, "It was created too late: the actor is dead by now.")]
+            cause = "It was created too late: the actor is dead by now."
+            return [Destroy(actor_id, incarnation, address.node_id, False, cause)]
         changed = self._change(
             actor,
             state="ALIVE",
@@ -309,7 +311,7 @@ class ActorTable:
             return []  # it is between two lives already
         actor.kill_cause = cause
         self._touched[actor_id] = None
-        return [Destroy(actor_id, actor.node_id, False, cause)]
+        return [Destroy(actor_id, actor.info.incarnation, actor.node_id, False, cause)]
 
     def out_of_scope(self, actor_id: bytes, now_ms: int) -> list[Effect]:
         """Nobody holds a handle on it, and all calls are answered."""
@@ -366,7 +368,7 @@ class ActorTable:
         node_id = actor.node_id
         effects = self._die(actor, kind, cause, now_ms)
         if node_id:
-            effects.append(Destroy(actor.spec.actor_id, node_id, graceful, cause))
+            effects.append(Destroy(actor.spec.actor_id, actor.info.incarnation, node_id, graceful, cause))
         return effects
 
     def _die(self, actor: Actor, kind: str, cause: str, now_ms: int, error: bytes | None = None) -> list[Effect]:

@@ -197,7 +197,7 @@ class ActorHost:
 
     def _destroy(self, _: aio.Connection, message: m.DestroyActor) -> None:
         hosted = self._actors.get(message.actor_id)
-        if hosted is None:
+        if hosted is None or hosted.incarnation > message.incarnation:
             return
         worker = hosted.worker
         if worker is None:

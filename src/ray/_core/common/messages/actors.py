@@ -129,9 +129,13 @@ class ActorReady(Request, tag=72):
 
 class DestroyActor(Message, tag=70):
     """G > R: end this actor's worker; graceful: after what it was sent. Loss: it is sent again when the node registers
-    again."""
+    again.
+
+    It means this incarnation and those before: a word about one that is gone must not end the next, on the same node.
+    """
 
     actor_id: bytes
+    incarnation: int
     graceful: bool
     cause: str
 
