@@ -24,7 +24,7 @@ from pathlib import Path
 
 from ray._core.wire import tls
 
-MAGIC = b"pure-ray\x01"
+MAGIC = b"pure-ray\x02"
 NONCE_SIZE = 32
 PROOF_SIZE = hashlib.sha256().digest_size
 CLIENT_HELLO_SIZE = len(MAGIC) + NONCE_SIZE

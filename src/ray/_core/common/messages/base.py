@@ -16,7 +16,7 @@ Balance = Annotated[int, msgspec.Meta(ge=-MOST_UNITS, le=MOST_UNITS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 60)]
 """It is counted on from."""
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised with each incompatible change of this file; peers with another number are refused at the handshake."""
 
 
